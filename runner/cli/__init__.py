@@ -1,0 +1,1 @@
+"""The command line: flags → settings → one call → print → exit code."""

@@ -1,0 +1,131 @@
+"""Frozen facts about one run, in the order they happened. Behaviour lives elsewhere.
+
+Two kinds: what an executor reports (`ExecutorEvent`), and what the conductor itself decides. The recorder
+sees every event first; progress lines and machine output are observers of the same stream.
+Times are seconds since the epoch, UTC; durations are seconds by the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.domain import Attempt, Fault, Output, ServerFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerUp:
+    """A server can take jobs."""
+
+    server: str
+    facts: ServerFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerDown:
+    """A server cannot take jobs now; those it holds are not lost by that."""
+
+    server: str
+    reason: str
+    final: bool = False
+    """Left out for the rest of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptSubmitted:
+    """The server has the attempt in its queue."""
+
+    prompt_id: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRunning:
+    """The server began to execute the attempt."""
+
+    prompt_id: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptProgress:
+    """Where a running attempt is; only for people, never recorded."""
+
+    prompt_id: str
+    server: str
+    node: str
+    node_class: str
+    value: int = 0
+    maximum: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptSucceeded:
+    """Every declared output lies verified and hashed on our disk."""
+
+    prompt_id: str
+    server: str
+    outputs: tuple[Output, ...]
+    queue_s: float = 0.0
+    run_s: float = 0.0
+    collect_s: float = 0.0
+    cached_nodes: int = 0
+    """Nodes the server answered from its cache."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed:
+    """The attempt ended without its outputs."""
+
+    prompt_id: str
+    server: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCancelled:
+    """The attempt is proven gone from the server because we asked for it."""
+
+    prompt_id: str
+    server: str
+
+
+ExecutorEvent = (
+    ServerUp
+    | ServerDown
+    | AttemptSubmitted
+    | AttemptRunning
+    | AttemptProgress
+    | AttemptSucceeded
+    | AttemptFailed
+    | AttemptCancelled
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptIntended:
+    """Durable before the POST: after a crash this id must be looked for."""
+
+    attempt: Attempt
+    seq: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReused:
+    """Up to date from an earlier run; its outputs stand in this run's folder too."""
+
+    key: str
+    digest: str
+    from_run: str
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """Nothing more is submitted; *reason* is for people."""
+
+    reason: str
+    exit_code: int
+
+
+Event = ExecutorEvent | AttemptIntended | JobReused | Stopping

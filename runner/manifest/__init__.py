@@ -1,0 +1,1 @@
+"""The record: append-only journals and the DuckDB index over them."""

@@ -1,0 +1,1 @@
+"""YAML text → Spec: shape, libraries, scopes."""

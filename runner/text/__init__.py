@@ -1,0 +1,1 @@
+"""Texts that people write: YAML with positions, and the messages that point into it."""
