@@ -1,0 +1,158 @@
+"""Skies: gradient, sun or moon, stars, clouds; and what falls or drifts in front of everything."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from PIL import Image
+
+from runner.previz.brush import Canvas, clear, gradient, mix
+from runner.previz.light import Light
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A canvas of height 1 and width *aspect*, its *light*, its *horizon* (0 top .. 1 bottom) and its die."""
+
+    canvas: Canvas
+    aspect: float
+    light: Light
+    horizon: float
+    dice: Random
+
+    @property
+    def left(self) -> float:
+        """Where drawing starts: left of the frame, since the camera may be turned."""
+        return -0.15 * self.aspect - 0.1
+
+    @property
+    def right(self) -> float:
+        """Where drawing ends, beyond the right edge."""
+        return 1.15 * self.aspect + 0.1
+
+
+def paint_sky(view: View) -> None:
+    """Fill the picture with the light's sky down to the horizon and its haze below."""
+    image = view.canvas.image
+    reach = max(2, round(image.height * max(0.2, view.horizon)))
+    ramp = gradient(view.light.sky, reach)
+    below = np.repeat(ramp[-1:], max(0, image.height - reach), axis=0)
+    column = np.concatenate([ramp, below])[: image.height]
+    image.paste(Image.fromarray(column[:, None, :]).resize(image.size, Image.Resampling.NEAREST))
+    _stars(view)
+    _sun(view)
+    _clouds(view)
+
+
+def sun_place(view: View) -> tuple[float, float]:
+    """Return where sun or moon stands; the same for every caller of one view's light and shape."""
+    side = 0.24 if view.dice.random() < 0.5 else 0.76
+    low = view.light.name in ("sunset", "dawn", "gold")
+    height = view.horizon * (0.78 if low else 0.26)
+    return view.aspect * (side + view.dice.uniform(-0.08, 0.08)), height + view.dice.uniform(-0.04, 0.04)
+
+
+def _stars(view: View) -> None:
+    count = round(150 * view.light.stars * min(2.0, view.aspect))
+    bright = mix(view.light.sky[0], (255, 255, 255), 0.9)
+    for at in range(count):
+        x, depth = view.dice.uniform(0, view.aspect), view.dice.random() ** 1.6
+        y, size = depth * view.horizon * 0.9, 0.0008 + 0.0016 * view.dice.random() ** 3
+        view.canvas.oval(
+            x, y, size, size, clear(bright, (1 - depth) * view.dice.uniform(0.4, 1.0)), corners=8
+        )
+        if at % 40 == 0:
+            view.canvas.glow(x, y, 0.012, (255, 255, 255), 0.7)
+
+
+def _sun(view: View) -> None:
+    sun = view.light.sun
+    x, y = sun_place(view)
+    if sun is None:
+        return
+    low = view.light.name in ("sunset", "dawn", "gold")
+    night = view.light.name == "night"
+    size = 0.06 if low else 0.038
+    view.canvas.glow(x, y, 0.75 if low else 0.42, sun, 0.5 if not night else 0.28)
+    view.canvas.glow(x, y, 0.2, sun, 0.75 if not night else 0.4)
+    view.canvas.oval(x, y, size, size, sun)
+    if night:
+        for dx, dy, r in ((0.010, -0.008, 0.008), (-0.012, 0.006, 0.006), (0.006, 0.016, 0.005)):
+            view.canvas.oval(x + dx, y + dy, r, r, mix(sun, (190, 190, 200), 0.35))
+
+
+def _clouds(view: View) -> None:
+    kind = view.light.name
+    if kind == "noon" or (kind in ("gold", "dawn", "snow") and view.dice.random() < 0.5):
+        _cumulus(view)
+    count = {"night": 3, "noon": 3, "overcast": 8, "rain": 9}.get(kind, 6)
+    for _ in range(count):
+        _streak(view)
+
+
+def _streak(view: View) -> None:
+    """Draw one long flat cloud, lit from below towards the horizon."""
+    y = view.horizon * (0.12 + 0.72 * view.dice.random())
+    x, wide = view.dice.uniform(-0.1, 1.1) * view.aspect, view.dice.uniform(0.25, 0.75)
+    thick = view.dice.uniform(0.008, 0.024) * (1.6 if view.light.fall else 1.0)
+    colour = mix(view.light.cloud, view.light.cloud_shade, view.dice.random() * 0.7)
+    for part in range(5):
+        shift = (part - 2) * wide * 0.23 + view.dice.uniform(-0.03, 0.03)
+        length = wide * view.dice.uniform(0.18, 0.34)
+        lift = view.dice.uniform(-0.5, 0.5) * thick
+        points = [(x + shift - length, y + lift), (x + shift, y + lift - thick), (x + shift + length, y + lift),
+                  (x + shift, y + lift + thick * 0.5)]  # fmt: skip
+        view.canvas.blob(points, clear(colour, 0.34))
+
+
+def _cumulus(view: View) -> None:
+    """Draw one towering summer cloud standing on the horizon: shade, body and lit crown."""
+    x, wide = view.dice.uniform(0.1, 0.9) * view.aspect, view.dice.uniform(0.3, 0.5)
+    base = view.horizon * view.dice.uniform(0.93, 1.02)
+    tall = view.horizon * view.dice.uniform(0.42, 0.66)
+    lit, shade = view.light.cloud, mix(view.light.cloud_shade, view.light.haze, 0.35)
+    puffs = []
+    for _ in range(26):
+        across = view.dice.uniform(-1, 1)
+        top = (1 - abs(across) ** 1.4) * view.dice.uniform(0.25, 1.0)
+        puffs.append(
+            (x + across * wide, base - top * tall, view.dice.uniform(0.045, 0.09) * (1.15 - 0.45 * top))
+        )
+    puffs.sort(key=lambda puff: puff[1])
+    for px, py, r in puffs:
+        view.canvas.oval(px, py, r, r * 0.92, lit)
+    for px, py, r in puffs[4:]:
+        view.canvas.oval(px + r * 0.28, py + r * 0.34, r * 0.86, r * 0.7, mix(lit, shade, 0.55))
+        view.canvas.oval(px - r * 0.05, py - r * 0.12, r * 0.8, r * 0.7, mix(lit, shade, 0.12))
+    view.canvas.veil(base - tall * 0.5, base + 0.03, view.light.haze, 0.0, 0.75)
+
+
+def paint_fall(view: View, *, petals: bool, amount: float = 1.0) -> None:
+    """Draw rain, snow or petals in front of the picture."""
+    if view.light.fall == "rain":
+        for _ in range(round(150 * amount)):
+            x, y = view.dice.uniform(-0.1, view.aspect + 0.1), view.dice.uniform(-0.1, 1)
+            length = view.dice.uniform(0.03, 0.1)
+            ends = [(x, y), (x - length * 0.18, y + length)]
+            view.canvas.line(ends, 0.0013, clear((235, 242, 250), view.dice.uniform(0.15, 0.5)))
+    if view.light.fall == "snow":
+        for _ in range(round(110 * amount)):
+            r = 0.0018 + 0.007 * view.dice.random() ** 4
+            x, y = view.dice.uniform(0, view.aspect), view.dice.random()
+            view.canvas.oval(x, y, r, r, clear((255, 255, 255), view.dice.uniform(0.5, 0.95)), corners=14)
+    if petals:
+        for _ in range(round(46 * amount)):
+            _petal(view, view.dice.uniform(0.006, 0.016))
+
+
+def _petal(view: View, size: float) -> None:
+    spot = view.canvas.at(
+        view.dice.uniform(0, view.aspect), view.dice.random(), size, turn=view.dice.uniform(0, 2 * math.pi)
+    )
+    colour = mix((250, 205, 216), (255, 238, 240), view.dice.random())
+    spot.blob(
+        [(-1, 0), (-0.2, -0.55), (0.9, -0.25), (0.65, 0), (0.9, 0.25), (-0.2, 0.55)], view.light.tone(colour)
+    )

@@ -1,0 +1,67 @@
+"""What a card shows, read from its words: place, light, framing, and who is there.
+
+Reading is by keyword and total: any text gives a staging. What the words leave open is drawn from a die
+seeded by the card, so takes differ, while a character's looks follow from its name alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from runner.previz.looks import Looks, read_people
+from runner.previz.words import ANGLES, CREATURES, LIGHT_WORDS, PLACE_WORDS, SHOTS, VIEWS, first_match, seen
+
+if TYPE_CHECKING:
+    from runner.previz.card import Card
+
+MOST_TEXT = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staging:
+    """The picture to draw: keys of the tables of places and lights, the camera, and the subjects."""
+
+    place: str
+    light: str
+    shot: str
+    view: str
+    angle: str
+    people: tuple[Looks, ...]
+    creature: str
+    petals: bool
+    fireworks: bool
+
+
+def die(*parts: object) -> Random:
+    """Return a random source that depends on *parts* alone, on every machine."""
+    text = "\x1f".join(str(part)[:MOST_TEXT] for part in parts)
+    return Random(int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8], "big"))
+
+
+def read_staging(card: Card) -> Staging:
+    """Return what *card* shows."""
+    prompt = card.prompt[:MOST_TEXT].lower()
+    told = ", ".join((card.place, card.light, card.camera, card.action, card.expression))[:MOST_TEXT].lower()
+    whole = f"{told}, {prompt}"
+    dice = die("staging", card.prompt, card.seed, card.batch_index)
+    people = read_people(card, prompt, told)
+    creature = first_match(CREATURES, whole)
+    place = first_match(PLACE_WORDS, card.place[:MOST_TEXT].lower()) or first_match(PLACE_WORDS, whole)
+    steady = die("place", re.sub(r"\W+", " ", prompt))
+    return Staging(
+        place=place or steady.choice(("hills", "mountains", "sea", "field", "town")),
+        light=first_match(LIGHT_WORDS, card.light[:MOST_TEXT].lower())
+        or first_match(LIGHT_WORDS, whole)
+        or steady.choice(("noon", "gold", "dusk", "dawn", "sunset", "noon")),
+        shot=first_match(SHOTS, whole) or dice.choice(("wide", "cowboy", "upper") if people else ("wide",)),
+        view=first_match(VIEWS, whole) or "front",
+        angle=first_match(ANGLES, whole) or "level",
+        people=people,
+        creature=creature,
+        petals=seen(r"petal|cherry blossom|sakura|桜", whole),
+        fireworks=seen(r"firework|花火", whole),
+    )
