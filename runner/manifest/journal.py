@@ -1,0 +1,160 @@
+"""The journal: an append-only file of checksummed JSON lines. It is the truth of a run.
+
+Format 1. Every line is one JSON object whose last member is `"c"`, the CRC-32 of everything before that
+member, chained: each line's checksum starts from the one before it, so a changed, missing, doubled or moved
+line breaks the chain at its place. The first line is `{"t":"journal","format":1,…}`. A line counts once its
+newline is on disk; a torn last line was never promised to anybody and is dropped.
+
+One writer per file. Nothing here knows what the lines mean.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RecordDamaged, StorageError
+
+FORMAT = 1
+_MARK = b',"c":"'
+_TAIL = len(_MARK) + 8 + 2  # the mark, eight hex digits, `"}`
+
+Line = dict[str, Any]
+
+
+def encode(line: Mapping[str, Any], previous: int) -> tuple[bytes, int]:
+    """Return *line* as bytes with its newline, and its checksum; *previous* is the one of the line before."""
+    body = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")[:-1]
+    check = zlib.crc32(body, previous)
+    return b'%s%s%08x"}\n' % (body, _MARK, check), check
+
+
+def decode(raw: bytes, previous: int) -> tuple[Line, int] | None:
+    """Return the line and its checksum, or None when it is not what was written behind *previous*."""
+    if raw[-_TAIL : -_TAIL + len(_MARK)] != _MARK or not raw.endswith(b'"}'):
+        return None
+    body = raw[:-_TAIL]
+    check = zlib.crc32(body, previous)
+    if raw[-10:-2] != b"%08x" % check:
+        return None
+    return json.loads(body + b"}"), check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far a journal was read: the next byte, the next line's number (from 1), the running checksum."""
+
+    offset: int = 0
+    line: int = 1
+    check: int = 0
+
+
+@dataclass(slots=True)
+class Reading:
+    """Iterates the lines from *position* on and moves it; afterwards `torn` holds an unfinished last line."""
+
+    path: Path
+    position: Position = Position()
+    torn: bytes = b""
+
+    def __iter__(self) -> Iterator[Line]:
+        """Yield every whole line in order; raises RecordDamaged naming the line that does not belong."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.position.offset)
+                for raw in file:
+                    found = decode(raw[:-1], self.position.check) if raw.endswith(b"\n") else None
+                    if found is None:
+                        self._end(raw, last=not file.read(1))
+                        return
+                    line, check = found
+                    self.position = Position(
+                        offset=self.position.offset + len(raw), line=self.position.line + 1, check=check
+                    )
+                    yield line
+        except OSError as error:
+            raise StorageError(f"cannot read {self.path}: {error.strerror}") from error
+
+    def _end(self, raw: bytes, *, last: bool) -> None:
+        """An unreadable last line was never finished; anywhere else it is damage."""
+        if not last:
+            raise RecordDamaged(
+                f"{self.path}:{self.position.line}: this line is not what was written here; "
+                "the record cannot be trusted from here on"
+            )
+        self.torn = raw
+
+
+class Journal:
+    """The one writer of a journal file. `append` is cheap; `commit` makes everything appended durable."""
+
+    def __init__(self, path: Path, position: Position) -> None:
+        self.path = path
+        self._check = position.check
+        self._pending: list[bytes] = []
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+    @classmethod
+    def create(cls, path: Path, **head: Any) -> Journal:
+        """Return the writer of a new journal whose first line carries *head*; refuses an existing file."""
+        if path.exists():
+            raise StorageError(f"{path} exists already; a journal is never written over")
+        journal = cls(path, Position())
+        journal.append({"t": "journal", "format": FORMAT, **head})
+        journal.commit()
+        sync_folder(path.parent)
+        return journal
+
+    @classmethod
+    def resume(cls, path: Path) -> tuple[Journal, list[Line]]:
+        """Return the writer and every line so far; a torn last line is moved to `<name>.torn` first."""
+        reading = Reading(path)
+        lines = list(reading)
+        if reading.torn:
+            with path.with_name(path.name + ".torn").open("ab") as kept:
+                kept.write(reading.torn.rstrip(b"\n") + b"\n")
+            os.truncate(path, reading.position.offset)
+        return cls(path, reading.position), lines
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Queue *line*; it is durable after the next `commit`."""
+        raw, self._check = encode(line, self._check)
+        self._pending.append(raw)
+
+    def commit(self) -> None:
+        """Write and sync what was appended. On failure nothing of it counts; raises StorageError."""
+        if not self._pending:
+            return
+        block = b"".join(self._pending)
+        try:
+            view = memoryview(block)
+            while view:
+                view = view[os.write(self._fd, view) :]
+            os.fdatasync(self._fd)
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+        self._pending.clear()
+
+    def close(self) -> None:
+        """Commit what is pending and close the file."""
+        try:
+            self.commit()
+        finally:
+            os.close(self._fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in *folder* durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,39 @@
+"""Settings: a value made once by the command line and passed down. Nothing here reads the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PREVIZ = "previz"
+"""The server name that stands for the embedded server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a run can be told besides its spec. Times in seconds, sizes in bytes."""
+
+    runs: Path = Path("runs")
+    servers: tuple[str, ...] = ()
+    """URLs; empty = the embedded previz."""
+    depth: int = 2
+    """Most of our jobs outstanding on one server."""
+    attempts: int = 3
+    max_jobs: int = 1_000_000
+    max_failures: int = 0
+    """Stop after this many failed jobs; 0 = never."""
+    server_wait_s: float = 600.0
+    """How long to go on without any usable server before giving up."""
+    settle_s: float = 8.0
+    grace_s: float = 30.0
+    """After the first Ctrl-C, how long running jobs may take to finish."""
+    sockets: bool = True
+    allow_plain_http: bool = False
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """`ANIMERUN_TOKEN` and its like, as found in the environment."""
+
+    @property
+    def previz(self) -> bool:
+        """Whether the embedded server is to be used."""
+        return not self.servers or self.servers == (PREVIZ,)
