@@ -81,10 +81,14 @@ def _done(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
         (run, x["key"], x["n"], x["id"], x["server"], "succeeded", _at(x["at"]), x["queue_s"], x["run_s"],
          x["collect_s"], x["cached"], "", "", "", "", True),
     )  # fmt: skip
-    names = ("node", "index", "path", "sha256", "size", "kind", "pixels", "width", "height", "frames", "media",
-             "server_name")  # fmt: skip
     for output in x["outputs"]:
-        yield "outputs", (run, x["key"], x["id"], *(output[name] for name in names))
+        yield "outputs", (run, x["key"], x["id"], *(output[name] for name in _OUTPUT))
+
+
+_OUTPUT = (
+    "node", "index", "path", "sha256", "size", "kind", "pixels", "width", "height", "frames", "media",
+    "server_name",
+)  # fmt: skip
 
 
 def _failed(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:

@@ -42,7 +42,7 @@ _TABLES = (
     "attempts",
     "outputs",
 )
-_LOCKED_DOWN = {
+_LOCKED_DOWN: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
@@ -61,8 +61,11 @@ def queries() -> dict[str, str]:
 
 
 @cache
-def _schema() -> str:
-    return resources.files("runner.manifest").joinpath("schema.sql").read_text("utf-8")
+def _schema() -> tuple[str, str]:
+    """Return the statements that make the tables, and those that make the views."""
+    text = resources.files("runner.manifest").joinpath("schema.sql").read_text("utf-8")
+    at = text.index("create view")
+    return text[:at], text[at:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ def journals(runs: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _create(db: duckdb.DuckDBPyConnection) -> None:
-    db.execute(_schema())
+    tables, views = _schema()
+    db.execute(tables + views)
     db.execute("insert into meta values (?)", [SCHEMA])
 
 
@@ -228,6 +232,11 @@ def _publish(live: Path, target: Path) -> None:
     part.replace(target)
 
 
+def _quoted(text: str) -> str:
+    """Return *text* as an SQL literal, for the statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 class Manifest:
     """A reader: the published index with what the journals hold beyond it. Never blocks a run."""
 
@@ -236,8 +245,13 @@ class Manifest:
         self.damaged: list[str] = []
         self._db = duckdb.connect(":memory:", config=_LOCKED_DOWN)
         self._db.execute("set enable_progress_bar = false")
-        _create(self._db)
-        self._fold(self._attach(runs / PUBLISHED))
+        tables, views = _schema()
+        self._db.execute(f"create schema fresh; use fresh; {tables}")
+        known = self._attach(runs / PUBLISHED)
+        fresh = self._fold(known)
+        self._db.execute("use main")
+        self._union(fresh, published=bool(known))
+        self._db.execute(views)
         _lock_down(self._db)
 
     def __enter__(self) -> Manifest:
@@ -253,23 +267,24 @@ class Manifest:
         return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
 
     def _attach(self, path: Path) -> dict[str, Position]:
-        """Show the published file's rows, if it is there and ours; return how far it had read."""
+        """Open the published file, if it is there and ours; return how far it had read."""
         if not path.is_file():
             return {}
         try:
-            self._db.execute("attach $path as published (read_only)", {"path": str(path)})
-            if self._db.execute("select schema from published.meta").fetchone() != (SCHEMA,):
-                return {}
-            found = self._db.execute('select run, "offset", line, "check" from published.applied').fetchall()
+            self._db.execute(f"attach {_quoted(str(path))} as published (read_only)")
+            if self._db.execute("select schema from published.meta").fetchone() == (SCHEMA,):
+                found = self._db.execute(
+                    'select run, "offset", line, "check" from published.applied'
+                ).fetchall()
+                return {run: Position(offset=o, line=n, check=c) for run, o, n, c in found}
         except duckdb.Error as error:
             self.damaged.append(
                 f"{path} cannot be read ({type(error).__name__}); reading the journals instead"
             )
-            return {}
-        return {run: Position(offset=o, line=n, check=c) for run, o, n, c in found}
+        return {}
 
-    def _fold(self, known: dict[str, Position]) -> None:
-        """Read journals the published file is behind on; show the rest from it."""
+    def _fold(self, known: dict[str, Position]) -> list[str]:
+        """Read the journals the published file is behind on; return their runs."""
         fresh = []
         for run, path in journals(self.runs):
             if run in known and path.stat().st_size <= known[run].offset:
@@ -279,10 +294,13 @@ class Manifest:
                 _apply(self._db, run, path, Position())
             except RecordDamaged as error:
                 self.damaged.append(str(error))
-        if known:
-            for table in _TABLES:
-                names = ", ".join("?" * len(fresh)) or "''"
-                self._db.execute(
-                    f"insert into {table} select * from published.{table} where run not in ({names})", fresh
-                )
-            self._db.execute("detach published")
+        return fresh
+
+    def _union(self, fresh: list[str], *, published: bool) -> None:
+        """Show the fresh runs' rows and, for all others, the published ones."""
+        names = ", ".join(map(_quoted, fresh)) or "''"
+        for table in _TABLES:
+            old = (
+                f" union all select * from published.{table} where run not in ({names})" if published else ""
+            )
+            self._db.execute(f"create view {table} as select * from fresh.{table}{old}")

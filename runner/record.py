@@ -1,0 +1,121 @@
+"""Events → journal: the first observer of everything that happens in a run, and its only writer.
+
+`handle` is cheap and queues lines; nothing counts before `commit`. An `AttemptIntended` must be committed
+before its POST, an `AttemptSucceeded` is handed over after its files are durable: so whatever is killed,
+every submission is known and every recorded success has its bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from runner.domain import Fault, Job, ServerFacts, Workflow
+from runner.events import (
+    AttemptCancelled,
+    AttemptFailed,
+    AttemptIntended,
+    AttemptSucceeded,
+    Event,
+    ServerUp,
+)
+from runner.manifest.journal import Journal
+from runner.manifest.shapes import Packer
+
+Clock = Callable[[], float]
+
+
+class Recorder:
+    """Writes one run's journal. *clock* gives seconds since the epoch."""
+
+    def __init__(self, journal: Journal, *, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._packer = Packer()
+        self._intents: dict[str, AttemptIntended] = {}
+        self._servers: set[ServerFacts] = set()
+
+    def head(self, **facts: Any) -> None:
+        """Record what is known of the run before its first job."""
+        self._journal.append({"t": "run", "at": self._clock(), **facts})
+
+    def input(self, *, name: str, path: str, size: int) -> None:
+        """Record a file the run uses, under its content name."""
+        self._journal.append({"t": "input", "name": name, "path": path, "size": size})
+
+    def job(self, job: Job, workflow: Workflow | None, *, recipe: str) -> None:
+        """Record a job once, when it is about to start (with its workflow) or is known to wait (without)."""
+        line: dict[str, Any] = {"t": "job", **_told(job), "recipe": recipe}
+        if workflow is not None:
+            news, packed = self._packer.pack(workflow.nodes)
+            for extra in news:
+                self._journal.append(extra)
+            line |= {"digest": workflow.digest, "workflow": packed}
+        self._journal.append(line)
+
+    def handle(self, event: Event, *, final: bool = True) -> None:
+        """Record *event*; *final* is False for an attempt that will be followed by another."""
+        match event:
+            case AttemptIntended(attempt=a, at=at):
+                # The workflow is in the job's line; holding the body until the end would cost memory.
+                slim = replace(a, workflow=_NOTHING)
+                self._intents[a.prompt_id] = replace(event, attempt=slim)
+                self._journal.append(
+                    {"t": "intent", "key": a.key, "n": a.number, "id": a.prompt_id, "server": a.server,
+                     "prefix": a.prefix, "at": at}
+                )  # fmt: skip
+            case AttemptSucceeded():
+                times = {"queue_s": event.queue_s, "run_s": event.run_s, "collect_s": event.collect_s}
+                outputs = [asdict(output) for output in event.outputs]
+                rounded = {name: round(value, 4) for name, value in times.items()}
+                self._end("done", event.prompt_id, **rounded, cached=event.cached_nodes, outputs=outputs)
+            case AttemptFailed(prompt_id=prompt_id, fault=fault):
+                self._end("failed", prompt_id, **_fault(fault), final=final)
+            case AttemptCancelled(prompt_id=prompt_id):
+                self._end("cancelled", prompt_id)
+            case ServerUp(facts=facts) if facts not in self._servers:
+                self._servers.add(facts)
+                self._journal.append({"t": "server", **_facts(facts)})
+            case _:
+                pass
+
+    def end(self, *, code: int, reason: str) -> None:
+        """Record how the run ended and make it durable."""
+        self._journal.append({"t": "end", "at": self._clock(), "code": code, "reason": reason})
+        self.commit()
+
+    def commit(self) -> None:
+        """Make everything handed over durable; raises StorageError."""
+        self._journal.commit()
+
+    def _end(self, kind: str, prompt_id: str, **facts: Any) -> None:
+        """Record the end of an attempt, once: a second end of the same id is not a fact about this run."""
+        intent = self._intents.pop(prompt_id, None)
+        if intent is not None:
+            a = intent.attempt
+            who = {"id": prompt_id, "key": a.key, "n": a.number, "server": a.server}
+            self._journal.append({"t": kind, "at": self._clock(), **who, **facts})
+
+
+_NOTHING = Workflow(nodes={}, outputs={}, digest="")
+
+
+def _told(job: Job) -> dict[str, Any]:
+    """Return what people and queries ask about a job; its exact inputs are in the workflow."""
+    names = ("key", "seq", "episode", "scene", "cut", "take", "seed", "template", "model", "name", "title",
+             "prompt", "negative", "waits", "place")  # fmt: skip
+    line = {name: getattr(job, name) for name in names}
+    line["slots"] = dict(job.slots)
+    line["loras"] = [asdict(lora) for lora in job.loras]
+    skip = ("prompt", "negative", "seed", "loras", "cast")
+    line["params"] = {name: value for name, value in job.values.items() if name not in skip}
+    return line
+
+
+def _facts(facts: ServerFacts) -> Mapping[str, Any]:
+    return {k: v for k, v in asdict(facts).items() if k not in ("latency_s", "classes")}
+
+
+def _fault(fault: Fault) -> Mapping[str, Any]:
+    return {"code": fault.code, "message": fault.message, "node": fault.node, "node_class": fault.node_class}
