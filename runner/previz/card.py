@@ -58,7 +58,7 @@ def draw_card(card: Card) -> Image.Image:
         ValueError: A side is below 1 px or above 16384 px.
 
     """
-    from runner.previz.picture import draw_picture
+    from runner.previz.illustration import draw_picture
     from runner.previz.strip import draw_strip, measure
 
     if not (1 <= card.width <= LARGEST and 1 <= card.height <= LARGEST):

@@ -21,6 +21,26 @@ class Place:
 
 _HILLS = Place(back=paint_hills)
 PLACES: dict[str, Place] = dict.fromkeys(
-    "plain lighthouse rooftop classroom corridor station shrine river sea forest snowfield mountains bedroom cafe street town space field hills".split(),
+    [
+        "plain",
+        "lighthouse",
+        "rooftop",
+        "classroom",
+        "corridor",
+        "station",
+        "shrine",
+        "river",
+        "sea",
+        "forest",
+        "snowfield",
+        "mountains",
+        "bedroom",
+        "cafe",
+        "street",
+        "town",
+        "space",
+        "field",
+        "hills",
+    ],
     _HILLS,
 )

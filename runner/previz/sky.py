@@ -15,13 +15,17 @@ from runner.previz.light import Light
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A canvas of height 1 and width *aspect*, its *light*, its *horizon* (0 top .. 1 bottom) and its die."""
+    """A canvas of height 1 and width *aspect*, its *light*, its *horizon* (0 top .. 1 bottom) and its die.
+
+    *sun_side* is 1 where the light comes from the right, -1 from the left.
+    """
 
     canvas: Canvas
     aspect: float
     light: Light
     horizon: float
     dice: Random
+    sun_side: int = 1
 
     @property
     def left(self) -> float:
@@ -49,7 +53,7 @@ def paint_sky(view: View) -> None:
 
 def sun_place(view: View) -> tuple[float, float]:
     """Return where sun or moon stands; the same for every caller of one view's light and shape."""
-    side = 0.24 if view.dice.random() < 0.5 else 0.76
+    side = 0.5 + 0.26 * view.sun_side
     low = view.light.name in ("sunset", "dawn", "gold")
     height = view.horizon * (0.78 if low else 0.26)
     return view.aspect * (side + view.dice.uniform(-0.08, 0.08)), height + view.dice.uniform(-0.04, 0.04)

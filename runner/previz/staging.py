@@ -13,7 +13,17 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from runner.previz.looks import Looks, read_people
-from runner.previz.words import ANGLES, CREATURES, LIGHT_WORDS, PLACE_WORDS, SHOTS, VIEWS, first_match, seen
+from runner.previz.words import (
+    ANGLES,
+    CREATURES,
+    LIGHT_WORDS,
+    PLACE_WORDS,
+    POSE_WORDS,
+    SHOTS,
+    VIEWS,
+    first_match,
+    seen,
+)
 
 if TYPE_CHECKING:
     from runner.previz.card import Card
@@ -32,6 +42,7 @@ class Staging:
     angle: str
     people: tuple[Looks, ...]
     creature: str
+    pose: str
     petals: bool
     fireworks: bool
 
@@ -62,6 +73,7 @@ def read_staging(card: Card) -> Staging:
         angle=first_match(ANGLES, whole) or "level",
         people=people,
         creature=creature,
+        pose=first_match(POSE_WORDS, told) or first_match(POSE_WORDS, prompt),
         petals=seen(r"petal|cherry blossom|sakura|桜", whole),
         fireworks=seen(r"firework|花火", whole),
     )

@@ -69,6 +69,18 @@ EXPRESSIONS: Table = (
     ("sleepy", r"sleep(?:y|ing)?|closed eyes|yawn|眠|寝"),
     ("neutral", r"expressionless|neutral|無表情"),
 )
+POSE_WORDS: Table = (
+    ("sit", r"sit(?:s|ting)?|kneel(?:s|ing)?|crouch(?:es|ing)?|座|正座"),
+    ("run", r"run(?:s|ning)?|dash(?:es|ing)?|jump(?:s|ing)?|leap(?:s|ing)?|dynamic pose|走"),
+    ("wave", r"wav(?:e|es|ing)|hello|greeting|手を振"),
+    ("read", r"read(?:s|ing)?|letter|book|phone|holding (?:a |an )?[a-z]+|本|手紙|読"),
+    ("lean", r"lean(?:s|ing)?|もたれ"),
+    ("walk", r"walk(?:s|ing)?|stroll(?:s|ing)?|歩"),
+    ("crossed", r"crossed arms|arms crossed|腕組み"),
+    ("reach", r"reach(?:es|ing)?|point(?:s|ing)?|outstretched"),
+    ("sky", r"looking up|looking at the sky|見上げ"),
+    ("heart", r"pray(?:s|ing)?|hands? (?:on|to) (?:own )?chest|hands together|祈"),
+)
 CREATURES: Table = (
     ("fox", r"fox|kitsune|狐|キツネ"),
     ("cat", r"cat|kitten|猫|ネコ"),

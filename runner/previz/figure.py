@@ -1,0 +1,141 @@
+"""People: poses, how a body is put together, and where it stands for each framing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.previz.attire import draw_body, draw_legs, draw_scarf, sleeve
+from runner.previz.brush import Point
+from runner.previz.face import draw_features, draw_head
+from runner.previz.hair import draw_back_hair, draw_back_of_head, draw_front_hair
+from runner.previz.looks import Looks
+from runner.previz.sketch import Sketch, lit, shade
+
+SHOULDER_Y = 1.78
+FEET_Y = 9.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """Joints in half heads: elbow and hand of the left and right arm, knee and ankle of both legs."""
+
+    left: tuple[Point, Point] = ((-1.28, 3.1), (-1.12, 4.5))
+    right: tuple[Point, Point] = ((1.28, 3.1), (1.12, 4.5))
+    legs: tuple[tuple[Point, Point], tuple[Point, Point]] = (
+        ((-0.48, 7.0), (-0.45, 9.45)),
+        ((0.48, 7.0), (0.46, 9.45)),
+    )
+    lean: float = 0.0
+    nod: float = 0.0
+    front: bool = False
+    seated: bool = False
+    held: str = ""
+
+    @property
+    def feet(self) -> float:
+        """The height of the soles."""
+        return max(leg[1][1] for leg in self.legs) + 0.34
+
+
+_CROSS = (((-0.42, 7.0), (-0.12, 9.4)), ((0.52, 7.0), (0.5, 9.45)))
+_STRIDE = (((-0.75, 6.9), (-1.1, 9.2)), ((0.7, 6.8), (0.75, 9.45)))
+_SEAT = (((-0.72, 5.0), (-0.62, 7.5)), ((0.72, 5.0), (0.66, 7.5)))
+POSES: dict[str, Pose] = {
+    "idle": Pose(),
+    "behind_back": Pose(left=((-1.3, 3.0), (-0.72, 4.0)), right=((1.3, 3.0), (0.72, 4.0)), nod=0.06),
+    "hip": Pose(left=((-1.75, 2.9), (-0.95, 3.9)), lean=-0.03),
+    "wave": Pose(right=((1.95, 2.5), (2.0, 0.7)), nod=-0.05, lean=0.03),
+    "lean": Pose(left=((-1.55, 3.0), (-1.75, 4.1)), right=((1.5, 2.9), (1.72, 4.1)), legs=_CROSS, lean=-0.07, nod=0.08),
+    "read": Pose(left=((-1.18, 3.3), (-0.38, 3.0)), right=((1.18, 3.3), (0.38, 3.0)), front=True, held="paper", nod=0.1),
+    "run": Pose(left=((-1.75, 2.8), (-1.2, 4.0)), right=((1.7, 2.7), (1.95, 1.6)), legs=(((-0.9, 6.6), (-1.9, 8.2)), ((0.95, 6.5), (0.75, 9.3))), lean=0.13),
+    "walk": Pose(left=((-1.35, 3.1), (-1.45, 4.4)), right=((1.3, 3.1), (1.0, 4.5)), legs=_STRIDE, lean=0.02),
+    "sit": Pose(left=((-1.2, 3.2), (-0.6, 4.7)), right=((1.2, 3.2), (0.6, 4.7)), legs=_SEAT, seated=True, front=True),
+    "crossed": Pose(left=((-1.25, 3.0), (0.5, 2.95)), right=((1.25, 3.1), (-0.5, 3.2)), front=True),
+    "heart": Pose(left=((-1.25, 3.1), (-0.12, 2.6)), right=((1.25, 3.1), (0.12, 2.6)), front=True, nod=0.05),
+    "reach": Pose(right=((1.9, 1.9), (3.0, 1.5)), lean=0.06),
+    "sky": Pose(right=((1.7, 0.9), (1.35, -0.9)), nod=-0.1, lean=-0.03),
+}  # fmt: skip
+
+
+def draw_person(sketch: Sketch, looks: Looks, pose: Pose, *, turn: float, sway: float, behind: bool) -> None:
+    """Draw one person; *turn* -1..1 is where the face looks, *sway* what the wind does to the hair."""
+    body = sketch.at(0, FEET_Y, turn=pose.lean).at(0, -FEET_Y)
+    head = body.at(0, 1.1, turn=pose.nod + pose.lean * -0.4).at(0, -1.1)
+    if not behind:
+        draw_back_hair(head, looks, sway)
+    arms = [(-1, pose.left), (1, pose.right)]
+    if pose.held != "paper" and not pose.front:
+        for side, joints in arms:
+            if joints[1][0] * side < 0.8:
+                _arm(body, looks, side, joints)
+    legs = [((side * 0.44, 4.3), *joints) for side, joints in zip((-1, 1), pose.legs, strict=True)]
+    if pose.seated:
+        draw_body(body, looks, behind=behind, seated=True)
+        draw_legs(body, looks, legs)
+    else:
+        draw_legs(body, looks, legs)
+    neck = shade(looks.skin, 0.3)
+    body.fill([(-0.3, 0.6), (0.3, 0.6), (0.36, 1.42), (0, 1.75), (-0.36, 1.42)], neck)
+    if not pose.seated:
+        draw_body(body, looks, behind=behind, seated=False)
+    _throat(body, looks, behind=behind)
+    for side, joints in arms:
+        if pose.front or joints[1][0] * side >= 0.8:
+            _arm(body, looks, side, joints)
+    if pose.held == "paper":
+        body.fill([(-0.55, 2.3), (0.5, 2.25), (0.56, 3.15), (-0.5, 3.2)], (252, 248, 238), sharp=True)
+    if looks.scarf:
+        draw_scarf(body, looks)
+    if behind:
+        draw_back_of_head(head, looks, sway)
+        return
+    draw_head(head, looks, turn)
+    _shadow_of_fringe(head, looks, turn)
+    draw_front_hair(head, looks, turn, sway)
+    draw_features(head, looks, turn)
+    if looks.hat:
+        _hat(head, looks)
+
+
+def _throat(body: Sketch, looks: Looks, *, behind: bool) -> None:
+    if behind or looks.outfit in ("gakuran", "sweater", "hoodie", "kimono"):
+        return
+    body.fill(
+        [(-0.29, 1.1), (0.29, 1.1), (0.3, 1.3), (0, 1.95), (-0.3, 1.3)], shade(looks.skin, 0.18), inked=False
+    )
+
+
+def _arm(body: Sketch, looks: Looks, side: int, joints: tuple[Point, Point]) -> None:
+    elbow, hand = joints
+    colour, widths = sleeve(looks)
+    wide = 1.05 if looks.boy else 0.86
+    shoulder = (side * wide, SHOULDER_Y)
+    dx, dy = hand[0] - elbow[0], hand[1] - elbow[1]
+    palm = (hand[0] + dx * 0.06, hand[1] + dy * 0.06)
+    body.limb([elbow, hand, (hand[0] + dx * 0.16, hand[1] + dy * 0.16)], [0.32, 0.27, 0.22], looks.skin)
+    body.fill([(palm[0] - 0.2, palm[1] - 0.16), (palm[0] + 0.2, palm[1] - 0.16), (palm[0] + 0.19, palm[1] + 0.2),
+               (palm[0] - 0.19, palm[1] + 0.2)], looks.skin)  # fmt: skip
+    body.limb(
+        [shoulder, elbow, (hand[0] - dx * 0.12, hand[1] - dy * 0.12)],
+        widths,
+        shade(colour, 0.08 if side < 0 else 0.0),
+    )
+
+
+def _shadow_of_fringe(head: Sketch, looks: Looks, turn: float) -> None:
+    dark = shade(looks.skin, 0.24)
+    edge: list[Point] = [
+        (-0.84, -0.7),
+        (0.84, -0.7),
+        (0.82, 0.06),
+        (0.4 + turn * 0.1, -0.06),
+        (0, -0.02),
+        (-0.4, -0.06),
+        (-0.82, 0.06),
+    ]
+    head.fill(edge, dark, inked=False)
+
+
+def _hat(head: Sketch, looks: Looks) -> None:
+    head.fill([(-1.08, -0.62), (-0.9, -1.3), (0, -1.62), (0.9, -1.3), (1.08, -0.62), (0, -0.82)], looks.tie)
+    head.fill([(-1.3, -0.58), (0, -0.84), (1.3, -0.58), (0, -0.5)], lit(looks.tie, 0.12))

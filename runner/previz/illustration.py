@@ -1,0 +1,88 @@
+"""The illustration of a card: place, people and weather composed at a supersampled size, then finished."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from runner.previz.brush import Canvas, Ink, mix
+from runner.previz.ensemble import paint_people
+from runner.previz.light import LIGHTS, Light
+from runner.previz.places import PLACES
+from runner.previz.sky import View, paint_fall, paint_sky
+from runner.previz.staging import Staging, die, read_staging
+
+if TYPE_CHECKING:
+    from runner.previz.card import Card
+
+WORK_PIXELS = 2_600_000
+
+
+def draw_picture(card: Card, wide: int, high: int) -> tuple[Image.Image, Ink]:
+    """Return the RGB illustration of *wide* x *high* px and the colour that names its light."""
+    staging = read_staging(card)
+    light = _nuance(LIGHTS[staging.light], card)
+    scale = max(1.0, min(2.0, (WORK_PIXELS / (wide * high)) ** 0.5))
+    size = max(1, round(wide * scale)), max(1, round(high * scale))
+    image = Image.new("RGB", size)
+    _compose(image, card, staging, light)
+    if scale > 1:
+        image = image.resize((wide, high), Image.Resampling.BOX if scale == 2 else Image.Resampling.HAMMING)
+    return _grain(_through(image, card), card), light.key
+
+
+def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> None:
+    dice = die("compose", card.prompt, card.seed, card.batch_index)
+    aspect = image.width / image.height
+    place = PLACES[staging.place]
+    horizon = place.horizon + {"low": 0.12, "high": -0.14}.get(staging.angle, 0.0) + dice.uniform(-0.03, 0.03)
+    turn = 0.07 if staging.angle == "dutch" else dice.uniform(-0.008, 0.008)
+    canvas = Canvas(image, image.height).at(dice.uniform(-0.03, 0.03) * aspect, 0.0, turn=turn)
+    view = View(
+        canvas=canvas, aspect=aspect, light=light, horizon=horizon, dice=dice, sun_side=dice.choice((-1, 1))
+    )
+    if not place.inside:
+        paint_sky(view)
+    place.back(view)
+    if staging.people:
+        paint_people(view, staging)
+    if not place.inside:
+        paint_fall(view, petals=staging.petals)
+
+
+def _nuance(light: Light, card: Card) -> Light:
+    """Return *light* a little warmer or cooler by the seed: takes of one cut differ like takes of one evening."""
+    dice = die("nuance", card.seed, card.batch_index)
+    towards: Ink = dice.choice(((255, 150, 120), (120, 160, 255), (200, 140, 240), (255, 220, 150)))
+    part = dice.uniform(0.0, 0.09)
+    return replace(
+        light, sky=tuple(mix(stop, towards, part) for stop in light.sky), haze=mix(light.haze, towards, part)
+    )
+
+
+def _through(image: Image.Image, card: Card) -> Image.Image:
+    """Return *image* with the source picture of an img2img job showing through by 1 - denoise."""
+    if card.source is None:
+        return image
+    keep = min(0.85, max(0.12, 1.0 - card.denoise))
+    source = card.source.convert("RGB")
+    fit = max(image.width / source.width, image.height / source.height)
+    part = image.width / fit, image.height / fit
+    left, top = (source.width - part[0]) / 2, (source.height - part[1]) / 2
+    cover = source.resize(
+        image.size, Image.Resampling.BICUBIC, box=(left, top, left + part[0], top + part[1])
+    )
+    return Image.blend(image, cover, keep)
+
+
+def _grain(image: Image.Image, card: Card) -> Image.Image:
+    noise = np.random.default_rng(card.seed % 2**32).integers(-5, 6, (128, 128), dtype=np.int16)
+    tile = Image.fromarray((noise + 128).astype(np.uint8))
+    sheet = Image.new("L", image.size)
+    for x in range(0, image.width, 128):
+        for y in range(0, image.height, 128):
+            sheet.paste(tile, (x, y))
+    return ImageChops.add(image, sheet.convert("RGB"), 1, -128)
