@@ -128,7 +128,7 @@ def _sailor_collar(sketch: Sketch, looks: Looks, *, behind: bool) -> None:
         ]
         sketch.fill(flap, navy, sharp=True)
         sketch.canvas.line(
-            [(side * 0.76, 1.52), (side * 0.63, 1.82), (side * 0.08, 2.48)], 0.045, sketch.light.tone(line)
+            [(side * 0.76, 1.52), (side * 0.63, 1.82), (side * 0.08, 2.48)], 0.045, sketch.light.figure(line)
         )
     tie = looks.tie
     for side in (-1, 1):

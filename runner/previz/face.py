@@ -120,7 +120,7 @@ def _eye(eye: Sketch, looks: Looks, mood: Mood, near: float) -> None:
 
 
 def _iris(eye: Sketch, colour: Ink, mood: Mood, near: float) -> None:
-    rx, ry = 0.175 * near * mood.iris, 0.275 * mood.open * mood.iris
+    rx, ry = 0.195 * near * mood.iris, 0.30 * mood.open * mood.iris
     dark = mix(colour, (26, 18, 46), 0.62)
     eye.oval(-0.01, 0.0, rx, ry, dark)
     eye.oval(-0.01, ry * 0.22, rx * 0.86, ry * 0.72, mix(colour, dark, 0.25))
@@ -132,13 +132,12 @@ def _iris(eye: Sketch, colour: Ink, mood: Mood, near: float) -> None:
 
 
 def _tears(eye: Sketch, wide: float, tall: float) -> None:
-    eye.oval(wide * 0.1, tall * 0.92, wide * 0.7, 0.055, TEAR)
+    canvas = eye.canvas
+    canvas.oval(wide * 0.1, tall * 0.92, wide * 0.72, 0.055, TEAR)
     for x, low in ((-wide * 0.3, 0.62), (wide * 0.62, 0.74)):
-        eye.limb(
-            [(x, tall * 0.85), (x + 0.02, tall + 0.14), (x * 0.9, low)], [0.05, 0.09, 0.11], TEAR, inked=False
-        )
-        eye.oval(x * 0.9, low + 0.015, 0.066, 0.08, TEAR)
-        eye.oval(x * 0.9 - 0.015, low, 0.02, 0.035, WHITE)
+        canvas.poly([(x - 0.025, tall * 0.8), (x + 0.03, tall * 0.8), (x + 0.06, low), (x - 0.06, low)], TEAR)
+        canvas.oval(x, low + 0.015, 0.062, 0.08, TEAR)
+        canvas.oval(x - 0.015, low, 0.02, 0.04, WHITE)
 
 
 def _brow(eye: Sketch, looks: Looks, mood: Mood, near: float) -> None:

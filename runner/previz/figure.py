@@ -63,29 +63,7 @@ def draw_person(sketch: Sketch, looks: Looks, pose: Pose, *, turn: float, sway: 
     head = body.at(0, 1.1, turn=pose.nod + pose.lean * -0.4).at(0, -1.1)
     if not behind:
         draw_back_hair(head, looks, sway)
-    arms = [(-1, pose.left), (1, pose.right)]
-    if pose.held != "paper" and not pose.front:
-        for side, joints in arms:
-            if joints[1][0] * side < 0.8:
-                _arm(body, looks, side, joints)
-    legs = [((side * 0.44, 4.3), *joints) for side, joints in zip((-1, 1), pose.legs, strict=True)]
-    if pose.seated:
-        draw_body(body, looks, behind=behind, seated=True)
-        draw_legs(body, looks, legs)
-    else:
-        draw_legs(body, looks, legs)
-    neck = shade(looks.skin, 0.3)
-    body.fill([(-0.3, 0.6), (0.3, 0.6), (0.36, 1.42), (0, 1.75), (-0.36, 1.42)], neck)
-    if not pose.seated:
-        draw_body(body, looks, behind=behind, seated=False)
-    _throat(body, looks, behind=behind)
-    for side, joints in arms:
-        if pose.front or joints[1][0] * side >= 0.8:
-            _arm(body, looks, side, joints)
-    if pose.held == "paper":
-        body.fill([(-0.55, 2.3), (0.5, 2.25), (0.56, 3.15), (-0.5, 3.2)], (252, 248, 238), sharp=True)
-    if looks.scarf:
-        draw_scarf(body, looks)
+    _trunk(body, looks, pose, behind=behind)
     if behind:
         draw_back_of_head(head, looks, sway)
         return
@@ -95,6 +73,29 @@ def draw_person(sketch: Sketch, looks: Looks, pose: Pose, *, turn: float, sway: 
     draw_features(head, looks, turn)
     if looks.hat:
         _hat(head, looks)
+
+
+def _trunk(body: Sketch, looks: Looks, pose: Pose, *, behind: bool) -> None:
+    """Draw everything below the chin, far limbs first."""
+    arms = [(-1, pose.left), (1, pose.right)]
+    hidden = [(side, joints) for side, joints in arms if joints[1][0] * side < 0.8 and pose.front == behind]
+    for side, joints in hidden:
+        _arm(body, looks, side, joints)
+    legs = [((side * 0.44, 4.3), *joints) for side, joints in zip((-1, 1), pose.legs, strict=True)]
+    if not pose.seated:
+        draw_legs(body, looks, legs)
+    body.fill([(-0.3, 0.6), (0.3, 0.6), (0.36, 1.42), (0, 1.75), (-0.36, 1.42)], shade(looks.skin, 0.4))
+    draw_body(body, looks, behind=behind, seated=pose.seated)
+    if pose.seated:
+        draw_legs(body, looks, legs)
+    _throat(body, looks, behind=behind)
+    for side, joints in arms:
+        if (side, joints) not in hidden:
+            _arm(body, looks, side, joints)
+    if pose.held == "paper" and not behind:
+        body.fill([(-0.55, 2.3), (0.5, 2.25), (0.56, 3.15), (-0.5, 3.2)], (252, 248, 238), sharp=True)
+    if looks.scarf:
+        draw_scarf(body, looks)
 
 
 def _throat(body: Sketch, looks: Looks, *, behind: bool) -> None:
@@ -111,10 +112,12 @@ def _arm(body: Sketch, looks: Looks, side: int, joints: tuple[Point, Point]) -> 
     wide = 1.05 if looks.boy else 0.86
     shoulder = (side * wide, SHOULDER_Y)
     dx, dy = hand[0] - elbow[0], hand[1] - elbow[1]
-    palm = (hand[0] + dx * 0.06, hand[1] + dy * 0.06)
-    body.limb([elbow, hand, (hand[0] + dx * 0.16, hand[1] + dy * 0.16)], [0.32, 0.27, 0.22], looks.skin)
-    body.fill([(palm[0] - 0.2, palm[1] - 0.16), (palm[0] + 0.2, palm[1] - 0.16), (palm[0] + 0.19, palm[1] + 0.2),
-               (palm[0] - 0.19, palm[1] + 0.2)], looks.skin)  # fmt: skip
+    x, y = hand[0] + dx * 0.08, hand[1] + dy * 0.08
+    body.limb([elbow, hand], [0.34, 0.28], looks.skin)
+    body.fill(
+        [(x, y - 0.2), (x + 0.18, y - 0.05), (x + 0.12, y + 0.2), (x - 0.08, y + 0.22), (x - 0.18, y)],
+        looks.skin,
+    )
     body.limb(
         [shoulder, elbow, (hand[0] - dx * 0.12, hand[1] - dy * 0.12)],
         widths,

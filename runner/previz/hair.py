@@ -17,8 +17,8 @@ FRINGES: tuple[tuple[tuple[float, float], ...], ...] = (
     ((-0.70, -0.02), (-0.36, -0.02), (0.0, -0.02), (0.36, -0.02), (0.70, -0.02)),
 )
 REACH = {
-    "short": 0.78,
-    "bob": 1.2,
+    "short": 0.62,
+    "bob": 1.15,
     "long": 4.3,
     "ponytail": 0.62,
     "twintails": 0.62,
@@ -49,7 +49,8 @@ def draw_back_hair(sketch: Sketch, looks: Looks, sway: float) -> None:
         )
         sketch.fill([*DOME, *sides[0], *tips, *sides[1]], dark)
         return
-    half: list[Point] = [(1.1, low * 0.5), (1.02, low), (0.66, low - 0.14), (0.4, low + 0.1)]
+    puff = 1.12 if style == "bob" else 1.0
+    half: list[Point] = [(1.06 * puff, low * 0.4), (0.96 * puff, low), (0.62, low - 0.12), (0.38, low + 0.22)]
     sketch.fill([*DOME, *half, (0.0, low - 0.1), *flip(half)[::-1]], dark)
 
 
@@ -135,7 +136,7 @@ def _tail(sketch: Sketch, root: Point, reach: float, length: float, looks: Looks
 
 
 def _lock(sketch: Sketch, looks: Looks, side: int, turn: float, sway: float) -> None:
-    low = {"short": 0.55, "bob": 1.12, "long": 1.75, "braid": 0.9}.get(looks.hair_style, 0.95)
+    low = {"short": 0.42, "bob": 1.12, "long": 1.75, "braid": 0.9}.get(looks.hair_style, 0.95)
     if looks.boy:
         low = min(low, 0.5)
     x = side * (0.90 - 0.1 * max(0.0, side * turn)) + turn * 0.05

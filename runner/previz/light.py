@@ -29,6 +29,10 @@ class Light:
         """Return a surface of *colour* in this light."""
         return tint(colour, self.ambient)
 
+    def figure(self, colour: Ink) -> Ink:
+        """Return a person's *colour* in this light, kept clearer than the scenery round it."""
+        return tint(colour, mix(self.ambient, (255, 255, 255), 0.42))
+
     def far(self, colour: Ink, distance: float) -> Ink:
         """Return scenery of *colour* at *distance*: 0 near, dark against a low sun; 1 lost in the haze."""
         return mix(mix(self.tone(colour), self.deep, self.backlit), self.haze, distance)

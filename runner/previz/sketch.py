@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runner.previz.brush import Canvas, Ink, Point, mix, smooth
+from runner.previz.brush import Canvas, Ink, Point, mix, smooth, tint
 from runner.previz.light import Light
 
 LINE: Ink = (52, 30, 48)
-COOL: Ink = (92, 84, 150)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class Sketch:
 
     canvas: Canvas
     light: Light
-    line: float = 0.034
+    line: float = 0.026
 
     def at(self, x: float, y: float, unit: float = 1.0, *, turn: float = 0.0, mirror: bool = False) -> Sketch:
         """Return this sketch moved, see `Canvas.at`."""
@@ -31,9 +30,9 @@ class Sketch:
         path = np.asarray(points, dtype=float) if sharp else smooth(points, closed=True)
         pixels = self.canvas.px(path)
         pen = self.canvas.pen
-        pen.polygon(pixels, fill=self.light.tone(colour))
+        pen.polygon(pixels, fill=self.light.figure(colour))
         if inked:
-            edge = self.light.tone(mix(colour, LINE, 0.55))
+            edge = self.light.figure(mix(colour, LINE, 0.55))
             pen.line(
                 [*pixels, pixels[0]], fill=edge, width=self._px(self.line), joint="curve" if sharp else None
             )
@@ -52,16 +51,18 @@ class Sketch:
 
     def oval(self, x: float, y: float, rx: float, ry: float, colour: Ink) -> None:
         """Fill an ellipse without outline."""
-        self.canvas.oval(x, y, rx, ry, self.light.tone(colour))
+        self.canvas.oval(x, y, rx, ry, self.light.figure(colour))
 
     def stroke(self, points: Sequence[Point], width: float, colour: Ink, *, blunt: float = 0.15) -> None:
         """Draw a tapered line."""
-        self.canvas.stroke(points, width, self.light.tone(colour), blunt=blunt)
+        self.canvas.stroke(points, width, self.light.figure(colour), blunt=blunt)
 
     def wire(self, points: Sequence[Point], width: float, colour: Ink) -> None:
         """Draw an even smooth line."""
         self.canvas.pen.line(
-            self.canvas.px(smooth(points, closed=False)), fill=self.light.tone(colour), width=self._px(width)
+            self.canvas.px(smooth(points, closed=False)),
+            fill=self.light.figure(colour),
+            width=self._px(width),
         )
 
     def _px(self, width: float) -> int:
@@ -69,8 +70,10 @@ class Sketch:
 
 
 def shade(colour: Ink, part: float = 0.3) -> Ink:
-    """Return the cel shadow of *colour*: darker and cooler."""
-    return mix(tuple(c * 8 // 10 for c in colour), COOL, part * 0.7)  # type: ignore[arg-type]
+    """Return the cel shadow of *colour*: warm on skin and warm cloth, violet on white and cold cloth."""
+    warm = min(1.0, max(0.0, (colour[0] - colour[2] - 10) / 30))
+    shadow = tint(colour, mix((176, 172, 216), (226, 168, 160), warm))
+    return mix(colour, shadow, min(1.0, part * 2.2))
 
 
 def lit(colour: Ink, part: float = 0.3) -> Ink:

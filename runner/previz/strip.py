@@ -35,16 +35,22 @@ class Measure:
     height: int
 
 
-def measure(wide: int, high: int) -> Measure | None:
-    """Return the strip's sizes for a card of *wide* x *high* px, or None where no text would be legible."""
+def measure(wide: int, high: int, *, storied: bool) -> Measure | None:
+    """Return the strip's sizes for a card of *wide* x *high* px, or None where no text would be legible.
+
+    The height depends on the size alone, but for cards without a story, which have less to say.
+    """
     if wide < LEAST_WIDTH or high < LEAST_HEIGHT:
         return None
     base = (wide * high) ** 0.5
     text = max(9, round(min(base / 50, wide / 32)))
     title, small, pad = round(text * 1.5), max(8, round(text * 0.84)), round(text * 1.1)
     leading = round(text * 1.42)
-    lines = 1 if high < 300 else 2 if high < 640 or wide > 1.6 * high else 3
+    lines = 1 if high < 520 else 2 if high < 640 or wide > 1.6 * high else 3
     height = 2 * pad + round(title * 1.15) + round(text * 1.6) + lines * leading + round(small * 1.5)
+    if not storied:
+        lines = 2
+        height = 2 * pad + lines * round(title * 1.2) + round(small * 1.7)
     if high < 300:
         height = 2 * pad + title + leading
     return Measure(
@@ -80,6 +86,11 @@ def technical(card: Card) -> str:
 def heading(card: Card) -> str:
     """Return the line a reader looks for first: the title, else the action, else the prompt's beginning."""
     return clean(card.title or card.action or card.prompt, limit=300) or "untitled"
+
+
+def has_story(card: Card) -> bool:
+    """Return whether *card* knows more than its prompt: a title, an action, a cast or a cut."""
+    return any((card.title, card.action, card.cast, card.cut, card.scene, card.episode))
 
 
 def _stem(name: str) -> str:
@@ -133,28 +144,38 @@ def _story(
 ) -> None:
     left, top, right = span
     room = right - left
-    title, text, small = (
-        Face(size=sizes.title, weight="bold"), Face(size=sizes.text), Face(size=sizes.small)
-    )  # fmt: skip
+    title, text = Face(size=sizes.title, weight="bold"), Face(size=sizes.text)
     y = top + sizes.pad + round(sizes.title * 0.85)
-    write(draw, (left, y), shorten(heading(card), title, room), title, BRIGHT)
-    y += round(sizes.text * 1.75)
-    lines = sizes.prompt_lines
-    cast = _cast_line(card)
-    action = clean(card.action, limit=300) if card.title else ""
-    if cast or action:
-        x = write(draw, (left, y), shorten(cast, text, room), text, mix(accent, BRIGHT, 0.35))
-        if action and x < right - sizes.text * 6:
-            x += sizes.text * 0.9 if cast else 0
-            write(draw, (x, y), shorten(action, text, right - x), text, BRIGHT)
-        y += sizes.leading
+    if not has_story(card):
+        plain = Face(size=round(sizes.text * 1.2))
+        for line in wrap(heading(card), plain, room=room, lines=sizes.prompt_lines):
+            write(draw, (left, y), line, plain, BRIGHT)
+            y += round(sizes.title * 1.15)
     else:
-        lines += 1
-    for line in wrap(clean(card.prompt), text, room=room, lines=lines):
-        write(draw, (left, y), line, text, SOFT)
-        y += sizes.leading
-    foot = draw.im.size[1] - sizes.pad
+        write(draw, (left, y), shorten(heading(card), title, room), title, BRIGHT)
+        y = _doing(draw, card, sizes, (left, y + round(sizes.text * 1.75), right), accent)
+        lines = (draw.im.size[1] - sizes.pad - sizes.small - y) // sizes.leading + 1
+        for line in wrap(clean(card.prompt), text, room=room, lines=max(1, lines)):
+            write(draw, (left, y), line, text, SOFT)
+            y += sizes.leading
+    foot, small = draw.im.size[1] - sizes.pad, Face(size=sizes.small)
     write(draw, (left, foot), shorten(technical(card), small, room), small, DIM)
+
+
+def _doing(
+    draw: ImageDraw.ImageDraw, card: Card, sizes: Measure, spot: tuple[int, int, int], accent: Ink
+) -> int:
+    """Draw cast and action on one line; return the next baseline, the same one if there is neither."""
+    left, y, right = spot
+    text = Face(size=sizes.text)
+    cast, action = _cast_line(card), clean(card.action, limit=300) if card.title else ""
+    if not (cast or action):
+        return y
+    x = write(draw, (left, y), shorten(cast, text, right - left), text, mix(accent, BRIGHT, 0.35))
+    if action and x < right - sizes.text * 6:
+        x += sizes.text * 0.9 if cast else 0
+        write(draw, (x, y), shorten(action, text, right - x), text, BRIGHT)
+    return y + sizes.leading
 
 
 def _cast_line(card: Card) -> str:
