@@ -1,1 +1,126 @@
-"""The command line: flags → settings → one call → print → exit code."""
+"""The command line: flags → settings → one call → print → exit code.
+
+Commands live one to a file and are imported when called, so that `animerun --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner import __version__
+from runner.errors import AnimerunError
+
+COMMANDS: dict[str, str] = {
+    "run": "Render a spec: what `animerun SPEC` does.",
+    "plan": "What would be rendered, how many jobs, from which templates; --prompts shows the texts.",
+    "check": "Is the spec right, and can these servers run it? Nothing is rendered.",
+    "list": "The runs in runs/, newest first.",
+    "show": "The jobs of a run; with one match everything about it: prompt, workflow, times, files.",
+    "templates": "The workflow templates there are, and the parameters of one.",
+    "schema": "A JSON Schema of the spec for editors; with SPEC, with this project's own names.",
+    "new": "A project folder to start from.",
+    "previz": "Serve storyboard cards as a stand-in for ComfyUI, until stopped.",
+    "completion": "Shell completion: what to put into your shell's start-up file.",
+}
+"""Name → the one line of `animerun --help`, in this order."""
+
+SHORT = """\
+animerun SPEC.yaml       render a spec (storyboard cards, or with --server URL the real thing)
+animerun new DIR         a project folder to start from
+animerun plan SPEC.yaml  what would be rendered, before it is
+animerun check SPEC.yaml is the spec right, and can the servers run it?
+animerun show            the jobs of the newest run
+animerun --help          everything else"""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is called, and takes a spec for the command `run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"runner.cli.{cmd_name}_command").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` before a spec: `animerun specs/ep.yaml --server …`."""
+        first = next((arg for arg in args if not arg.startswith("-")), None)
+        if first is not None and first.endswith((".yaml", ".yml")) and args[0] not in ("--help", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command named first; an unknown word is answered with what may have been meant."""
+        if args and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(_unknown(args[0]), ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _unknown(word: str) -> str:
+    from runner.text.nearest import nearest
+
+    specs = [str(path) for folder in (Path("specs"), Path()) for path in sorted(folder.glob("*.y*ml"))]
+    by_stem = {Path(path).stem: path for path in reversed(specs)}
+    meant = nearest(word, COMMANDS) or by_stem.get(nearest(Path(word).stem, by_stem) or "")
+    return f'no command or spec "{word}"' + (f"; did you mean {meant}?" if meant else "; see animerun --help")
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 all made · 1 some jobs failed · 2 spec, template or flags · 3 the servers cannot "
+    "run it · 4 no server · 5 locked by another run · 6 local files · 7 record damaged · 8 a limit you set · "
+    "70 a bug · 130 stopped",
+)
+@click.version_option(__version__, prog_name="animerun")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """A YAML spec in; verified pictures and a record of how each was made out."""
+    if ctx.invoked_subcommand is None:
+        click.echo(SHORT)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    sys.exit(call(sys.argv[1:] if argv is None else argv))
+
+
+def call(argv: list[str]) -> int:
+    """Run one command and return its exit code; every error of ours is printed, none is raised."""
+    as_json = "--json" in argv
+    try:
+        done: Any = cli.main(args=argv, prog_name="animerun", standalone_mode=False)
+    except AnimerunError as error:
+        from runner.cli.console import report
+
+        report(error, as_json=as_json)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return done if isinstance(done, int) else 0

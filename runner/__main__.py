@@ -1,0 +1,5 @@
+"""`python -m runner` is `animerun`."""
+
+from runner.cli import main
+
+main()

@@ -1,0 +1,128 @@
+"""Flags that several commands share, and the one place where settings are made.
+
+A setting comes from its flag, else from its `ANIMERUN_…` variable, else from `animerun.toml` in the project
+folder, else from the default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from runner.errors import UsageError
+from runner.settings import Settings
+from runner.text.nearest import did_you_mean
+
+F = TypeVar("F", bound=Callable[..., Any])
+PROJECT_FILE = "animerun.toml"
+_KEYS: dict[str, type] = {"servers": list, "runs": str, "depth": int, "attempts": int, "max_jobs": int}
+
+
+def spec_argument(f: F) -> F:
+    """The spec file."""
+    return click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC")(f)
+
+
+def runs_option(f: F) -> F:
+    """Where runs lie."""
+    return click.option(
+        "--runs", type=click.Path(path_type=Path), help="Folder of all runs (default: runs)."
+    )(f)
+
+
+def json_option(f: F) -> F:
+    """Machine output."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object per line on stdout.")(f)
+
+
+def scope_options(f: F) -> F:
+    """Which jobs of the spec, and words set for this call."""
+    for option in (
+        click.option("--except", "without", multiple=True, metavar="PATTERN", help="Leave these jobs out."),
+        click.option(
+            "--only", multiple=True, metavar="PATTERN",
+            help="Only these jobs, like s01/expression=smile; keys stay as they are.",
+        ),
+        click.option(
+            "--set", "sets", multiple=True, metavar="WORD=VALUE",
+            help="Set a word for every cut, like model=ink or takes=1; it replaces an axis of that word.",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
+
+
+def server_options(f: F) -> F:
+    """Which servers, and how hard to use them."""
+    for option in (
+        click.option("--depth", type=click.IntRange(1, 64), help="Our jobs outstanding per server (2)."),
+        click.option(
+            "--server", "servers", multiple=True, metavar="URL",
+            help="A ComfyUI, like 127.0.0.1:8188; repeat for several; `previz` = draw storyboard cards.",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
+
+
+def project_folder(start: Path) -> Path | None:
+    """Return the nearest folder at or above *start* that holds an animerun.toml."""
+    folder = start.resolve()
+    return next((each for each in (folder, *folder.parents) if (each / PROJECT_FILE).is_file()), None)
+
+
+def make_settings(
+    *, spec: Path | None = None, environ: Mapping[str, str] = os.environ, **flags: Any
+) -> Settings:
+    """Return the settings of one call; flags that are None or empty were not given. Raises UsageError."""
+    folder = project_folder(spec.parent if spec else Path())
+    given = {**_from_file(folder), **_from_environment(environ)}
+    given |= {name: value for name, value in flags.items() if value not in (None, ())}
+    given["servers"] = tuple(given.get("servers", ()))
+    if "previz" in given["servers"] and len(given["servers"]) > 1:
+        raise UsageError("--server previz stands alone: cards and real pictures never mix in one run")
+    return Settings(**given, credentials=_credentials(environ))
+
+
+def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    names = ("ANIMERUN_TOKEN", "ANIMERUN_BASIC", "ANIMERUN_HEADER")
+    return {name: value for name, value in environ.items() if name.startswith(names) and value}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if servers := environ.get("ANIMERUN_SERVER", "").replace(",", " ").split():
+        found["servers"] = servers
+    if runs := environ.get("ANIMERUN_RUNS"):
+        found["runs"] = Path(runs)
+    if depth := environ.get("ANIMERUN_DEPTH"):
+        if not depth.isdigit() or not 1 <= int(depth) <= 64:
+            raise UsageError(f"ANIMERUN_DEPTH is {depth!r}; it must be a number from 1 to 64")
+        found["depth"] = int(depth)
+    return found
+
+
+def _from_file(folder: Path | None) -> dict[str, Any]:
+    if folder is None:
+        return {}
+    path = folder / PROJECT_FILE
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    for name, value in content.items():
+        if name not in _KEYS:
+            raise UsageError(f"{path}: unknown key `{name}`{did_you_mean(name, list(_KEYS))}")
+        if not isinstance(value, _KEYS[name]) or (
+            name == "servers" and not all(isinstance(v, str) for v in value)
+        ):
+            kind = {list: "a list of texts", str: "a text", int: "a number"}[_KEYS[name]]
+            raise UsageError(f"{path}: `{name}` must be {kind}")
+    if "runs" in content:
+        content["runs"] = folder / content["runs"]
+    return content

@@ -1,0 +1,312 @@
+"""The plan pass: everything that can be known before the first submission.
+
+Every job is expanded, named, rendered and checked here, one after the other and without keeping it, so that
+a mistake in the last of a million jobs is found at once. What is kept is small: counts, inputs by hash, and
+the distinct demands the workflows make on a server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.domain import Job, Plain, Template, Workflow
+from runner.errors import Problem, SpecError, TemplateError
+from runner.expand import Expansion, expand
+from runner.render import Catalog, recipe, render
+from runner.schedule import Ticket
+from runner.spec import load
+from runner.story import Spec
+from runner.text.nearest import did_you_mean
+
+MAX_PROBLEMS = 20
+"""Distinct mistakes shown of one plan; a wrong template would say the same for every job."""
+
+INPUT_LIMIT = 512 * 1024 * 1024
+_INPUTS = {"png", "jpg", "jpeg", "webp", "gif", "bmp", "mp4", "webm", "mov", "mkv"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """A file of the project that a job uses."""
+
+    name: str
+    """`<sha256>.<ext>`: the name it is uploaded under."""
+    project: str
+    """Path relative to the project folder, as in the spec."""
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A job with its workflow. Both *workflow* and *ticket* are None when the job waits for somebody."""
+
+    job: Job
+    workflow: Workflow | None
+    recipe: str
+    ticket: Ticket | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutCount:
+    """How many jobs of one cut were planned, and with which templates and models."""
+
+    scene: str
+    cut: str
+    title: str
+    jobs: int
+    waiting: int
+    templates: tuple[str, ...]
+    models: tuple[str, ...]
+    waits: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be run. `rendered()` walks the jobs again, in listing order, in constant memory."""
+
+    spec: Spec
+    root: Path
+    expansion: Expansion
+    catalog: Catalog
+    inputs: Mapping[str, InputFile]
+    """Project path → file."""
+    total: int
+    """Jobs in scope: made plus waiting."""
+    waiting: int
+    cuts: tuple[CutCount, ...]
+    templates: Mapping[str, Template]
+    samples: tuple[tuple[str, Workflow], ...]
+    """(key, workflow) for every distinct demand on a server, see `Demands`."""
+    warnings: tuple[Problem, ...]
+
+    def rendered(self) -> Iterator[Rendered]:
+        """Yield every job in scope, rendered; cannot fail on a user's mistake any more."""
+        for job in self.expansion:
+            yield _rendered(job, self.catalog, self.inputs)
+
+    def files_of(self, workflow: Workflow) -> dict[str, Path]:
+        """Return content name → local file for the inputs of *workflow*."""
+        by_name = {file.name: file.path for file in self.inputs.values()}
+        return {name: by_name[name] for name in workflow.inputs}
+
+
+def make_plan(
+    path: Path,
+    *,
+    sets: Sequence[str] = (),
+    only: Sequence[str] = (),
+    without: Sequence[str] = (),
+    max_jobs: int = 1_000_000,
+) -> Plan:
+    """Return the plan of the spec at *path*; raises SpecError with everything that is wrong."""
+    spec = load(path, sets=sets)
+    catalog = Catalog(spec.root)
+    expansion = expand(spec, catalog, max_jobs=max_jobs, only=only, without=without)
+    survey = _Survey(catalog, spec.root)
+    for job in expansion:
+        survey.see(job)
+    if survey.problems:
+        raise SpecError(survey.problems)
+    return Plan(
+        spec=spec,
+        root=spec.root,
+        expansion=expansion,
+        catalog=catalog,
+        inputs=survey.inputs,
+        total=survey.total,
+        waiting=survey.waiting,
+        cuts=survey.counted(),
+        templates={name: catalog.load(name) for name in sorted(survey.used)},
+        samples=tuple(survey.demands.samples),
+        warnings=tuple(expansion.warnings),
+    )
+
+
+def file_paths(value: Plain) -> Iterator[str]:
+    """Yield every project path that stands as {"$file": path} in a job's value."""
+    if isinstance(value, dict):
+        if set(value) == {"$file"}:
+            yield value["$file"]
+            return
+        for each in value.values():
+            yield from file_paths(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from file_paths(each)
+
+
+def _rendered(job: Job, catalog: Catalog, inputs: Mapping[str, InputFile]) -> Rendered:
+    template = catalog.load(job.template)
+    names = {path: inputs[path].name for value in job.values.values() for path in file_paths(value)}
+    made = recipe(template, job.values, names)
+    if job.waits:
+        return Rendered(job, None, made, None)
+    workflow = render(template, job.values, files=names)
+    models, texts = _shared(workflow)
+    return Rendered(job, workflow, made, Ticket(key=job.key, seq=job.seq, models=models, texts=texts))
+
+
+def _shared(workflow: Workflow) -> tuple[str, str]:
+    """Return hashes of the nodes that load files, and of those and the ones that encode texts.
+
+    A node's class name tells: core loaders are called `…Load…`, encoders `…Encode…`. A name that does not
+    fit costs an ill-chosen order, never a wrong picture.
+    """
+    loads, encodes = [], []
+    for node_id, node in workflow.nodes.items():
+        name = node["class_type"]
+        if "Load" in name and not name.startswith("LoadImage"):
+            loads.append(workflow.node_digests[node_id])
+        elif "TextEncode" in name:
+            encodes.append(workflow.node_digests[node_id])
+    return _hash(loads), _hash(loads + encodes)
+
+
+def _hash(digests: list[str]) -> str:
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16]
+
+
+class Demands:
+    """Keeps one sample workflow for every distinct demand a batch makes on a server.
+
+    A demand is a node class with the name and value of one constant input (texts and seeds count once, by
+    kind); a workflow that brings nothing new is forgotten at once.
+    """
+
+    def __init__(self) -> None:
+        self.samples: list[tuple[str, Workflow]] = []
+        self._known: set[tuple[str, str, object]] = set()
+
+    def see(self, key: str, workflow: Workflow) -> None:
+        """Take note of *workflow*, the one of job *key*."""
+        size = len(self._known)
+        for node in workflow.nodes.values():
+            for name, value in node["inputs"].items():
+                self._known.add((node["class_type"], name, _kind(name, value)))
+        if len(self._known) > size:
+            self.samples.append((key, workflow))
+
+
+def _kind(name: str, value: Plain) -> object:
+    if isinstance(value, str) and (len(value) > 120 or name == "text"):
+        return "text"
+    if isinstance(value, (dict, list)):
+        return type(value).__name__
+    return "seed" if name in ("seed", "noise_seed") else (type(value).__name__, value)
+
+
+class _Survey:
+    """Looks at every job once and keeps only what a plan needs."""
+
+    def __init__(self, catalog: Catalog, root: Path) -> None:
+        self._catalog = catalog
+        self._root = root
+        self.inputs: dict[str, InputFile] = {}
+        self.problems: list[Problem] = []
+        self.demands = Demands()
+        self.used: set[str] = set()
+        self.total = self.waiting = 0
+        self._missing: set[str] = set()
+        self._cuts: dict[tuple[str, str], CutCount] = {}
+        self._cut: tuple[str, str] = ("", "")
+        self._digests: dict[str, Job] = {}
+
+    def see(self, job: Job) -> None:
+        """Render *job* and take note of what it needs and what is wrong with it."""
+        self.total += 1
+        self.waiting += bool(job.waits)
+        self.used.add(job.template)
+        self._count(job)
+        for value in job.values.values():
+            for path in file_paths(value):
+                self._input(path, job)
+        if self._missing or len(self.problems) >= MAX_PROBLEMS:
+            return
+        try:
+            rendered = _rendered(job, self._catalog, self.inputs)
+        except TemplateError as error:
+            self._add(*error.problems)
+            return
+        if rendered.workflow is not None:
+            self.demands.see(job.key, rendered.workflow)
+            self._same_picture(job, rendered.workflow)
+
+    def counted(self) -> tuple[CutCount, ...]:
+        """Return the counts per cut, in listing order."""
+        return tuple(self._cuts.values())
+
+    def _count(self, job: Job) -> None:
+        where = (job.scene, job.cut)
+        if where != self._cut:
+            self._cut = where
+            self._digests = {}
+        old = self._cuts.get(where)
+        self._cuts[where] = CutCount(
+            scene=job.scene,
+            cut=job.cut,
+            title=job.title,
+            jobs=(old.jobs if old else 0) + 1,
+            waiting=(old.waiting if old else 0) + bool(job.waits),
+            templates=_with(old.templates if old else (), job.template),
+            models=_with(old.models if old else (), job.model),
+            waits=job.waits or (old.waits if old else ""),
+        )
+
+    def _same_picture(self, job: Job, workflow: Workflow) -> None:
+        other = self._digests.setdefault(workflow.digest, job)
+        if other is not job:
+            self._add(
+                _at(
+                    job,
+                    f"{other.key} and {job.key} are the same picture: what differs is not used by template "
+                    f"{job.template}",
+                )
+            )
+
+    def _input(self, path: str, job: Job) -> None:
+        if path in self.inputs or path in self._missing:
+            return
+        found = _read(self._root, path)
+        if isinstance(found, InputFile):
+            self.inputs[path] = found
+        else:
+            self._missing.add(path)
+            self._add(_at(job, found))
+
+    def _add(self, *problems: Problem) -> None:
+        self.problems += [problem for problem in problems if problem not in self.problems]
+
+
+def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return names if name in names or not name else (*names, name)
+
+
+def _at(job: Job, message: str) -> Problem:
+    path, _, line = job.place.rpartition(":")
+    return Problem(message=message, path=path or job.place, line=int(line) if line.isdigit() else 0)
+
+
+def _read(root: Path, project: str) -> InputFile | str:
+    """Return the input file, or the sentence that says why it cannot be used."""
+    path = root / project
+    try:
+        real = path.resolve(strict=True)
+    except OSError:
+        names = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
+        return f"there is no file {project} in the project{did_you_mean(path.name, names)}"
+    suffix = real.suffix.lower().lstrip(".")
+    if not real.is_relative_to(root.resolve()):
+        return f"{project} leads out of the project folder {root}"
+    if not real.is_file():
+        return f"{project} is not a file"
+    if suffix not in _INPUTS:
+        return f"{project} is no picture or video; its name must end in one of {', '.join(sorted(_INPUTS))}"
+    if real.stat().st_size > INPUT_LIMIT:
+        return f"{project} is larger than {INPUT_LIMIT // 2**20} MiB"
+    with real.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return InputFile(name=f"{digest}.{suffix}", project=project, path=real, size=real.stat().st_size)

@@ -1,0 +1,345 @@
+"""The conductor: feeds the schedule, starts what it says, hands every event on. It holds no rule of its own.
+
+One loop, one order: an intent is durable before its POST; an event reaches the recorder before anybody
+else; the schedule decides; only then people are told. Stopping is a request, not an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from runner.domain import Attempt, Fault, Job, Workflow
+from runner.events import (
+    AttemptFailed,
+    AttemptIntended,
+    AttemptSucceeded,
+    Event,
+    ExecutorEvent,
+    ServerDown,
+    ServerUp,
+    Stopping,
+)
+from runner.plan import Plan, Rendered
+from runner.record import Recorder
+from runner.schedule import Schedule, Start
+from runner.settings import Settings
+from runner.submit import Executor
+
+_FEED = 256
+"""Most jobs rendered between two looks at the events."""
+
+_SHARD = 500
+"""Jobs per server folder: a save slows down with the number of names beside it."""
+
+
+class Observer(Protocol):
+    """Sees every event after the recorder; must not raise."""
+
+    def __call__(self, event: Event) -> None:
+        """Take note of *event*."""
+        ...
+
+
+class Control:
+    """How the outside asks a run to stop; safe to call from a signal handler on the loop."""
+
+    def __init__(self) -> None:
+        self.requests: asyncio.Queue[Stopping] = asyncio.Queue()
+        self.asked = 0
+
+    def stop(self, reason: str, exit_code: int) -> None:
+        """Ask once: submit nothing more, let running jobs end. Ask again: leave now."""
+        self.asked += 1
+        self.requests.put_nowait(Stopping(reason=reason, exit_code=exit_code))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a run came to."""
+
+    run: str
+    folder: Path
+    total: int
+    succeeded: int
+    failed: int
+    waiting: int
+    files: int
+    exit_code: int
+    reason: str
+    seconds: float
+    failures: tuple[tuple[str, Fault], ...] = ()
+    """The first failed jobs with their last fault."""
+
+    @property
+    def unfinished(self) -> int:
+        """Jobs that were neither made nor failed nor wait for somebody."""
+        return self.total - self.succeeded - self.failed - self.waiting
+
+
+@dataclass(slots=True)
+class _Counts:
+    succeeded: int = 0
+    failed: int = 0
+    files: int = 0
+    failures: list[tuple[str, Fault]] = field(default_factory=list)
+
+
+class Conductor:
+    """One run, from the first job to the summary."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        executor: Executor,
+        recorder: Recorder,
+        *,
+        run: str,
+        run_uuid: uuid.UUID,
+        folder: Path,
+        settings: Settings,
+        control: Control,
+        observe: Observer,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._plan = plan
+        self._executor = executor
+        self._recorder = recorder
+        self._run = run
+        self._uuid = run_uuid
+        self._folder = folder
+        self._settings = settings
+        self._control = control
+        self._observe = observe
+        self._clock = clock
+        self._rendered: Iterator[Rendered] = iter(plan.rendered())
+        self._held: dict[str, Rendered] = {}
+        self._counts = _Counts()
+        self._stop: Stopping | None = None
+        self._schedule = Schedule(
+            executor.servers,
+            depth=settings.depth,
+            attempts=settings.attempts,
+            max_failures=settings.max_failures,
+        )
+        self._events: asyncio.Queue[ExecutorEvent | Stopping | None] = asyncio.Queue()
+        self._usable: set[str] = set()
+        self._deadline: float | None = None
+
+    async def conduct(self) -> Summary:
+        """Run every job of the plan to its end and return what came of it."""
+        began = time.monotonic()
+        pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
+        try:
+            while not self._schedule.done and self._control.asked < 2:
+                self._feed()
+                await self._start()
+                if not self._schedule.done:
+                    await self._step()
+            await self._drain()
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            for pump in pumps:
+                with suppress(asyncio.CancelledError):
+                    await pump
+        return self._summary(time.monotonic() - began)
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    async def _pump(self) -> None:
+        while True:
+            self._events.put_nowait(await self._executor.next_event())
+
+    async def _listen(self) -> None:
+        while True:
+            self._events.put_nowait(await self._control.requests.get())
+
+    def _feed(self) -> None:
+        """Offer the next jobs in listing order; those that wait for somebody are only recorded."""
+        for _ in range(min(_FEED, self._schedule.room)):
+            rendered = next(self._rendered, None)
+            if rendered is None:
+                self._schedule.close_feed()
+                return
+            if rendered.ticket is None:
+                self._recorder.job(rendered.job, None, recipe=rendered.recipe)
+                continue
+            self._held[rendered.job.key] = rendered
+            self._schedule.offer(rendered.ticket)
+
+    async def _start(self) -> None:
+        """Make the intents of everything that starts now durable, then start it."""
+        starting = [self._intend(prompt_id, start) for prompt_id, start in self._schedule.take(self._id)]
+        if not starting:
+            return
+        await self._commit()
+        for attempt in starting:
+            self._executor.start(attempt, self._folder)
+
+    async def _step(self) -> None:
+        """Wait for one event, take what else has come, decide, record, tell."""
+        seen: list[Event] = []
+        event = await self._wait()
+        while event is not None:
+            seen.append(event)
+            self._decide(event)
+            event = None if self._events.empty() else self._events.get_nowait()
+        await self._commit()
+        for each in seen:
+            self._observe(each)
+        self._judge_servers()
+
+    async def _wait(self) -> ExecutorEvent | Stopping | None:
+        """Return the next event, or None when a deadline passed first."""
+        timeout = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._events.get()
+        except TimeoutError:
+            self._deadline = None
+            self._overdue()
+            return None
+
+    async def _drain(self) -> None:
+        """Record what came in behind the last decision."""
+        while not self._events.empty():
+            event = self._events.get_nowait()
+            if event is not None:
+                self._decide(event)
+                self._observe(event)
+        await self._commit()
+
+    async def _commit(self) -> None:
+        await asyncio.to_thread(self._recorder.commit)
+
+    # -- decisions handed on ---------------------------------------------------------------------------
+
+    def _decide(self, event: ExecutorEvent | Stopping) -> None:
+        if isinstance(event, Stopping):
+            self._begin_stop(event)
+            return
+        ended = self._schedule.handle(event)
+        self._recorder.handle(event, final=ended is None or ended.final)
+        match event:
+            case AttemptSucceeded(outputs=outputs):
+                self._counts.succeeded += ended is not None
+                self._counts.files += len(outputs)
+            case AttemptFailed(fault=fault) if ended is not None and ended.final:
+                self._counts.failed += 1
+                self._counts.failures.append((ended.key, fault))
+            case ServerUp(server=server):
+                self._usable.add(server)
+            case ServerDown(server=server):
+                self._usable.discard(server)
+            case _:
+                pass
+        if ended is not None and ended.final:
+            self._held.pop(ended.key, None)
+        if self._schedule.too_many_failures and self._stop is None:
+            self._begin_stop(Stopping(reason=f"{self._counts.failed} jobs failed", exit_code=8))
+
+    def _begin_stop(self, stop: Stopping) -> None:
+        """Start nothing more, take back what the servers have not begun, give the rest time to end."""
+        if self._stop is not None:
+            return
+        self._stop = stop
+        self._schedule.stop()
+        self._deadline = time.monotonic() + self._settings.grace_s
+        for prompt_id in self._schedule.pending():
+            self._executor.cancel(prompt_id)
+
+    def _judge_servers(self) -> None:
+        """Give up when there is work and no server for it."""
+        if self._stop is not None or self._schedule.done:
+            return
+        if self._schedule.stranded:
+            self._begin_stop(Stopping(reason="no server is left that can be used", exit_code=4))
+        elif self._usable:
+            self._deadline = None
+        elif self._deadline is None:
+            self._deadline = time.monotonic() + self._settings.server_wait_s
+
+    def _overdue(self) -> None:
+        """The time running jobs had to end, or servers had to come back, is over."""
+        if self._stop is None:
+            reason = f"no server could be used for {self._settings.server_wait_s:g} s"
+            self._begin_stop(Stopping(reason=reason, exit_code=4))
+            return
+        for prompt_id in self._schedule.under_way():
+            self._executor.cancel(prompt_id)
+        self._control.asked += not self._usable
+
+    # -- attempts --------------------------------------------------------------------------------------
+
+    def _id(self, key: str, number: int) -> str:
+        return str(uuid.uuid5(self._uuid, f"{key}/{number}"))
+
+    def _intend(self, prompt_id: str, start: Start) -> Attempt:
+        rendered = self._held[start.ticket.key]
+        workflow = rendered.workflow
+        assert workflow is not None, "only rendered jobs are offered"
+        if start.number == 1:
+            self._recorder.job(rendered.job, workflow, recipe=rendered.recipe)
+        attempt = self._attempt(prompt_id, start, rendered.job, workflow)
+        self._recorder.handle(AttemptIntended(attempt=attempt, seq=start.ticket.seq, at=self._clock()))
+        self._observe(AttemptIntended(attempt=attempt, seq=start.ticket.seq, at=self._clock()))
+        return attempt
+
+    def _attempt(self, prompt_id: str, start: Start, job: Job, workflow: Workflow) -> Attempt:
+        shard, stem = f"{job.seq // _SHARD:04}", job.name.rsplit("/", 1)[-1]
+        return Attempt(
+            run=self._run,
+            key=job.key,
+            number=start.number,
+            prompt_id=prompt_id,
+            server=start.server,
+            workflow=workflow,
+            prefix=f"animerun/{self._run}/{shard}/{job.seq:06}-a{start.number}/{stem}",
+            files=self._plan.files_of(workflow),
+            name=job.name,
+            tags=tags(job, run=self._run, attempt=start.number, digest=workflow.digest),
+        )
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def _summary(self, seconds: float) -> Summary:
+        counts, stop = self._counts, self._stop
+        code = stop.exit_code if stop else (1 if counts.failed else 0)
+        return Summary(
+            run=self._run,
+            folder=self._folder,
+            total=self._plan.total,
+            succeeded=counts.succeeded,
+            failed=counts.failed,
+            waiting=self._plan.waiting,
+            files=counts.files,
+            exit_code=code,
+            reason=stop.reason if stop else "",
+            seconds=seconds,
+            failures=tuple(counts.failures),
+        )
+
+
+def tags(job: Job, *, run: str, attempt: int, digest: str) -> dict[str, object]:
+    """Return what is written into an output's metadata: who made it, and the words people know it by."""
+    slots = ("action", "camera", "place", "light", "expression")
+    story = {
+        "key": job.key,
+        "episode": job.episode,
+        "title": job.title,
+        "scene": job.scene,
+        "cut": job.cut,
+        "take": job.take,
+        "template": job.template,
+        "cast": [member.name for member in job.cast],
+        "loras": [lora.file for lora in job.loras],
+        **{name: job.slots.get(name, "") for name in slots},
+    }
+    return {"run": run, "key": job.key, "attempt": attempt, "digest": digest, "job": story}
