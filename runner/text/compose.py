@@ -7,6 +7,7 @@ and what a value must be is not known here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,13 +23,14 @@ from yaml.events import (
 )
 
 from runner.errors import Problem, SpecError
-from runner.text.decode import decode
+from runner.text.decode import REFUSED, decode
 from runner.text.syntax import syntax_problem
 from runner.text.tree import Entry, Mapping, Mark, Node, Scalar, Sequence, Source
 
 Parser = Literal["c", "python"]
 _PLAIN = (None, "")
 """The Python parser calls the plain style None, the C parser ''."""
+_COMMENT = re.compile(r"[ \t]+(#[^\s#].*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +213,8 @@ class _Builder:
                 limit = self.limits.scalar_bytes
                 self._stop(mark, f"this text has {size:,} bytes; at most {limit:,} are read")
         plain = event.style in _PLAIN
+        if event.style == '"' and (odd := REFUSED.search(event.value)):
+            self._problem(mark, f"an escape in it writes U+{ord(odd.group()):04X}, which no text may hold")
         if plain:
             self._warn_of_comment(event)
         built = _Built(Scalar(event.value, mark, plain))
@@ -246,7 +250,7 @@ class _Builder:
             if any(level.anchor == name for level in self.stack):
                 self._stop(mark, f"`*{name}` stands inside what it refers to: that has no end")
             self._problem(mark, f"no anchor `&{name}` stands above; text that begins with * needs quotes")
-            built = _Built(Scalar("", mark))
+            built = _Built(Scalar(f"*{name}", mark))
         if len(self.stack) + built.height > self.limits.depth:
             self._too_deep(mark)
         if self.nodes + built.size > self.limits.nodes:
@@ -317,15 +321,11 @@ class _Builder:
 
     def _warn_of_comment(self, event: Any) -> None:
         line, column = event.end_mark.line, event.end_mark.column
-        rest = self.source.lines[line][column:] if line < len(self.source.lines) else ""
-        comment = rest.lstrip(" \t")
-        if event.value and rest != comment and comment[:1] == "#" and comment[1:2].strip("# \t"):
-            mark = Mark(self.source, line + 1, column + len(rest) - len(comment) + 1, len(comment))
-            self.warnings.append(
-                mark.problem(
-                    f"`{_short(comment)}` is read as a comment; quote the text, or put a blank behind the #"
-                )
-            )
+        comment = _COMMENT.match(self.source.lines[line], column) if line < len(self.source.lines) else None
+        if comment and event.value:
+            mark = Mark(self.source, line + 1, comment.start(1) + 1, len(comment[1]))
+            remedy = "quote the text, or put a blank behind the #"
+            self.warnings.append(mark.problem(f"`{_short(comment[1])}` is read as a comment; {remedy}"))
 
     def _mark(self, event: Any) -> Mark:
         start, end = event.start_mark, event.end_mark

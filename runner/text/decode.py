@@ -9,7 +9,8 @@ from runner.errors import Problem, SpecError
 from runner.text.tree import Mark, Source
 
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no YAML text holds: control characters, surrogates, U+FEFF and its like."""
 _MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -38,7 +39,7 @@ def decode(data: bytes, *, path: str) -> tuple[str, Source]:
     except UnicodeDecodeError as fault:
         raise SpecError([_not_utf8(data, fault.start, path)]) from fault
     source = Source(path, tuple(_BREAK.split(text)))
-    refused = _REFUSED.search(text)
+    refused = REFUSED.search(text)
     if refused:
         message = f"the invisible character U+{ord(refused.group()):04X} is not allowed here; delete it"
         raise SpecError([mark_at(source, text, refused.start()).problem(message)])

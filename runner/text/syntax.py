@@ -123,7 +123,7 @@ def _missing(trouble: _Trouble) -> Problem | None:
     if trouble.says("node content"):
         sign = trouble.character
         return trouble.problem(
-            trouble.at, f"a value is missing before {sign}; text that begins so needs quotes"
+            trouble.at, f"a value is missing before `{sign}`; text that begins so needs quotes"
         )
     if trouble.character == ":" and not trouble.before.strip():
         return trouble.problem(trouble.at, "the name before the colon is missing")
