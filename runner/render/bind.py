@@ -1,0 +1,72 @@
+"""From a workflow as it is stored to one that can be sent: prefix, uploaded names, nonce."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from runner.domain import Plain
+
+PREFIX: Final[Mapping[str, bool]] = {"$prefix": True}
+NONCE: Final = "animerun_nonce"
+
+
+def bind(
+    workflow_nodes: Mapping[str, Mapping[str, Plain]],
+    *,
+    prefix: str,
+    uploads: Mapping[str, str],
+    nonce: str | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Return the graph to send: every placeholder replaced, nothing else changed. Pure; the argument is kept.
+
+    A declared output saves under *prefix*, and where there are several under *prefix* + `_` + its node id.
+
+    Args:
+        workflow_nodes: A graph in its stored form (`Workflow.nodes`).
+        prefix: Folder and stem under which the server saves.
+        uploads: `<sha256>.<ext>` → the name the file has on that server.
+        nonce: When given, stands as a further input on every node that takes a link, so that the server's
+            cache cannot answer for them; loaders stay cached.
+
+    Raises:
+        KeyError: A file of the graph is not among *uploads*.
+
+    """
+    declared = [
+        name for name, node in workflow_nodes.items() if node["inputs"].get("filename_prefix") == PREFIX
+    ]
+    sent: dict[str, dict[str, Any]] = {}
+    for name, node in workflow_nodes.items():
+        inputs = {key: _bound(value, uploads) for key, value in node["inputs"].items()}
+        if name in declared:
+            inputs["filename_prefix"] = f"{prefix}_{name}" if len(declared) > 1 else prefix
+        if nonce is not None and any(isinstance(value, list) for value in inputs.values()):
+            inputs[NONCE] = nonce
+        sent[name] = {**node, "inputs": inputs}
+    return sent
+
+
+def files_of(value: Plain) -> set[str]:
+    """Return `<sha256>.<ext>` of every file that stands anywhere in *value*."""
+    if isinstance(value, Mapping):
+        if _is_file(value):
+            return {value["$input"]}
+        return set().union(*map(files_of, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(files_of, value))
+    return set()
+
+
+def _bound(value: Plain, uploads: Mapping[str, str]) -> Plain:
+    if isinstance(value, Mapping):
+        if _is_file(value):
+            return uploads[value["$input"]]
+        return {key: _bound(item, uploads) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_bound(item, uploads) for item in value]
+    return value
+
+
+def _is_file(value: Mapping[str, Plain]) -> bool:
+    return len(value) == 1 and isinstance(value.get("$input"), str)

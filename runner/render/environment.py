@@ -1,0 +1,265 @@
+"""The Jinja that templates are written in: every hole writes one JSON value, and nothing can be reached.
+
+JSON is this environment's "HTML": `finalize` turns each value into JSON text and marks it as safe, and macro
+results, which are such text already, pass through. Every value is written with a blank on both sides, so two
+holes side by side never melt into one number or one word.
+
+What a template may do is bounded by construction rather than watched: attributes exist on nothing but the
+loop, methods cannot be called, filters and tests are listed here, and everything that makes or repeats text
+draws on one budget per rendering.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from jinja2 import StrictUndefined, Undefined, nodes, pass_context
+from jinja2.exceptions import SecurityError
+from jinja2.filters import FILTERS
+from jinja2.runtime import Context, LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.tests import TESTS
+from jinja2.utils import Namespace
+from markupsafe import Markup
+
+from runner.text.nearest import did_you_mean
+
+BUDGET: Final = 32 * 2**20
+"""Characters written plus loop rounds of one rendering."""
+MAX_RANGE: Final = 10_000
+MAX_BITS: Final = 128
+
+FILTER_NAMES: Final = (
+    "abs", "default", "d", "first", "float", "int", "join", "last", "length", "count", "list", "lower", "map",
+    "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string",
+    "sum", "trim", "unique", "upper",
+)  # fmt: skip
+TEST_NAMES: Final = (
+    "boolean", "defined", "divisibleby", "eq", "equalto", "even", "false", "float", "ge", "gt", "greaterthan",
+    "in", "integer", "iterable", "le", "lessthan", "lt", "mapping", "ne", "none", "number", "odd", "sameas",
+    "sequence", "string", "true", "undefined", "==", "!=", ">", ">=", "<", "<=",
+)  # fmt: skip
+GLOBAL_NAMES: Final = frozenset({"namespace", "range"})
+
+_LOOP_ATTRIBUTES: Final = frozenset(
+    {"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem", "depth"}
+)
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class Missing(StrictUndefined):
+    """What a name or key without a value evaluates to: any use of it is an error that says what exists."""
+
+    @property
+    def _undefined_message(self) -> str:
+        name, owner = self._undefined_name, self._undefined_obj
+        if self._undefined_hint:
+            return self._undefined_hint
+        if isinstance(owner, Mapping) or type(owner) is Namespace:
+            return f"there is no `{name}` here; there is {_listed(name, _keys(owner))}"
+        return f"`{name}` has no value"
+
+
+def _keys(owner: Any) -> list[str]:
+    if isinstance(owner, Mapping):
+        return [str(key) for key in owner]
+    return list(object.__getattribute__(owner, "_Namespace__attrs"))
+
+
+def _listed(name: object, known: list[str]) -> str:
+    listed = ", ".join(f"`{key}`" for key in known) or "nothing"
+    return listed + did_you_mean(str(name), known)
+
+
+@pass_context
+def emit(context: Context, value: Any) -> Markup:
+    """Return *value* as JSON text, or a macro's result as it is."""
+    environment = context.environment
+    assert isinstance(environment, JsonEnvironment)
+    if type(value) is Markup:
+        return value
+    if isinstance(value, Undefined):
+        str(value)  # raises with the message that fits
+    text = _encode(value)
+    environment.spend(len(text))
+    return Markup(f" {text} ")
+
+
+class JsonEnvironment(ImmutableSandboxedEnvironment):
+    """One environment per catalog; renders one template at a time.
+
+    Raises SecurityError from inside a template when it asks for too much, UndefinedError when something has
+    no value, and Python's own TypeError, ValueError, ArithmeticError or LookupError for senseless expressions.
+    """
+
+    intercepted_binops = frozenset({"+", "*", "**", "%", "//", "/"})
+
+    def __init__(self) -> None:
+        super().__init__(autoescape=True, finalize=emit, undefined=Missing, optimized=False, cache_size=0)
+        self.left = BUDGET
+        self.globals = {"namespace": Namespace, "range": _bounded_range, "__join": self.join,
+                        "__loop": self.loop, "__spend": self.spend}  # fmt: skip
+        self.filters = {name: FILTERS[name] for name in FILTER_NAMES}
+        self.filters["replace"] = self.replace
+        self.filters["join"] = self.join_filter
+        self.tests = {name: TESTS[name] for name in TEST_NAMES}
+
+    def add_macros(self, macros: Mapping[str, Macro]) -> None:
+        """Make *macros* callable from every template compiled from now on."""
+        self.globals.update(macros)
+
+    def spend(self, amount: int) -> None:
+        """Draw *amount* from this rendering's budget."""
+        self.left -= amount
+        if self.left < 0:
+            raise SecurityError(f"it writes or loops more than {BUDGET:,} times")
+
+    def loop(self, items: Any, cost: int) -> Any:
+        """Return what a `for` walks over, paid in advance at *cost* a round."""
+        if isinstance(items, Undefined):
+            str(items)
+        if not isinstance(items, (list, tuple, range, str, dict)):
+            items = list(islice(iter(items), BUDGET + 1))
+        self.spend(len(items) * cost)
+        return items
+
+    def join(self, *parts: Any) -> str:
+        """Return what `~` makes: plain text, never JSON text."""
+        text = "".join(self._plain(part) for part in parts)
+        self.spend(len(text))
+        return text
+
+    def join_filter(self, parts: Iterable[Any], separator: str = "") -> str:
+        """Join texts with *separator* between them."""
+        text = self._plain(separator).join(self._plain(part) for part in parts)
+        self.spend(len(text))
+        return text
+
+    def replace(self, text: Any, old: str, new: str) -> str:
+        """Replace every *old* in *text*."""
+        plain, old, new = self._plain(text), self._plain(old), self._plain(new)
+        self.spend(len(plain) + plain.count(old) * len(new))
+        return plain.replace(old, new)
+
+    def _plain(self, value: Any) -> str:
+        if type(value) is Markup:
+            raise SecurityError("what a macro wrote cannot be joined with text; it stands alone in its hole")
+        if value is None or isinstance(value, (bool, dict, list)):
+            raise TypeError(f"{_encode(value)} is no text")
+        return str(value)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Return the result of an operator, refused when it would be large before it is made."""
+        if operator in ("**", "%", "//", "/") and not (_is_number(left) and _is_number(right)):
+            raise TypeError(f"`{operator}` needs two numbers")
+        if operator == "**" and abs(right) > MAX_BITS:
+            raise SecurityError(f"an exponent of more than {MAX_BITS}")
+        if operator == "*":
+            self.spend(_product_size(left, right))
+        result = super().call_binop(context, operator, left, right)
+        if isinstance(result, int) and result.bit_length() > MAX_BITS:
+            raise SecurityError(f"a number of more than {MAX_BITS} bits")
+        if isinstance(result, Markup):
+            raise SecurityError("what a macro wrote cannot be joined with text; it stands alone in its hole")
+        if isinstance(result, (str, list, tuple)):
+            self.spend(len(result))
+        return result
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return a map's or namespace's entry, or what the loop says of itself; no other attribute exists."""
+        if isinstance(obj, dict):
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+        if type(obj) is Namespace:
+            found = object.__getattribute__(obj, "_Namespace__attrs")
+            return found[attribute] if attribute in found else self.undefined(obj=obj, name=attribute)
+        if isinstance(obj, LoopContext) and attribute in _LOOP_ATTRIBUTES:
+            return getattr(obj, attribute)
+        if isinstance(obj, Undefined):
+            str(obj)
+        return self.undefined(f"there is no `.{attribute}` on {_kind(obj)}", name=attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return an item of a list, text or map."""
+        if isinstance(argument, str):
+            return self.getattr(obj, argument)
+        if isinstance(obj, (list, tuple, str, range)) and not isinstance(obj, Markup):
+            try:
+                return obj[argument]
+            except IndexError:
+                return self.undefined(
+                    f"there is no item {argument}; there are {len(obj)}", name=str(argument)
+                )
+        return self.undefined(f"there is no item {argument!r} on {_kind(obj)}", name=str(argument))
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        """Macros, `range` and `namespace` are called; nothing else is."""
+        return isinstance(obj, Macro) or obj in (_bounded_range, Namespace, self.loop, self.join, self.spend)
+
+
+def _bounded_range(*bounds: int) -> range:
+    numbers = range(*bounds)
+    if len(numbers) > MAX_RANGE:
+        raise SecurityError(f"a range of more than {MAX_RANGE:,}")
+    return numbers
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _product_size(left: Any, right: Any) -> int:
+    for many, times in ((left, right), (right, left)):
+        if isinstance(many, (str, list, tuple)) and isinstance(times, int):
+            return len(many) * max(0, times)
+    return 0
+
+
+def _kind(value: Any) -> str:
+    names = {
+        str: "a text",
+        int: "a number",
+        float: "a number",
+        bool: "yes or no",
+        list: "a list",
+        type(None): "none",
+    }
+    return names.get(type(value), "this")
+
+
+def bound(tree: nodes.Template) -> nodes.Template:
+    """Return *tree* with `~`, every `for` and every macro drawing on the budget (changed in place)."""
+    for loop in tree.find_all(nodes.For):
+        loop.iter = _call("__loop", loop.iter, nodes.Const(_weight(loop.body)), lineno=loop.lineno)
+    for macro in tree.find_all(nodes.Macro):
+        spend = _call("__spend", nodes.Const(_weight(macro.body)), lineno=macro.lineno)
+        macro.body.insert(0, nodes.ExprStmt(spend, lineno=macro.lineno))
+    _replace_concats(tree)
+    return tree
+
+
+def _weight(body: list[nodes.Node]) -> int:
+    return 1 + sum(len(data.data) for node in body for data in node.find_all(nodes.TemplateData))
+
+
+def _call(name: str, *arguments: nodes.Expr, lineno: int) -> nodes.Call:
+    return nodes.Call(nodes.Name(name, "load", lineno=lineno), list(arguments), [], None, None, lineno=lineno)
+
+
+def _replace_concats(node: nodes.Node) -> None:
+    for field, value in node.iter_fields():
+        if isinstance(value, list):
+            value[:] = [_without_concat(item) for item in value]
+        elif isinstance(value, nodes.Node):
+            setattr(node, field, _without_concat(value))
+
+
+def _without_concat(value: Any) -> Any:
+    if not isinstance(value, nodes.Node):
+        return value
+    _replace_concats(value)
+    if isinstance(value, nodes.Concat):
+        return _call("__join", *value.nodes, lineno=value.lineno)
+    return value

@@ -1,0 +1,265 @@
+"""The front matter of a template: what it is called, which parameters it takes, which nodes it saves.
+
+YAML between the first line, `---`, and the next such line. Every mistake of it is told at once, at its place
+in the template file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, cast, get_args
+
+from runner.domain import OutputKind, Parameter, ParameterType
+from runner.errors import Problem, SpecError, TemplateError
+from runner.text.compose import compose
+from runner.text.nearest import did_you_mean
+from runner.text.tree import Entry, Node, Scalar, Sequence
+from runner.text.tree import Mapping as Tree
+from runner.values import parse_value
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+TYPES: Final[tuple[str, ...]] = get_args(ParameterType)
+KINDS: Final[tuple[str, ...]] = get_args(OutputKind)
+FILLED: Final = frozenset({"seed", "loras", "cast"})
+"""Types that the runner fills; they have no default."""
+
+_TOP: Final = ("title", "comfyui", "packs", "parameters", "outputs")
+_EVERY: Final = ("type", "description")
+_NUMBER: Final = ("default", "min", "max", "step")
+_OWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "text": ("default", "wording"),
+    "int": _NUMBER,
+    "float": _NUMBER,
+    "bool": ("default",),
+    "choice": ("default", "choices"),
+    "size": _NUMBER,
+    "length": ("default", "min", "max", "fps", "frames"),
+    "file": ("default", "folder"),
+    "files": ("default", "folder", "min", "max"),
+    "image": ("default",),
+    "video": ("default",),
+    "images": ("default", "min", "max"),
+    "seed": (),
+    "loras": ("part",),
+    "cast": (),
+}
+_KEYS: Final = tuple(dict.fromkeys([*_EVERY, *(key for own in _OWN.values() for key in own)]))
+_VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,20}")
+_FRAMES: Final = re.compile(r"[1-9][0-9]?n(\+[0-9]{1,2})?")
+_VERSION: Final = re.compile(
+    r"(>=|<=|==|<|>)?\s*[0-9]+(\.[0-9]+)*(\s*,\s*(>=|<=|==|<|>)\s*[0-9]+(\.[0-9]+)*)*"
+)
+_RESERVED: Final = frozenset(
+    {"loop", "namespace", "range", "true", "false", "none", "self", "not", "and", "or"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """A front matter, read."""
+
+    title: str = ""
+    comfyui: str = ""
+    packs: tuple[str, ...] = ()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    outputs: Mapping[str, OutputKind] = field(default_factory=dict)
+
+
+def cut(source: str, *, path: str) -> tuple[str, int]:
+    """Return the front matter of *source* with its first `---`, and the 1-based line on which the body starts.
+
+    Raises:
+        TemplateError: There is no front matter, or it does not end.
+
+    """
+    lines = source.split("\n")
+    if lines[0].rstrip() != "---":
+        message = "a template begins with a line `---`, its front matter, and another line `---`"
+        raise TemplateError([Problem(message=message, path=path, line=1)])
+    end = next((index for index, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
+    if end is None:
+        message = "the front matter does not end; write a line `---` behind it"
+        raise TemplateError([Problem(message=message, path=path, line=1)])
+    return "\n".join(lines[:end]) + "\n", end + 2
+
+
+def read_front(text: str, *, path: str) -> Front:
+    """Return what the front matter *text* (with its first `---`) declares.
+
+    Raises:
+        TemplateError: With every mistake found, in file order.
+
+    """
+    try:
+        root = compose(text.encode(), path=path)
+    except SpecError as fault:
+        raise TemplateError(fault.problems) from fault
+    reader = _Reader()
+    front = reader.front(root)
+    if reader.problems:
+        raise TemplateError(sorted(reader.problems, key=lambda problem: (problem.line, problem.column)))
+    return front
+
+
+class _Reader:
+    """Reads one front matter; mistakes are gathered and a harmless value stands in for what is wrong."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def wrong(self, node: Node, message: str) -> None:
+        self.problems.append(node.mark.problem(message))
+
+    def front(self, root: Node) -> Front:
+        tree = self.tree(root, "the front matter")
+        if tree is None:
+            return Front()
+        self.known(tree, _TOP)
+        outputs = tree.get("outputs")
+        if outputs is None:
+            self.wrong(tree, "which nodes save something? write outputs: {NODE: image}")
+        return Front(
+            title=self.text(tree.get("title")),
+            comfyui=self.matching(tree.get("comfyui"), _VERSION, '`comfyui` is a version like ">=0.3.46"'),
+            packs=self.texts(tree.get("packs"), "packs"),
+            parameters=self.parameters(tree.get("parameters")),
+            outputs={} if outputs is None else self.outputs(outputs),
+        )
+
+    def tree(self, node: Node, what: str) -> Tree | None:
+        if isinstance(node, Tree):
+            return node
+        self.wrong(node, f"{what} is a map")
+        return None
+
+    def known(self, tree: Tree, names: tuple[str, ...]) -> None:
+        for entry in tree:
+            if entry.key.text not in names and not entry.key.text.startswith("x-"):
+                near = did_you_mean(entry.key.text, names) or f"; there is {', '.join(names)}"
+                self.wrong(entry.key, f"unknown key `{entry.key.text}`{near}")
+
+    def text(self, node: Node | None) -> str:
+        if node is None:
+            return ""
+        if isinstance(node, Scalar) and not node.is_null and not node.is_empty:
+            return node.text
+        self.wrong(node, "a text is wanted here")
+        return ""
+
+    def texts(self, node: Node | None, what: str) -> tuple[str, ...]:
+        if node is None:
+            return ()
+        if isinstance(node, Sequence):
+            return tuple(self.text(item) for item in node)
+        self.wrong(node, f"`{what}` is a list")
+        return ()
+
+    def matching(self, node: Node | None, pattern: re.Pattern[str], message: str) -> str:
+        text = self.text(node)
+        if text and node is not None and not pattern.fullmatch(text):
+            self.wrong(node, message)
+        return text
+
+    def outputs(self, node: Node) -> dict[str, OutputKind]:
+        tree = self.tree(node, "`outputs`")
+        if tree is None:
+            return {}
+        if not tree.entries:
+            self.wrong(node, "a template has at least one output: outputs: {NODE: image}")
+        return {entry.key.text: self.output_kind(entry) for entry in tree}
+
+    def output_kind(self, entry: Entry) -> OutputKind:
+        if not NAME.fullmatch(entry.key.text):
+            self.wrong(
+                entry.key, "the id of an output's node has only letters, digits, `_` and `-`, at most 40"
+            )
+        kind = self.text(entry.value)
+        if kind not in KINDS:
+            self.wrong(entry.value, f"an output is one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+            return "image"
+        return cast(OutputKind, kind)
+
+    def parameters(self, node: Node | None) -> dict[str, Parameter]:
+        tree = None if node is None else self.tree(node, "`parameters`")
+        found = {entry.key.text: self.parameter(entry) for entry in tree or ()}
+        return {name: parameter for name, parameter in found.items() if parameter is not None}
+
+    def parameter(self, entry: Entry) -> Parameter | None:
+        name = entry.key.text
+        if not _VARIABLE.fullmatch(name) or name in _RESERVED:
+            self.wrong(entry.key, f"`{name}` cannot name a parameter: letters, digits and `_`, at most 40")
+        tree = self.tree(entry.value, f"parameter `{name}`")
+        if tree is None:
+            return None
+        kind = tree.get("type")
+        if kind is None:
+            self.wrong(entry.key, f"parameter `{name}` has no `type`")
+            return None
+        if not isinstance(kind, Scalar) or kind.text not in TYPES:
+            written = kind.text if isinstance(kind, Scalar) else ""
+            near = did_you_mean(written, TYPES) or f"; there is {', '.join(TYPES)}"
+            self.wrong(kind, f"unknown type `{written}`{near}")
+            return None
+        self.own_keys(tree, kind.text)
+        return self.with_default(self.bare(name, cast(ParameterType, kind.text), tree), tree.get("default"))
+
+    def own_keys(self, tree: Tree, kind: str) -> None:
+        own = (*_EVERY, *_OWN[kind])
+        for entry in tree:
+            key = entry.key.text
+            if key == "default" and kind in FILLED:
+                self.wrong(entry.key, f"type `{kind}` is filled by the runner and has no default")
+            elif key in _KEYS and key not in own:
+                self.wrong(entry.key, f"type `{kind}` has no `{key}`; it has {', '.join(own)}")
+            elif key not in _KEYS:
+                near = did_you_mean(key, own) or f"; type `{kind}` has {', '.join(own)}"
+                self.wrong(entry.key, f"unknown key `{key}`{near}")
+
+    def bare(self, name: str, kind: ParameterType, tree: Tree) -> Parameter:
+        wording = tree.get("wording")
+        return Parameter(
+            name=name,
+            type=kind,
+            min=self.number(tree.get("min"), kind),
+            max=self.number(tree.get("max"), kind),
+            step=self.number(tree.get("step"), kind),
+            choices=self.texts(tree.get("choices"), "choices"),
+            description=self.text(tree.get("description")),
+            folder=self.matching(tree.get("folder"), NAME, "`folder` is a folder of models, like loras"),
+            wording=None if wording is None else self.text(wording),
+            fps=self.fps(tree.get("fps")),
+            frames=self.matching(tree.get("frames"), _FRAMES, "`frames` is a rule like 4n+1"),
+            part=self.matching(tree.get("part"), NAME, "`part` is a name, like high"),
+        )
+
+    def number(self, node: Node | None, kind: str) -> float | str | None:
+        if node is None:
+            return None
+        text = node.text if isinstance(node, Scalar) else ""
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if kind == "float" and _DECIMAL.fullmatch(text):
+            return text
+        self.wrong(node, "a number is wanted here" if kind == "float" else "a whole number is wanted here")
+        return None
+
+    def fps(self, node: Node | None) -> int:
+        rate = self.number(node, "int")
+        if rate is not None and not 1 <= int(rate) <= 1000 and node is not None:
+            self.wrong(node, "`fps` is a whole number from 1 to 1000")
+        return int(rate or 0)
+
+    def with_default(self, parameter: Parameter, node: Node | None) -> Parameter:
+        if node is None or parameter.type in FILLED:
+            return parameter
+        if isinstance(node, Scalar) and node.is_null:
+            return replace(parameter, default=None)
+        try:
+            return replace(parameter, default=parse_value(parameter, node))
+        except SpecError as fault:
+            self.problems.extend(fault.problems)
+            return parameter

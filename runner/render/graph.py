@@ -1,0 +1,108 @@
+"""What makes a graph fit to be sent to any server, checked without one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from runner.domain import Plain
+from runner.text.nearest import did_you_mean
+
+_NODE_KEYS = frozenset({"class_type", "inputs", "_meta"})
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing wrong with a graph, and the node concerned (empty: the whole graph)."""
+
+    node: str
+    message: str
+
+
+def flaws(nodes: Mapping[str, Plain], outputs: Collection[str]) -> list[Flaw]:
+    """Return everything that makes *nodes* unfit, in node order; empty when it is fit.
+
+    Looked for: a node that is no map, lacks `class_type` or `inputs` (that stops a server's worker for good)
+    or has other keys; a list that is no link; links to nothing or to themselves in the end; declared outputs
+    that are absent.
+    """
+    found = [flaw for name, node in nodes.items() for flaw in _node_flaws(name, node)]
+    found += [
+        Flaw("", f"the declared output `{name}` is not in the graph{did_you_mean(name, nodes)}")
+        for name in outputs
+        if name not in nodes
+    ]
+    if found:
+        return found
+    found = [flaw for name, node in nodes.items() for flaw in _dangling(name, node, nodes)]
+    return found or _cycle(nodes)
+
+
+def _node_flaws(name: str, node: Plain) -> Iterator[Flaw]:
+    if not isinstance(node, dict):
+        yield Flaw(name, f"node `{name}` is no map with `class_type` and `inputs`")
+        return
+    kind, inputs = node.get("class_type"), node.get("inputs")
+    if not isinstance(kind, str) or not kind:
+        yield Flaw(name, f"node `{name}` has no `class_type`")
+    if not isinstance(inputs, dict):
+        yield Flaw(name, f"node `{name}` has no `inputs`; write `{{}}` when it takes none")
+    else:
+        yield from _list_flaws(name, inputs)
+    if not node.keys() <= _NODE_KEYS:
+        for key in node.keys() - _NODE_KEYS:
+            yield Flaw(name, f"node `{name}` has the key `{key}`{did_you_mean(key, _NODE_KEYS)}")
+
+
+def _list_flaws(name: str, inputs: Mapping[str, Plain]) -> Iterator[Flaw]:
+    for key, value in inputs.items():
+        if type(value) is list and not is_link(value):
+            advice = 'a list that is no link is written {"__value__": [...]}'
+            yield Flaw(name, f"`{key}` of node `{name}` is a list but no link [node id, output]; {advice}")
+
+
+def is_link(value: Plain) -> bool:
+    """Whether *value* is `[node id, output index]`."""
+    return (
+        type(value) is list
+        and len(value) == 2
+        and type(value[0]) is str
+        and type(value[1]) is int
+        and value[1] >= 0
+    )
+
+
+def _dangling(name: str, node: Mapping[str, Plain], nodes: Mapping[str, Plain]) -> Iterator[Flaw]:
+    for key, value in node["inputs"].items():
+        if type(value) is list and value[0] not in nodes:
+            near = did_you_mean(value[0], nodes)
+            yield Flaw(
+                name, f"`{key}` of node `{name}` links to `{value[0]}`, which is not in the graph{near}"
+            )
+
+
+def _cycle(nodes: Mapping[str, Plain]) -> list[Flaw]:
+    """Return the first cycle as one flaw: nodes are taken away until those that wait for each other are left."""
+    waits = {
+        name: {value[0] for value in node["inputs"].values() if type(value) is list}
+        for name, node in nodes.items()
+    }
+    ready = [name for name, needs in waits.items() if not needs]
+    users: dict[str, list[str]] = {}
+    for name, needs in waits.items():
+        for need in needs:
+            users.setdefault(need, []).append(name)
+    while ready:
+        done = ready.pop()
+        del waits[done]
+        for name in users.get(done, ()):
+            waits[name].discard(done)
+            if not waits[name]:
+                ready.append(name)
+    if not waits:
+        return []
+    path = [next(iter(waits))]
+    while path[-1] not in path[:-1]:
+        path.append(min(waits[path[-1]]))
+    ring = path[path.index(path[-1]) :]
+    return [Flaw(ring[0], f"these nodes need each other: {' ← '.join(ring)}")]

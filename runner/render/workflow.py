@@ -1,0 +1,107 @@
+"""One job's values and its template → the workflow as it is stored, and the recipe that tells staleness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from runner.domain import Plain, Template, Workflow
+from runner.errors import Problem, TemplateError
+from runner.render.bind import PREFIX, files_of
+from runner.render.catalog import LoadedTemplate
+from runner.render.digest import canonical, node_digests, workflow_digest
+from runner.text.nearest import did_you_mean
+
+RENDER_VERSION: Final = 1
+"""Part of every recipe; raised when the same template and values come to mean another graph."""
+
+
+def render(template: Template, values: Mapping[str, Plain], *, files: Mapping[str, str]) -> Workflow:
+    """Return the workflow in its stored form, with its digests.
+
+    Pure: touches no disk, and text among *values* only ever becomes text in the graph.
+
+    Args:
+        template: One that a `Catalog` loaded.
+        values: Every parameter of the template → plain data; a file stands as {"$file": project path}.
+        files: Project path → `<sha256>.<ext>`, for every file among *values*.
+
+    Returns:
+        Files stand as {"$input": "<sha256>.<ext>"}; every declared output has `filename_prefix`
+        {"$prefix": true}, whatever the template wrote there.
+
+    Raises:
+        TemplateError: The template and these values give no graph; `Program.nodes` says when.
+        KeyError: A file is not among *files*.
+
+    """
+    if not isinstance(template, LoadedTemplate):
+        raise TypeError(f"template {template.name} was not loaded by a Catalog")
+    _check_names(template, values)
+    told = {name: _identified(value, files, mark="$input") for name, value in values.items()}
+    nodes = template.program.nodes(told, template.outputs)
+    for name in template.outputs:
+        nodes[name]["inputs"]["filename_prefix"] = dict(PREFIX)
+    digests = node_digests(nodes, template.outputs)
+    return Workflow(
+        nodes=nodes,
+        outputs=template.outputs,
+        digest=workflow_digest(digests, template.outputs),
+        node_digests=digests,
+        inputs=_inputs(template, nodes, told),
+    )
+
+
+def recipe(template: Template, values: Mapping[str, Plain], files: Mapping[str, str]) -> str:
+    """Return the recipe of a job, sha256 in hex: what it is made of, without rendering it.
+
+    Hashed is the canonical JSON (`render.digest`) of {"render": RENDER_VERSION, "template": template.digest,
+    "values": values with files as {"$file": identity}}.
+
+    Args:
+        template: Its digest covers its source and macros.
+        values: Every parameter of the template → plain data.
+        files: Project path → identity: `<sha256>.<ext>`, or for a file that is not made yet whatever names
+            it for good, such as the upstream recipe and pick.
+
+    Raises:
+        KeyError: A file is not among *files*.
+
+    """
+    told = {name: _identified(value, files, mark="$file") for name, value in values.items()}
+    content = {"render": RENDER_VERSION, "template": template.digest, "values": told}
+    return sha256(canonical(content)).hexdigest()
+
+
+def _identified(value: Plain, files: Mapping[str, str], *, mark: str) -> Plain:
+    """Return *value* with {"$file": path} as {*mark*: identity}, in lists too."""
+    if isinstance(value, dict):
+        return {mark: files[value["$file"]]} if value.keys() == {"$file"} else value
+    if isinstance(value, (list, tuple)):
+        return [_identified(item, files, mark=mark) for item in value]
+    return value
+
+
+def _check_names(template: Template, values: Mapping[str, Plain]) -> None:
+    if values.keys() == template.parameters.keys():
+        return
+    missing = [f"parameter `{name}` has no value" for name in template.parameters if name not in values]
+    foreign = [
+        f"there is no parameter `{name}`{did_you_mean(name, template.parameters)}"
+        for name in values
+        if name not in template.parameters
+    ]
+    raise TemplateError([Problem(message=message, path=template.path) for message in (*missing, *foreign)])
+
+
+def _inputs(template: Template, nodes: Mapping[str, Any], told: Mapping[str, Plain]) -> tuple[str, ...]:
+    """Return the files the graph uses, sorted; a file that no value gave is refused."""
+    known = files_of(dict(told))
+    used = files_of(nodes)
+    if used <= known:
+        return tuple(sorted(used))
+    message = (
+        f"it names a file by itself ({min(used - known)}); files come by a parameter of type image or video"
+    )
+    raise TemplateError([Problem(message=message, path=template.path)])
