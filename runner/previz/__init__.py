@@ -1,0 +1,34 @@
+"""previz: the embedded ComfyUI-compatible server that draws storyboard cards instead of sampling.
+
+`serve` runs it; `python -m runner.previz` is the same from a shell. See README.md beside this file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def serve(
+    *,
+    port: int = 0,
+    folder: Path,
+    test_nodes: bool = False,
+    step_ms: float = 0.0,
+    with_parent: bool = False,
+) -> None:
+    """Serve on 127.0.0.1 until stopped; prints one JSON line with the address once it listens.
+
+    Args:
+        port: TCP port; 0 picks a free one.
+        folder: Gets the sub-folders ``output``, ``input`` and ``temp``; created if missing.
+        test_nodes: Also offer the nodes that misbehave on purpose.
+        step_ms: How long one sampler step takes.
+        with_parent: End when stdin reaches end of file.
+
+    Raises:
+        OSError: The port is taken or the folder cannot be made.
+
+    """
+    from runner.previz.serving import run
+
+    run(port=port, folder=folder, test_nodes=test_nodes, step_ms=step_ms, with_parent=with_parent)

@@ -1,0 +1,118 @@
+"""Starting and stopping: the socket, the loop, the worker thread, and the end of the parent process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+import uvicorn
+
+from runner.previz.cache import NodeCache
+from runner.previz.execution import Desk
+from runner.previz.files import Folders
+from runner.previz.nodes import catalogue
+from runner.previz.nodes.definition import Letters
+from runner.previz.server import App, status
+from runner.previz.sockets import Frame, Sockets
+from runner.previz.worker import Worker
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+LARGEST_FRAME = 64 << 20
+PATIENCE_S = 1
+"""How long an ending server waits for open connections."""
+
+
+def run(*, port: int, folder: Path, test_nodes: bool, step_ms: float, with_parent: bool) -> None:
+    """See `runner.previz.serve`."""
+    folders = Folders(root=folder.resolve())
+    folders.prepare()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        asyncio.run(
+            _serve(listener, folders, test_nodes=test_nodes, step_ms=step_ms, with_parent=with_parent)
+        )
+    folders.wipe_temp()
+
+
+async def _serve(
+    listener: socket.socket, folders: Folders, *, test_nodes: bool, step_ms: float, with_parent: bool
+) -> None:
+    sockets = Sockets(asyncio.get_running_loop())
+    worker = Worker(
+        announce=lambda remaining: sockets.post(Frame(to=None, kind="status", data=status(remaining))),
+        over=lambda prompt_id, client_id: sockets.post(
+            Frame(to=client_id, kind="executing", data={"node": None, "prompt_id": prompt_id})
+        ),
+    )
+    classes = catalogue(test_nodes=test_nodes)
+    desk = Desk(
+        catalogue=classes,
+        folders=folders,
+        cache=NodeCache(),
+        letters=Letters(source=random.Random()),
+        step_s=step_ms / 1000,
+        send=lambda kind, data, to: sockets.post(Frame(to=to, kind=kind, data=data)),
+        send_bytes=lambda payload, to: sockets.post(Frame(to=to, payload=payload)),
+        at_node=worker.at_node,
+        interrupted=worker.interrupted,
+        now_ms=lambda: int(time.time() * 1000),
+    )
+    worker.start(desk)
+    app = App(catalogue=classes, folders=folders, worker=worker, sockets=sockets)
+    server = _Announcing(_config(app))
+    if with_parent:
+        _end_with(sys.stdin, server)
+    publishing = asyncio.ensure_future(sockets.publish())
+    await server.serve(sockets=[listener])
+    publishing.cancel()
+
+
+class _Announcing(uvicorn.Server):
+    """Says where it listens, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        assert sockets is not None
+        port = sockets[0].getsockname()[1]
+        line = {"event": "listening", "url": f"http://{HOST}:{port}", "pid": os.getpid()}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+def _config(app: App) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=PATIENCE_S,
+        ws_max_size=LARGEST_FRAME,
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+    )
+
+
+def _end_with(stream: IO[str], server: uvicorn.Server) -> None:
+    def watch() -> None:
+        while os.read(stream.fileno(), 1024):
+            pass
+        log.info("the parent process is gone")
+        server.should_exit = True
+        time.sleep(PATIENCE_S + 2)
+        os._exit(0)  # something hangs; nobody is left who could care
+
+    threading.Thread(target=watch, name="previz-parent", daemon=True).start()
