@@ -1,0 +1,416 @@
+"""What things are called: names, labels, keys, patterns, derived seeds, file names.
+
+Pure: no files, clock, randomness or environment. Everything here is part of the contract with earlier
+runs: a changed label or seed makes every picture new.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal
+
+from runner.wording import Jinja, hole
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""A name, to be matched whole: episode, scene, cut, model, character, entry, axis value."""
+DECIMAL: Final = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+"""A number as people write it, to be matched whole."""
+LORA: Final = re.compile(
+    rf"(?:(?P<part>{NAME.pattern}):)?(?P<file>.+?)(?:@(?P<weight>{DECIMAL.pattern})(?::(?P<clip>{DECIMAL.pattern}))?)?"
+)
+"""`[PART:]FILE[@WEIGHT[:CLIP]]`, to be matched whole."""
+MAX_LABEL: Final = 60
+DEFAULT_NAME: Final = "{{ scene }}/{{ episode }}_{{ scene }}_{{ cut }}_{{ variant }}_t{{ take }}"
+"""`deliver.name` when the spec has none."""
+NAME_HOLES: Final = frozenset({"episode", "scene", "cut", "variant", "take", "seed", "model", "template"})
+"""Holes of `deliver.name` besides the axis words."""
+
+TakeWord = Literal["take", "seed"]
+
+
+def is_name(text: str) -> bool:
+    """Whether *text* may name an episode, scene, cut, model, character, entry or axis value."""
+    return NAME.fullmatch(text) is not None
+
+
+# ---------------------------------------------------------------- labels
+
+
+def label_of_text(text: str | None, *, is_file: bool = False) -> str:
+    """Return the label of an axis value that has no name of its own.
+
+    Args:
+        text: The value's source text; None for `null`.
+        is_file: Whether the value names a file or a LoRA: folder and extension are left out.
+
+    Returns:
+        1 to 60 characters of `A-Za-z0-9._+@-`; `none` for an empty text or None.
+
+    Raises:
+        ValueError: No character of the text can stand in a label, or the label is longer than 60.
+
+    """
+    text = (text or "").strip()
+    if not text:
+        return "none"
+    if is_file:
+        return _checked(_file_label(text), text)
+    if DECIMAL.fullmatch(text):
+        return _checked(plain_decimal(text), text)
+    return _checked(_squeezed(text)[:40], text)
+
+
+def label_of_list(texts: Iterable[str | None], *, is_file: bool = False) -> str:
+    """Return the labels of *texts* joined by `+`; `none` for an empty list. Errors as `label_of_text`."""
+    labels = [label_of_text(text, is_file=is_file) for text in texts]
+    return _checked("+".join(labels), " ".join(labels)) if labels else "none"
+
+
+def same_label(labels: Sequence[str]) -> tuple[int, int] | None:
+    """Return the positions of the first two labels that are equal ignoring case, or None."""
+    seen: dict[str, int] = {}
+    for position, text in enumerate(labels):
+        first = seen.setdefault(text.casefold(), position)
+        if first != position:
+            return first, position
+    return None
+
+
+def plain_decimal(text: str) -> str:
+    """Return the number *text* exactly, without exponent, plus sign and needless zeros: `1e1` is `10`.
+
+    Raises:
+        ValueError: Written out it would be longer than a label may be.
+
+    """
+    number = Decimal(text)
+    if not number:
+        return "0"
+    if abs(number.adjusted()) > MAX_LABEL or len(text) > 4 * MAX_LABEL:
+        raise ValueError(f"`{text[:40]}` is too long to be written out as a label; name the values")
+    digits = f"{number:f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def _file_label(text: str) -> str:
+    match = LORA.fullmatch(text)
+    if match is None:
+        return _squeezed(text)
+    stem = re.split(r"[/\\]", match["file"])[-1]
+    stem = re.sub(r"(?<=.)\.[A-Za-z][A-Za-z0-9]{0,14}$", "", stem)
+    weights = [plain_decimal(weight) for weight in (match["weight"], match["clip"]) if weight]
+    whole = f"{match['part']}:{stem}" if match["part"] else stem
+    return _squeezed(f"{whole}@{':'.join(weights)}" if weights else whole)
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+@-]+", "-", text)
+
+
+def _checked(made: str, text: str) -> str:
+    if not made.strip("-"):
+        raise ValueError(f"`{text[:40]}` gives no label; name the values, as in {{NAME: …, NAME: …}}")
+    if len(made) > MAX_LABEL:
+        raise ValueError(
+            f"the label `{made[:40]}…` has {len(made)} characters, at most {MAX_LABEL}; name the values"
+        )
+    return made
+
+
+# ---------------------------------------------------------------- keys
+
+
+def cut_path(episode: str, scene: str, cut: str | None = None) -> str:
+    """Return the path of a cut: `ep01/s01/c002`; without *cut* the scene is the cut."""
+    return f"{episode}/{scene}/{cut}" if cut else f"{episode}/{scene}"
+
+
+def point_key(path: str, axes: Iterable[tuple[str, str]]) -> str:
+    """Return the key of a variant without its take: *path*, then `word=label` in ASCII order of the word."""
+    return "/".join((path, *(f"{word}={text}" for word, text in sorted(axes))))
+
+
+def job_key(path: str, axes: Iterable[tuple[str, str]], take: tuple[TakeWord, int], alt: int = 0) -> str:
+    """Return a job's key: `point_key`, then `take=3` or `seed=1000`, then `alt=1` for a retake.
+
+    Independent of the order of *axes*, (word, label) each.
+    """
+    word, number = take
+    key = f"{point_key(path, axes)}/{word}={number}"
+    return f"{key}/alt={alt}" if alt else key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyParts:
+    """A key, taken apart."""
+
+    episode: str
+    scene: str
+    cut: str = ""
+    """Empty when the scene itself is the cut."""
+    axes: tuple[tuple[str, str], ...] = ()
+    """(word, label) in ASCII order of the word."""
+    take: tuple[TakeWord, int]
+    alt: int = 0
+
+    @property
+    def path(self) -> str:
+        """The path of its cut."""
+        return cut_path(self.episode, self.scene, self.cut)
+
+    @property
+    def point(self) -> str:
+        """The key without take and alt."""
+        return point_key(self.path, self.axes)
+
+
+_NAME_PART = NAME.pattern
+_KEY: Final = re.compile(
+    rf"(?P<episode>{_NAME_PART})/(?P<scene>{_NAME_PART})(?:/(?P<cut>{_NAME_PART}))?"
+    rf"(?P<axes>(?:/{_NAME_PART}(?:\.{_NAME_PART})?=[A-Za-z0-9._+@-]{{1,60}})*?)"
+    r"/(?P<word>take|seed)=(?P<number>[0-9]{1,20})(?:/alt=(?P<alt>[1-9][0-9]{0,8}))?"
+)
+
+
+def split_key(key: str) -> KeyParts:
+    """Return the parts of a job's key; raises ValueError when *key* is none."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise ValueError(f"`{key[:200]}` is no key of a job")
+    pairs = (part.partition("=") for part in match["axes"].split("/") if part)
+    return KeyParts(
+        episode=match["episode"],
+        scene=match["scene"],
+        cut=match["cut"] or "",
+        axes=tuple((word, text) for word, _, text in pairs),
+        take=("take" if match["word"] == "take" else "seed", int(match["number"])),
+        alt=int(match["alt"] or 0),
+    )
+
+
+# ---------------------------------------------------------------- seeds
+
+
+def derived_seeds(path: str, n: int) -> tuple[int, ...]:
+    """Return the seeds of takes 1 … *n* of the cut *path*: distinct, below 2^32.
+
+    A larger *n* begins with the same ones; every variant of a cut has the same ones.
+    """
+    had: dict[int, None] = {}
+    for number in range(1, n + 1):
+        had[_fresh_seed(f"{path}#{number}", had)] = None
+    return tuple(had)
+
+
+def retake_seed(key: str, alt: int, taken: Container[int] = ()) -> int:
+    """Return the seed of retake *alt* (from 1) of the job *key*, other than those *taken*."""
+    return _fresh_seed(f"{key}/alt={alt}", taken)
+
+
+def _fresh_seed(text: str, taken: Container[int]) -> int:
+    return next(seed for seed in _candidates(text) if seed not in taken)
+
+
+def _candidates(text: str) -> Iterator[int]:
+    """Yield the seed of *text*, then of `text.1`, `text.2` …"""
+    yield _first_bytes(text)
+    number = 0
+    while True:
+        number += 1
+        yield _first_bytes(f"{text}.{number}")
+
+
+def _first_bytes(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+# ---------------------------------------------------------------- patterns
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one part of a pattern allows: any of its alternatives."""
+
+    alternatives: tuple[str, ...]
+    """Each a whole segment, or a glob of one, `word=` written out."""
+    literal: tuple[str, ...]
+    """The ones without glob, framed by slashes."""
+    glob: re.Pattern[str] | None
+
+    def allows(self, framed: str) -> bool:
+        """Whether some segment of the key, framed by slashes, is one of the alternatives."""
+        if any(text in framed for text in self.literal):
+            return True
+        return self.glob is not None and any(map(self.glob.match, framed[1:-1].split("/")))
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A choice of keys: `s01/expression=smile,crying`, `c00*/take=1`. Hashable, compiled once."""
+
+    text: str
+    _parts: tuple[_Part, ...] = field(compare=False, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Return *text* compiled.
+
+        Raises:
+            ValueError: A part or an alternative is empty, a `[` is open, or it holds a character that
+                stands in no key; the text is a sentence.
+
+        """
+        if not text.strip():
+            raise ValueError("the pattern is empty")
+        return cls(text, tuple(_part(part, text) for part in text.strip().split("/")))
+
+    def matches(self, key: str) -> bool:
+        """Whether every part is some whole segment of *key* (case counts)."""
+        framed = f"/{key}/"
+        return all(part.allows(framed) for part in self._parts)
+
+    def words(self) -> frozenset[str]:
+        """Return the words it names before a `=`, also `take`, `seed`, `alt`; globs among them as written."""
+        return frozenset(text.partition("=")[0] for text in self._alternatives() if "=" in text)
+
+    def may_touch(self, word: str) -> bool:
+        """Whether it can match the segment of axis *word* under some label; True when in doubt."""
+        segment = f"{word}="
+        for text in self._alternatives():
+            start = re.split(r"[*?[]", text, maxsplit=1)[0]
+            if start.startswith(segment) or (start != text and segment.startswith(start)):
+                return True
+        return False
+
+    def _alternatives(self) -> Iterator[str]:
+        for part in self._parts:
+            yield from part.alternatives
+
+
+_IN_KEYS: Final = re.compile(r"[A-Za-z0-9._+@=*?-]*")
+
+
+def _part(text: str, whole: str) -> _Part:
+    word, alternatives = "", []
+    for piece in re.split(r",(?![^\[]*\])", text):
+        named, equals, value = piece.strip().rpartition("=")
+        word = named.strip() if equals else word
+        if not value.strip() or (equals and not word):
+            raise ValueError(f"`{whole[:80]}`: a part of the pattern is empty")
+        alternatives.append(f"{word}={value.strip()}" if word else value.strip())
+    for alternative in alternatives:
+        _check_alternative(alternative, whole)
+    globs = [alternative for alternative in alternatives if re.search(r"[*?[]", alternative)]
+    literal = tuple(f"/{alternative}/" for alternative in alternatives if alternative not in globs)
+    compiled = re.compile("|".join(map(fnmatch.translate, globs))) if globs else None
+    return _Part(tuple(alternatives), literal, compiled)
+
+
+def _check_alternative(alternative: str, whole: str) -> None:
+    outside = re.sub(r"\[[^\]]+\]", "", alternative)
+    if "[" in outside or "]" in outside:
+        raise ValueError(f"`{whole[:80]}`: a `[` without its `]`")
+    strange = _IN_KEYS.sub("", outside)
+    if strange:
+        raise ValueError(f"`{whole[:80]}`: `{strange[0]}` stands in no key")
+
+
+# ---------------------------------------------------------------- file names
+
+
+def variant(axes: Iterable[tuple[str, str]]) -> str:
+    """Return the hole `variant`: labels in key order joined by `_`.
+
+    A label that does not start with a letter carries its word: `cfg5.5`, `aki.weight0.6`.
+    """
+    return "_".join(text if text[:1].isalpha() else f"{word}{text}" for word, text in sorted(axes))
+
+
+def take_hole(take: tuple[TakeWord, int], alt: int = 0) -> str:
+    """Return the hole `take`: `03` for the third take, the seed itself for a seed, `03alt1` for a retake."""
+    word, number = take
+    text = f"{number:02}" if word == "take" else str(number)
+    return f"{text}alt{alt}" if alt else text
+
+
+@dataclass(frozen=True, slots=True)
+class NameTemplate:
+    """A `deliver.name` or `deliver.video.name`, compiled once and filled for every job."""
+
+    text: str
+    _jinja: Jinja = field(compare=False, repr=False)
+
+    @classmethod
+    def parse(cls, text: str = DEFAULT_NAME) -> NameTemplate:
+        """Return *text* compiled; raises ValueError with a sentence when it is no usable Jinja."""
+        return cls(text, Jinja.parse(text))
+
+    @property
+    def holes(self) -> frozenset[str]:
+        """Every name it takes from outside; an axis word stands with `_` for `.` and `-` (`hole`)."""
+        return self._jinja.holes
+
+    def unknown_holes(self, allowed: Iterable[str]) -> list[tuple[str, str]]:
+        """Return its holes that are not in *allowed*: (name, nearest or "")."""
+        return self._jinja.unknown(allowed)
+
+    def render(self, holes: Mapping[str, str]) -> str:
+        """Return the deliver name: a relative path with `/`, without extension.
+
+        Holes without a value are given as empty texts; dots in the holes' names may be kept.
+
+        Raises:
+            ValueError: An unknown hole, or a part that cannot be a file's name everywhere.
+
+        """
+        known = {hole(word): text for word, text in holes.items()}
+        for name, suggestion in self.unknown_holes(known):
+            advice = (
+                f"; did you mean `{suggestion}`?" if suggestion else f"; it has {', '.join(sorted(known))}"
+            )
+            raise ValueError(f"deliver.name has no hole `{name}`{advice}")
+        rendered = "".join(chunk for chunk, _ in self._jinja.chunks(known))
+        return _clean_path(rendered.strip())
+
+
+def file_name(template_text: str, holes: Mapping[str, str]) -> str:
+    """Return `NameTemplate.parse(template_text).render(holes)`."""
+    return NameTemplate.parse(template_text).render(holes)
+
+
+_FILE_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=-]*")
+_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+
+
+def _clean_path(text: str) -> str:
+    parts = [re.sub("_+", "_", part).strip("_") for part in text.split("/")]
+    for part in parts:
+        trouble = _trouble(part)
+        if trouble:
+            raise ValueError(f"deliver.name writes `{text[:120]}`: {trouble}")
+    path = "/".join(parts)
+    if len(path) > 200:
+        raise ValueError(f"deliver.name writes `{path[:60]}…`: {len(path)} characters, at most 200")
+    return path
+
+
+def _trouble(part: str) -> str:
+    """Say why *part* cannot be one part of a file's name, or return an empty text."""
+    if not part:
+        return "a part of it is empty"
+    if not _FILE_PART.fullmatch(part):
+        strange = re.sub(r"[A-Za-z0-9._+@=-]+", "", part)
+        reason = (
+            f"`{strange[0]}` is not used in file names" if strange else "it starts with no letter or digit"
+        )
+        return f"in `{part[:60]}` {reason}" if strange else f"`{part[:60]}`: {reason}"
+    if len(part) > 100:
+        return f"a part of it has {len(part)} characters, at most 100"
+    if part.endswith("."):
+        return f"`{part[:60]}` ends in a point, which Windows drops"
+    return f"`{part}` is a device on Windows" if _DEVICE.fullmatch(part) else ""
