@@ -52,8 +52,11 @@ async def _address(child: asyncio.subprocess.Process, log: Path) -> str:
             line = await child.stdout.readline()
         return str(json.loads(line)["url"])
     except (TimeoutError, ValueError, KeyError) as error:
-        tail = log.read_text("utf-8", "replace")[-500:] if log.is_file() else ""
-        raise NoServer(f"the embedded previz server did not start. {tail}".strip()) from error
+        raise NoServer(f"the embedded previz server did not start. {_tail(log)}".strip()) from error
+
+
+def _tail(log: Path) -> str:
+    return log.read_text("utf-8", "replace")[-500:] if log.is_file() else ""
 
 
 async def _stop(child: asyncio.subprocess.Process) -> None:

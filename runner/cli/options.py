@@ -20,7 +20,7 @@ from runner.text.nearest import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "animerun.toml"
-_KEYS: dict[str, type] = {"servers": list, "runs": str, "depth": int, "attempts": int, "max_jobs": int}
+_KEYS: dict[str, Any] = {"servers": list, "runs": str, "depth": int, "attempts": int, "max_jobs": int}
 
 
 def spec_argument(f: F) -> F:

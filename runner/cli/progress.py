@@ -1,0 +1,274 @@
+"""How a run shows itself: a live display on a terminal, plain lines without one, JSON lines for machines.
+
+Three views of one stream of events. None decides anything, none may raise for what an event holds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.cli.console import block, clean, counted, duration, emit, say
+from runner.domain import Fault, ServerFacts
+from runner.events import (
+    AttemptCancelled,
+    AttemptFailed,
+    AttemptIntended,
+    AttemptProgress,
+    AttemptRunning,
+    AttemptSucceeded,
+    Event,
+    ServerDown,
+)
+from runner.manifest.store import Report
+from runner.plan import Plan
+from runner.run import Summary
+from runner.settings import Settings
+
+_FAILURES_SHOWN = 10
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is known so far, for every view alike."""
+
+    total: int = 0
+    waiting: int = 0
+    succeeded: int = 0
+    failed_attempts: int = 0
+    began: float = field(default_factory=time.monotonic)
+    doing: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    """prompt_id → (server, key, what it does now)."""
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def see(self, event: Event) -> None:
+        """Take note of *event*."""
+        match event:
+            case AttemptIntended(attempt=attempt):
+                self.keys[attempt.prompt_id] = attempt.key
+            case AttemptRunning(prompt_id=prompt_id, server=server):
+                self.doing[prompt_id] = (server, self.keys.get(prompt_id, ""), "")
+            case AttemptProgress(prompt_id=prompt_id, server=server):
+                step = f"{event.value}/{event.maximum}" if event.maximum else ""
+                what = " ".join(part for part in (event.node_class or event.node, step) if part)
+                self.doing[prompt_id] = (server, self.keys.get(prompt_id, ""), what)
+            case AttemptSucceeded(prompt_id=prompt_id):
+                self.succeeded += 1
+                self._over(prompt_id)
+            case AttemptFailed(prompt_id=prompt_id):
+                self.failed_attempts += 1
+                self._over(prompt_id)
+            case AttemptCancelled(prompt_id=prompt_id):
+                self._over(prompt_id)
+            case _:
+                pass
+
+    def key(self, prompt_id: str) -> str:
+        """Return the key of the attempt's job, empty for a stranger."""
+        return self.keys.get(prompt_id, "")
+
+    def eta_s(self) -> float | None:
+        """Return the seconds left at the pace so far, None before there is one."""
+        left = self.total - self.waiting - self.succeeded
+        past = time.monotonic() - self.began
+        return past / self.succeeded * left if self.succeeded and past > 1 else None
+
+    def _over(self, prompt_id: str) -> None:
+        self.doing.pop(prompt_id, None)
+
+
+class RunView:
+    """The plain view: one line for each finished job. The other two are built on it."""
+
+    def __init__(self, settings: Settings, *, quiet: bool = False) -> None:
+        self.settings = settings
+        self.quiet = quiet
+        self.tally = Tally()
+        self.folder = Path()
+        self.run = ""
+
+    def __enter__(self) -> RunView:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def line(self, text: str) -> None:
+        """Show one line of news."""
+        say(text)
+
+    # -- what happens, in this order -------------------------------------------------------------------
+
+    def planned(self, plan: Plan) -> None:
+        """Say what is about to be made, and what of the spec has no effect yet."""
+        for warning in plan.warnings:
+            say(f"warning: {warning}")
+        for note in plan.spec.later:
+            say(f"note: {note}")
+        if not self.quiet:
+            say(f"{plan.spec.title or plan.spec.episode}: {counted(plan.total, 'job')} {_made_of(plan)}")
+        if self.settings.previz:
+            say("No server given: drawing storyboard cards (previz). " + _REAL)
+
+    def opened(self, facts: Sequence[ServerFacts]) -> None:
+        """Name the servers."""
+        if not self.quiet and not self.settings.previz:
+            for each in facts:
+                say(f"{each.url}: ComfyUI {each.version}, {each.device or 'unknown device'}")
+
+    def began(self, run: str, folder: Path, plan: Plan) -> None:
+        """Name the run."""
+        self.run, self.folder = run, folder
+        self.tally.total, self.tally.waiting = plan.total, plan.waiting
+        self.tally.began = time.monotonic()
+        if not self.quiet:
+            say(f"Run {run}")
+
+    def __call__(self, event: Event) -> None:
+        """Show what is worth a line."""
+        key = self.tally.key(getattr(event, "prompt_id", ""))
+        self.tally.see(event)
+        match event:
+            case AttemptSucceeded(outputs=outputs):
+                self.succeeded(key, outputs[0].path if outputs else "", event.run_s)
+            case AttemptFailed(fault=fault, server=server):
+                self.line(f"failed: {key}\n  {_why(fault)}  ({server})")
+            case ServerDown(server=server, reason=reason):
+                self.line(f"{server} cannot be used: {reason}")
+            case _:
+                pass
+
+    def succeeded(self, key: str, path: str, seconds: float) -> None:
+        """Show a finished job."""
+        if not self.quiet:
+            done, total = self.tally.succeeded, self.tally.total - self.tally.waiting
+            say(f"[{done:>{len(str(total))}}/{total}] {key}  {duration(seconds)}  {path}")
+
+    def stopping(self, *, again: bool) -> None:
+        """Say what a Ctrl-C does."""
+        if again:
+            self.line("Leaving now. What still runs on a server is left there.")
+        else:
+            self.line(
+                "Stopping: nothing more is submitted, running jobs may end. Ctrl-C again leaves at once."
+            )
+
+    def ended(self, summary: Summary, index: Report | None) -> None:
+        """The last lines: what was made, where it lies, what failed, what to type next."""
+        say(closing(summary, self.settings))
+        for damage in index.damaged if index else ():
+            say(f"warning: {damage}")
+
+
+_REAL = "Real pictures: add --server http://127.0.0.1:8188"
+
+
+def _made_of(plan: Plan) -> str:
+    scenes = len({cut.scene for cut in plan.cuts})
+    text = f"in {counted(scenes, 'scene')}, {counted(len(plan.cuts), 'cut')}"
+    return text + (f", {plan.waiting} of them waiting for a pick" if plan.waiting else "")
+
+
+def _why(fault: Fault) -> str:
+    return clean(fault.message or fault.code)
+
+
+def closing(summary: Summary, settings: Settings) -> str:
+    """Return the last lines of a run."""
+    made = f"{counted(summary.succeeded, 'job')} made" if summary.succeeded else "nothing made"
+    parts = [made + (f" ({counted(summary.files, 'file')})" if summary.files != summary.succeeded else "")]
+    parts += [f"{summary.failed} failed"] if summary.failed else []
+    parts += [f"{counted(summary.waiting, 'job')} waiting for a pick"] if summary.waiting else []
+    parts += [f"{summary.unfinished} not made"] if summary.unfinished else []
+    head = f"{', '.join(parts)}, in {duration(summary.seconds)}"
+    lines = ["", head + (f" – {summary.reason}" if summary.reason else ".")]
+    for key, fault in summary.failures[:_FAILURES_SHOWN]:
+        lines += [f"  {key}", f"    {fault.code}: {_why(fault)}"]
+    if len(summary.failures) > _FAILURES_SHOWN:
+        lines.append(f"  … and {len(summary.failures) - _FAILURES_SHOWN} more")
+    lines += [f"Files: {summary.folder}/"]
+    lines += [f"Next:  {command}" for command in _next(summary, settings)]
+    return "\n".join(lines)
+
+
+def _next(summary: Summary, settings: Settings) -> list[str]:
+    where = "" if str(settings.runs) == "runs" else f" --runs {settings.runs}"
+    commands = [f"animerun show{where}"]
+    if summary.failures:
+        commands = [f"animerun show '{summary.failures[0][0]}'{where}      # what went wrong there"]
+    if settings.previz and summary.exit_code == 0:
+        commands.append("the same command with --server http://127.0.0.1:8188 for real pictures")
+    return commands
+
+
+class JsonView(RunView):
+    """One JSON object a line on stdout: run, job, failure, summary. Field names are a contract."""
+
+    def planned(self, plan: Plan) -> None:
+        """Emit the plan's counts and warnings."""
+        warnings = [str(warning) for warning in plan.warnings]
+        emit({"event": "planned", "spec": plan.spec.path, "jobs": plan.total, "waiting": plan.waiting,
+              "warnings": warnings, "notes": list(plan.spec.later)})  # fmt: skip
+
+    def opened(self, facts: Sequence[ServerFacts]) -> None:
+        """Emit each server."""
+        for each in facts:
+            emit({"event": "server", "url": each.url, "realm": each.realm, "version": each.version,
+                  "device": each.device})  # fmt: skip
+
+    def began(self, run: str, folder: Path, plan: Plan) -> None:
+        """Emit the run's name and folder."""
+        super().began(run, folder, plan)
+        emit({"event": "run", "run": run, "folder": str(folder), "jobs": plan.total})
+
+    def __call__(self, event: Event) -> None:
+        """Emit what became of an attempt."""
+        key = self.tally.key(getattr(event, "prompt_id", ""))
+        self.tally.see(event)
+        match event:
+            case AttemptIntended(attempt=a):
+                emit({"event": "submitting", "key": a.key, "attempt": a.number, "server": a.server})
+            case AttemptSucceeded(outputs=outputs):
+                files = [{"path": o.path, "sha256": o.sha256, "pixels": o.pixels} for o in outputs]
+                emit({"event": "succeeded", "key": key, "run_s": round(event.run_s, 3), "outputs": files})
+            case AttemptFailed(fault=fault):
+                emit({"event": "failed", "key": key, "code": fault.code, "message": clean(fault.message)})
+            case ServerDown(server=server, reason=reason):
+                emit({"event": "server_down", "url": server, "reason": clean(reason)})
+            case _:
+                pass
+
+    def stopping(self, *, again: bool) -> None:
+        """Emit that a stop was asked for."""
+        emit({"event": "stopping", "now": again})
+
+    def ended(self, summary: Summary, index: Report | None) -> None:
+        """Emit the summary."""
+        numbers: dict[str, Any] = {
+            name: getattr(summary, name)
+            for name in ("run", "total", "succeeded", "failed", "waiting", "unfinished", "files", "exit_code")
+        }
+        extra = {
+            "folder": str(summary.folder),
+            "reason": summary.reason,
+            "seconds": round(summary.seconds, 3),
+        }
+        emit({"event": "summary", **numbers, **extra, "damaged": list(index.damaged) if index else []})
+
+
+def make_view(settings: Settings, *, as_json: bool, quiet: bool) -> RunView:
+    """Return the view that fits: JSON when asked, live on a terminal, else plain lines."""
+    if as_json:
+        return JsonView(settings, quiet=True)
+    if sys.stderr.isatty() and not quiet:
+        from runner.cli.live import LiveView
+
+        return LiveView(settings)
+    return RunView(settings, quiet=quiet)
+
+
+__all__ = ["JsonView", "RunView", "Tally", "block", "closing", "make_view"]

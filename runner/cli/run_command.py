@@ -1,0 +1,85 @@
+"""`animerun SPEC`: render a spec."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from runner.cli.options import (
+    json_option,
+    make_settings,
+    runs_option,
+    scope_options,
+    server_options,
+    spec_argument,
+)
+
+
+@click.command(name="run")
+@spec_argument
+@server_options
+@scope_options
+@runs_option
+@click.option("--max-jobs", type=click.IntRange(1), help="Refuse a spec with more jobs (1,000,000).")
+@click.option("--max-failures", type=click.IntRange(0), help="Stop after this many failed jobs (0 = never).")
+@click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
+@click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
+@json_option
+def command(
+    spec: Path,
+    servers: tuple[str, ...],
+    depth: int | None,
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    sets: tuple[str, ...],
+    runs: Path | None,
+    max_jobs: int | None,
+    max_failures: int | None,
+    yes: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Render SPEC: every job to a verified file in runs/, everything recorded.
+
+    Without a server it draws storyboard cards (previz). Ctrl-C once lets running jobs end, twice leaves.
+    """
+    settings = make_settings(
+        spec=spec, servers=servers, depth=depth, runs=runs, max_jobs=max_jobs, max_failures=max_failures
+    )
+    from runner.cli.asking import confirm_size
+    from runner.cli.progress import make_view
+    from runner.launch import Scope, launch
+    from runner.plan import make_plan
+    from runner.run import Control
+
+    plan = make_plan(spec, sets=sets, only=only, without=without, max_jobs=settings.max_jobs)
+    confirm_size(plan.total, yes=yes)
+    view = make_view(settings, as_json=as_json, quiet=quiet)
+    view.planned(plan)
+    scope = Scope(only=only, without=without, sets=sets)
+
+    async def main() -> int:
+        control = Control()
+        loop = asyncio.get_running_loop()
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            loop.add_signal_handler(number, _asked, control, view, code)
+        with view:
+            summary, index = await launch(spec, plan, scope, settings=settings, control=control, view=view)
+        view.ended(summary, index)
+        return summary.exit_code
+
+    return asyncio.run(main())
+
+
+def _asked(control: object, view: object, code: int) -> None:
+    from runner.cli.progress import RunView
+    from runner.run import Control
+
+    assert isinstance(control, Control)
+    assert isinstance(view, RunView)
+    control.stop("stopped by you" if sys.stdin.isatty() else "stopped by a signal", code)
+    view.stopping(again=control.asked > 1)

@@ -1,0 +1,199 @@
+"""Everything round a run: plan, lock, storage, servers, preflight, folder, journal, index; in that order.
+
+The order is that of the exit codes (2, 5, 6, 4, 3): nothing is submitted when something is wrong, and
+nothing is written into `runs/` before the spec is known to be right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import platform
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner import __version__
+from runner.domain import Realm, ServerFacts
+from runner.embedded import previz
+from runner.errors import PreflightRefused, UsageError
+from runner.events import Event
+from runner.manifest import folder as folders
+from runner.manifest.journal import Journal
+from runner.manifest.store import JOURNAL, Report, refresh
+from runner.plan import Plan
+from runner.preflight import preflight
+from runner.record import Recorder
+from runner.render import bind
+from runner.run import Conductor, Control, Summary
+from runner.settings import PREVIZ, Settings
+from runner.submit import ComfyExecutor, Executor
+
+_PUBLISH_S = 60.0
+
+
+class View(Protocol):
+    """Who is told how a run goes. Nothing here may raise."""
+
+    def opened(self, facts: Sequence[ServerFacts]) -> None:
+        """The servers have answered."""
+        ...
+
+    def began(self, run: str, folder: Path, plan: Plan) -> None:
+        """The run is on disk; the first job comes next."""
+        ...
+
+    def __call__(self, event: Event) -> None:
+        """Something happened; the recorder has it already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What narrows a run: kept in the record, because a narrowed run is no baseline."""
+
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+
+
+async def launch(
+    path: Path, plan: Plan, scope: Scope, *, settings: Settings, control: Control, view: View
+) -> tuple[Summary, Report | None]:
+    """Run *plan*, the plan of the spec at *path*, and return what came of it, with the index's report.
+
+    Raises RunLocked, StorageError, NoServer and PreflightRefused, in this order, before any submission.
+    """
+    with folders.spec_lock_after_probe(settings.runs, path):
+        async with servers(settings) as executor:
+            facts = await executor.open()
+            realm = one_realm(facts)
+            view.opened(facts)
+            findings = await preflight(plan, executor, facts)
+            if findings:
+                raise PreflightRefused([finding.message for finding in findings])
+            return await _run(path, plan, scope, realm, executor, settings, control, view)
+
+
+@asynccontextmanager
+async def servers(settings: Settings) -> AsyncIterator[Executor]:
+    """Yield the executor for the servers of *settings*; the embedded previz lives as long as this."""
+    if not settings.previz:
+        async with _executor(settings.servers, settings) as executor:
+            yield executor
+        return
+    async with previz() as url, _executor((url,), settings) as executor:
+        yield executor
+
+
+@asynccontextmanager
+async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Executor]:
+    executor = ComfyExecutor(
+        urls,
+        bind=bind,
+        credentials=settings.credentials,
+        allow_plain_http=settings.allow_plain_http,
+        settle_s=settings.settle_s,
+        sockets=settings.sockets,
+    )
+    try:
+        yield executor
+    finally:
+        await executor.close()
+
+
+def one_realm(facts: Sequence[ServerFacts]) -> Realm:
+    """Return the realm of all *facts*; a run never mixes cards with pictures."""
+    realms = {each.realm for each in facts}
+    if len(realms) > 1:
+        cards = ", ".join(each.url for each in facts if each.realm == PREVIZ)
+        raise UsageError(f"{cards} draws previz cards, the other servers do not; a run never mixes the two")
+    return realms.pop()
+
+
+async def _run(
+    path: Path,
+    plan: Plan,
+    scope: Scope,
+    realm: Realm,
+    executor: Executor,
+    settings: Settings,
+    control: Control,
+    view: View,
+) -> tuple[Summary, Report | None]:
+    now = datetime.now(UTC)
+    run = folders.run_name(plan.spec.episode, now, secrets.token_hex(2))
+    run_uuid = uuid.uuid4()
+    facts = {
+        "run": run,
+        "uuid": str(run_uuid),
+        "spec": str(path),
+        "episode": plan.spec.episode,
+        "title": plan.spec.title,
+        "realm": realm,
+        "animerun": __version__,
+        "total": plan.total,
+        "waiting": plan.waiting,
+        "scope": asdict(scope),
+    }
+    versions = {"started": now.isoformat(timespec="seconds"), "python": platform.python_version()}
+    folder = folders.create(settings.runs, run, facts=facts | versions, frozen=dict(frozen(plan, path)))
+    journal = Journal.create(folder / JOURNAL, run=run)
+    try:
+        recorder = Recorder(journal, clock=time.time)
+        recorder.head(**{name: value for name, value in facts.items() if name != "run"})
+        for file in plan.inputs.values():
+            recorder.input(name=file.name, path=file.project, size=file.size)
+        recorder.commit()
+        view.began(run, folder, plan)
+        conductor = Conductor(
+            plan,
+            executor,
+            recorder,
+            run=run,
+            run_uuid=run_uuid,
+            folder=folder,
+            settings=settings,
+            control=control,
+            observe=view,
+        )
+        publishing = asyncio.ensure_future(_publish(settings.runs))
+        try:
+            summary = await conductor.conduct()
+        finally:
+            publishing.cancel()
+        recorder.end(code=summary.exit_code, reason=summary.reason)
+    finally:
+        journal.close()
+    return summary, await asyncio.to_thread(refresh, settings.runs)
+
+
+async def _publish(runs: Path) -> None:
+    """Publish the index once a minute; a run never waits for it."""
+    while True:
+        await asyncio.sleep(_PUBLISH_S)
+        await asyncio.to_thread(refresh, runs, wait_s=0.0)
+
+
+def frozen(plan: Plan, path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of everything the jobs were made from: specs, templates, inputs."""
+    index: dict[str, Any] = {"spec": path.name, "files": {}, "templates": {}, "inputs": {}}
+    for file in plan.spec.files:
+        content = (plan.root / file.path).read_bytes()
+        name = f"files/{file.path}"
+        index["files"][file.path] = {"sha256": hashlib.sha256(content).hexdigest(), "kept": name}
+        yield name, content
+    for template in plan.templates.values():
+        index["templates"][template.name] = {"digest": template.digest}
+        yield f"templates/{template.name}.json.j2", Path(template.path).read_bytes()
+    for used in plan.inputs.values():
+        index["inputs"][used.project] = used.name
+        yield f"inputs/{used.name}", used.path.read_bytes()
+    yield "index.json", json.dumps(index, ensure_ascii=False, indent=1).encode()

@@ -1,0 +1,116 @@
+"""The folder of a run and the locks round it: what must be on disk before the first submission.
+
+runs/<run>/journal.jsonl   the truth
+runs/<run>/run.json        what was asked: spec, scope, versions
+runs/<run>/plan/           the spec, its includes, the templates and inputs, frozen
+runs/<run>/…               the outputs, under their deliver names
+runs/.index/locks/         one lock per spec path; it frees itself when its holder dies
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runner.errors import RunLocked, StorageError
+from runner.manifest.journal import sync_folder
+
+
+def run_name(episode: str, now: datetime, token: str) -> str:
+    """Return a readable, sortable run id; *token* is four hex digits."""
+    return f"{episode}-{now:%Y%m%dT%H%M%SZ}-{token}"
+
+
+def probe(runs: Path) -> None:
+    """Write, sync, rename and delete a file under *runs*; raises StorageError naming what failed."""
+    target = runs / f".probe-{os.getpid()}"
+    step = "create the folder"
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        step = "write a file in"
+        with target.open("wb") as file:
+            file.write(b"animerun")
+            file.flush()
+            os.fsync(file.fileno())
+        step = "rename a file in"
+        target = target.rename(target.with_name(target.name + "-renamed"))
+        step = "delete a file in"
+        target.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"cannot {step} {runs}: {error.strerror}", hint="another folder: --runs DIR"
+        ) from error
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write *path* so that after a crash it holds all of *content* or does not exist."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def create(runs: Path, run: str, *, facts: Mapping[str, Any], frozen: Mapping[str, bytes]) -> Path:
+    """Return the new folder of *run* with `run.json` and the *frozen* files under `plan/`, all durable."""
+    folder = runs / run
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StorageError(f"cannot create {folder}: {error.strerror}") from error
+    for name, content in frozen.items():
+        write_durably(folder / "plan" / name, content)
+    write_durably(folder / "run.json", json.dumps(facts, ensure_ascii=False, indent=1).encode() + b"\n")
+    sync_folder(runs)
+    return folder
+
+
+@contextmanager
+def spec_lock_after_probe(runs: Path, spec: Path) -> Iterator[None]:
+    """Hold the lock of *spec*, with *runs* proven writable. A lock held by another is told first."""
+    if not runs.is_dir():
+        probe(runs)
+    with spec_lock(runs, spec):
+        probe(runs)
+        yield
+
+
+@contextmanager
+def spec_lock(runs: Path, spec: Path) -> Iterator[None]:
+    """Hold the one right to run *spec* into *runs*; raises RunLocked naming the holder."""
+    folder = runs / ".index" / "locks"
+    name = hashlib.sha256(str(spec.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / name).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"cannot write in {folder}: {error.strerror}", hint="another folder: --runs DIR"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunLocked(
+                f"{spec} is being run by another process ({file.read().strip() or 'unknown'})",
+                hint="wait for it, or give another folder: --runs DIR",
+            ) from None
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
