@@ -1,0 +1,184 @@
+"""One parameter's value: text as written → what the template will see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Final
+
+from runner.domain import Parameter, Plain
+from runner.errors import SpecError
+from runner.text.tree import Node, Scalar, Sequence
+from runner.values.decimals import bounded, exact, integer
+from runner.values.length import model_length
+from runner.values.paths import project_path
+from runner.wording import nearest
+
+_SIZE: Final = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
+_LOOSE_SIZE: Final = re.compile(r"\s*([0-9]{1,6})\s*[xX×*:, ]\s*([0-9]{1,6})\s*")
+_TRUTH: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_LIKE_TRUE: Final = frozenset({"yes", "y", "on", "1", "ja", "t"})
+_LIKE_FALSE: Final = frozenset({"no", "n", "off", "0", "nein", "f", "none"})
+
+
+def parse_value(parameter: Parameter, node: Node, *, fps: str | None = None) -> Plain:
+    """Return the value of *parameter* as the template sees it; also for front-matter defaults.
+
+    `text file choice` str · `int` int · `float` float · `bool` bool · `size` {"width", "height"} ·
+    `length` {"frames", "fps", "seconds"} · `files` list of str · `image video` {"$file": path} ·
+    `images` {"$glob": text}. Plain null gives None.
+
+    Args:
+        parameter: Its type and limits; the default is not looked at.
+        node: What the spec has, not resolved further.
+        fps: The timeline's rate for lengths; None = 24.
+
+    Raises:
+        SpecError: One problem at the node: wrong shape, outside the limits, not of the type. Types
+            `seed`, `loras`, `cast` are filled by the runner and always refused.
+
+    """
+    if isinstance(node, Scalar) and node.is_null:
+        return None
+    try:
+        if parameter.type == "files":
+            return _texts(node)
+        return _by_type(parameter, _scalar_text(parameter, node), fps)
+    except ValueError as error:
+        raise SpecError([node.mark.problem(_message(parameter, node, str(error)))]) from error
+
+
+def _message(parameter: Parameter, node: Node, reason: str) -> str:
+    if reason.startswith("`" + parameter.name) or not isinstance(node, Scalar):
+        return reason
+    shown = f"`{parameter.name}: {_shown(node.text)}`"
+    return f"{shown} {reason}" if reason.startswith(("is ", "needs ")) else f"{shown}: {reason}"
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+def _scalar_text(parameter: Parameter, node: Node) -> str:
+    if isinstance(node, Sequence):
+        raise ValueError(
+            f"`{parameter.name}` takes one {_NOUN[parameter.type]}; a list varies only under `vary:`"
+        )
+    if not isinstance(node, Scalar):
+        raise ValueError(f"`{parameter.name}` takes one {_NOUN[parameter.type]}, not a map")
+    if node.is_empty:
+        raise ValueError(f"`{parameter.name}` has no value")
+    return node.text
+
+
+def _by_type(parameter: Parameter, text: str, fps: str | None) -> Plain:
+    if parameter.type == "length":
+        return model_length(parameter, text, fps=fps)
+    return _PARSERS[parameter.type](parameter, text)
+
+
+def _texts(node: Node) -> list[str]:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    if not all(isinstance(item, Scalar) for item in items):
+        raise ValueError("a list of file names is wanted here")
+    return [_server_file(item.text) for item in items if isinstance(item, Scalar)]
+
+
+def _text(parameter: Parameter, text: str) -> str:
+    return text
+
+
+def _int(parameter: Parameter, text: str) -> int:
+    number = integer(text)
+    _within(parameter, Fraction(number))
+    if not -(2**63) <= number < 2**64:
+        raise ValueError("the number is too large")
+    return number
+
+
+def _float(parameter: Parameter, text: str) -> float:
+    number = exact(text)
+    _within(parameter, number)
+    return float(number)
+
+
+def _within(parameter: Parameter, number: Fraction) -> None:
+    trouble = bounded(number, minimum=parameter.min, maximum=parameter.max, step=parameter.step)
+    if trouble:
+        raise ValueError(trouble)
+
+
+def _bool(parameter: Parameter, text: str) -> bool:
+    value = _TRUTH.get(text.strip())
+    if value is not None:
+        return value
+    meant = text.strip().lower()
+    advice = "true" if meant in _LIKE_TRUE else "false" if meant in _LIKE_FALSE else "true or false"
+    raise ValueError(f"write {advice}")
+
+
+def _choice(parameter: Parameter, text: str) -> str:
+    if not text.strip():
+        raise ValueError("a choice is wanted here")
+    if not parameter.choices or text in parameter.choices:
+        return text
+    close = nearest(text, parameter.choices)
+    advice = f"did you mean `{close}`?" if close else f"it is one of {', '.join(parameter.choices[:20])}"
+    raise ValueError(f"there is no such choice; {advice}")
+
+
+def _size(parameter: Parameter, text: str) -> Plain:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        loose = _LOOSE_SIZE.fullmatch(text)
+        raise ValueError(f"write {loose[1]}x{loose[2]}" if loose else "write WIDTHxHEIGHT, as in 1216x832")
+    width, height = int(match[1]), int(match[2])
+    for side in (width, height):
+        if side < 1:
+            raise ValueError("a side of 0 is no size")
+        _within(parameter, Fraction(side))
+    return {"width": width, "height": height}
+
+
+def _file(parameter: Parameter, text: str) -> str:
+    return _server_file(text)
+
+
+def _server_file(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a file's name on the server is wanted here")
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise ValueError("a file's name is one line of text")
+    return text.strip()
+
+
+def _picture(parameter: Parameter, text: str) -> Plain:
+    if re.search(r"[*?]", text):
+        raise ValueError("one file is wanted here, not a pattern")
+    return {"$file": project_path(text)}
+
+
+def _pictures(parameter: Parameter, text: str) -> Plain:
+    return {"$glob": project_path(text)}
+
+
+def _filled(parameter: Parameter, text: str) -> Plain:
+    raise ValueError(f"`{parameter.name}` is filled by the runner; {_INSTEAD[parameter.type]}")
+
+
+_INSTEAD: Final[Mapping[str, str]] = {
+    "seed": "write `takes: 4` or `seeds: [7, 11]`",
+    "loras": "write `lora: FILE@0.8`",
+    "cast": "write `cast: NAME`",
+}
+_NOUN: Final[Mapping[str, str]] = {
+    "text": "text", "int": "number", "float": "number", "bool": "true or false", "choice": "choice",
+    "size": "size", "length": "length", "file": "file name", "image": "path", "video": "path",
+    "images": "glob", "seed": "seed", "loras": "LoRA", "cast": "text",
+}  # fmt: skip
+_PARSERS: Final[Mapping[str, Callable[[Parameter, str], Plain]]] = {
+    "text": _text, "int": _int, "float": _float, "bool": _bool, "choice": _choice, "size": _size,
+    "file": _file, "image": _picture, "video": _picture, "images": _pictures,
+    "seed": _filled, "loras": _filled, "cast": _filled,
+}  # fmt: skip
