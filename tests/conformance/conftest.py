@@ -87,7 +87,7 @@ def need(classes: dict[str, dict]) -> Callable[..., None]:
 
     def check(*names: str) -> None:
         if missing := [name for name in names if name not in classes]:
-            pytest.skip(f"the server has no {', '.join(missing)} (test nodes are not installed)")
+            pytest.skip(f"the server has no {', '.join(missing)}")
 
     return check
 

@@ -149,3 +149,14 @@ def test_s02_integers_beyond_64_bits_survive(server: Server, prefix: str) -> Non
     entry = server.render(picture(prefix), extra_data={"seed": 18446744073709551615})
 
     assert entry["prompt"][3]["seed"] == 18446744073709551615
+
+
+def test_s02_a_body_over_the_limit(server: Server) -> None:
+    """A body larger than the limit told by /features gives 413 and names the limit."""
+    limit = server.http.get("/features").json()["max_upload_size"]
+    if limit > 256 * 1024 * 1024:
+        pytest.skip(f"the limit is {limit} bytes, too much to send in a test")
+    answer = server.http.post("/prompt", content=b" " * (limit + 1))
+
+    assert answer.status_code == 413
+    assert answer.text.startswith(f"Maximum request body size {limit} exceeded")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -225,3 +226,26 @@ def test_s03_5_an_error_in_a_test_node_is_no_validation_matter(
     need("TRaise")
 
     assert server.post_prompt(through("TRaise", prefix, kind="value")).status_code == 200
+
+
+def test_s03_4_many_clients_at_once(server: Server, prefix: str) -> None:
+    """Submissions that arrive together all get numbers of their own, and all run."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: server.post_prompt(picture(f"{prefix}-{n}")).json(), range(24)))
+    entries = [server.finish(answer["prompt_id"]) for answer in answers]
+
+    assert len({answer["number"] for answer in answers}) == 24
+    assert {entry["status"]["status_str"] for entry in entries} == {"success"}
+
+
+def test_s03_4_several_outputs(server: Server, prefix: str) -> None:
+    """All output nodes of a job run, and each has its own entry under outputs."""
+    graph = picture(prefix) | {
+        "3": node("ImageInvert", image=["1", 0]),
+        "4": node("SaveImage", images=["3", 0], filename_prefix=prefix + "-inverse"),
+        "5": node("PreviewImage", images=["3", 0]),
+    }
+    entry = server.render(graph)
+
+    assert set(entry["outputs"]) == set(entry["prompt"][4]) == {"2", "4", "5"}
+    assert files(entry, "5")[0]["type"] == "temp"
