@@ -1,0 +1,243 @@
+"""Files that a server names → verified, hashed files in the run's folder. Knows no HTTP.
+
+A file counts only when all of its bytes are here, are what they claim to be, and lie under their final name.
+Names come from us alone: nothing a server says becomes a part of a path.
+
+The pixels hash is the sha256 of the ASCII line `MODE WIDTH HEIGHT FRAMES` and a newline, followed by the raw
+samples of every frame, top row first, as Pillow's `tobytes` gives them. Still pictures keep their mode (palettes
+become RGB, or RGBA where something is transparent); frames of animations are RGBA. Metadata does not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from runner.comfy.protocol import FileRef, printable
+from runner.comfy.sniff import Facts, NotWhole, Unwanted, examine
+from runner.comfy.verdict import Uncollected
+from runner.domain import Fault, Output, OutputKind
+from runner.errors import Ambiguous, Refused, StorageError
+
+Sink = Callable[[bytes], None]
+Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]
+"""Sends the bytes of a file to the sink, at most so many; returns how many."""
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """The most that is taken from a server. Bytes and pixels."""
+
+    image: int = 128 * _MIB
+    other: int = 512 * _MIB
+    pixels: int = 64_000_000
+    """Per frame, checked before anything is decoded."""
+    tries: int = 5
+    """Downloads of one file until one is whole."""
+
+
+async def collect(
+    refs: Sequence[FileRef],
+    *,
+    fetch: Fetch,
+    folder: Path,
+    name: str,
+    outputs: Mapping[str, OutputKind],
+    bounds: Bounds | None = None,
+) -> tuple[Output, ...]:
+    """Return every file of *refs*, verified and durable, in their order.
+
+    Args:
+        refs: Files of declared nodes; others are left out.
+        fetch: How to get one.
+        folder: The run's folder; made where missing.
+        name: Deliver name: relative path with `/`, without extension.
+        outputs: Declared nodes and what each saves.
+        bounds: Limits.
+
+    Raises:
+        Uncollected: An output is damaged, too large, of another kind, or gone.
+        StorageError: The local disk is full, read-only or not ours.
+
+    """
+    wanted = [ref for ref in refs if ref.node in outputs]
+    stems = _stems(wanted, name, outputs)
+    taken: list[Output] = []
+    for ref, stem in zip(wanted, stems, strict=True):
+        kind = outputs[ref.node]
+        taken.append(await _take(ref, stem, kind=kind, fetch=fetch, folder=folder, bounds=bounds or Bounds()))
+    return tuple(taken)
+
+
+def _stems(refs: Sequence[FileRef], name: str, outputs: Mapping[str, OutputKind]) -> tuple[str, ...]:
+    """Return a name without extension for each: `_NODE` where there are several, `.0001` where a node has several."""
+    counts = Counter(ref.node for ref in refs)
+    return tuple(
+        name
+        + (f"_{_safe(ref.node)}" if len(outputs) > 1 else "")
+        + (f".{ref.index + 1:04d}" if counts[ref.node] > 1 else "")
+        for ref in refs
+    )
+
+
+def _safe(node: str) -> str:
+    kept = "".join(ch if ch.isascii() and (ch.isalnum() or ch in "-_") else "-" for ch in node[:40])
+    return (
+        kept if kept == node else f"{kept}-{hashlib.sha256(node.encode('utf-8', 'replace')).hexdigest()[:6]}"
+    )
+
+
+async def _take(
+    ref: FileRef, stem: str, *, kind: OutputKind, fetch: Fetch, folder: Path, bounds: Bounds
+) -> Output:
+    for left in range(bounds.tries - 1, -1, -1):
+        part = _part(folder, stem)
+        try:
+            await _download(ref, part, fetch, bounds.image if kind == "image" else bounds.other)
+            # Decoding and fsync would hold up every other attempt.
+            return await asyncio.to_thread(_settle, ref, part, stem, kind, folder, bounds)
+        except (NotWhole, Ambiguous) as error:
+            if not left:
+                raise Uncollected(_fault(ref, "DOWNLOAD_CORRUPT", str(error))) from error
+        except Unwanted as error:
+            raise Uncollected(_fault(ref, error.code, str(error))) from error
+        except Refused as error:
+            raise Uncollected(_refused(ref, error)) from error
+        finally:
+            _remove(part)
+    raise AssertionError("unreachable")
+
+
+def _fault(ref: FileRef, code: str, reason: str) -> Fault:
+    again = code in ("DOWNLOAD_CORRUPT", "CACHED_OUTPUT")
+    message = f"{printable(ref.filename, limit=100)} of node {ref.node}: {printable(reason, limit=350)}"
+    return Fault(code=code, retry="again" if again else "never", message=message, node=ref.node)
+
+
+def _refused(ref: FileRef, error: Refused) -> Fault:
+    if error.status == 413:
+        return _fault(ref, "TOO_LARGE", str(error))
+    if error.status == 404:
+        return _fault(ref, "CACHED_OUTPUT", "the server lists this file but has it no longer")
+    return _fault(ref, "BAD_OUTPUT", str(error))
+
+
+def _part(folder: Path, stem: str) -> Path:
+    parent, _, last = stem.rpartition("/")
+    return folder / parent / f".{last[:80]}.{secrets.token_hex(4)}.part"
+
+
+async def _download(ref: FileRef, part: Path, fetch: Fetch, limit: int) -> None:
+    with _create(part) as file:
+
+        def write(chunk: bytes) -> None:
+            try:
+                file.write(chunk)
+            except OSError as error:
+                raise _storage("write", part, error) from error
+
+        await fetch(ref, write, limit)
+        try:
+            file.flush()
+        except OSError as error:
+            raise _storage("write", part, error) from error
+
+
+def _create(part: Path) -> BinaryIO:
+    """Open a file that was not there, following no link at its end."""
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        return os.fdopen(os.open(part, flags, 0o666), "wb", buffering=0)
+    except OSError as error:
+        raise _storage("create", part, error) from error
+
+
+def _settle(ref: FileRef, part: Path, stem: str, kind: OutputKind, folder: Path, bounds: Bounds) -> Output:
+    """Verify the finished download, make it durable and give it its name."""
+    facts = examine(part, kind=kind, pixels=bounds.pixels)
+    try:
+        digest, size = _hash(part)
+        _sync(part)
+        path = _name(part, folder, f"{stem}.{facts.extension}", digest)
+        _sync(path.parent)
+    except OSError as error:
+        raise _storage("store", folder / stem, error) from error
+    return _output(ref, path.relative_to(folder), facts, kind, digest, size)
+
+
+def _output(ref: FileRef, path: Path, facts: Facts, kind: OutputKind, digest: str, size: int) -> Output:
+    return Output(
+        node=ref.node,
+        index=ref.index,
+        path=path.as_posix(),
+        sha256=digest,
+        size=size,
+        kind=kind,
+        pixels=facts.pixels,
+        width=facts.width,
+        height=facts.height,
+        frames=facts.frames,
+        server_name=printable(ref.server_name, limit=400),
+        media=facts.media,
+    )
+
+
+def _name(part: Path, folder: Path, name: str, digest: str) -> Path:
+    """Give *part* its name without replacing anything: another file there moves ours to `NAME~2`."""
+    stem, _, extension = name.rpartition(".")
+    for count in range(1, 10_000):
+        path = folder / (name if count == 1 else f"{stem}~{count}.{extension}")
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            if path.is_file() and not path.is_symlink() and _hash(path)[0] == digest:
+                return path
+            continue
+        except OSError:
+            return _rename(part, path)
+        return path
+    raise FileExistsError(f"{name} and 9,999 others exist")
+
+
+def _rename(part: Path, path: Path) -> Path:
+    """Rename where the file system has no hard links; one writer per run makes the look before it enough."""
+    if path.exists() or path.is_symlink():
+        raise FileExistsError(str(path))
+    part.rename(path)
+    return path
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
+
+
+def _sync(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(part: Path) -> None:
+    try:
+        part.unlink(missing_ok=True)
+    except OSError as error:
+        raise _storage("remove", part, error) from error
+
+
+def _storage(operation: str, path: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot {operation} {path}: {error.strerror or error}")

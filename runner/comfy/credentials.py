@@ -1,0 +1,144 @@
+"""Server addresses and what a server asks for at its door. Nothing here reads the environment.
+
+The mapping handed in holds environment names and values. Understood, for a server `https://gpu.example:8443`:
+
+    ANIMERUN_TOKEN       Authorization: Bearer …
+    ANIMERUN_BASIC       user:password, sent as Authorization: Basic …
+    ANIMERUN_HEADER      one header as written, like `X-Api-Key: …`
+
+each of them for one host only with `_` and the host behind it, in capitals, everything that is not a letter or a
+digit turned to `_`: `ANIMERUN_TOKEN_GPU_EXAMPLE_8443`, else `ANIMERUN_TOKEN_GPU_EXAMPLE`. The name that says most
+wins; an empty value means none. Of the three kinds one may be given per server.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from runner.errors import UsageError
+
+_KINDS = ("TOKEN", "BASIC", "HEADER")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PORTS = {"http": 80, "https": 443}
+
+
+def normalise_url(text: str) -> str:
+    """Return *text* as `scheme://host[:port][/path]`: `http://` where no scheme is written, no trailing slash.
+
+    Raises:
+        UsageError: other schemes, `user:pass@`, a query, a fragment, no host, a port out of range.
+    """
+    written = text.strip()
+    parts = _split(written if "://" in written else f"http://{written}", shown=without_secrets(written))
+    path = parts.path.rstrip("/").removesuffix("/api")
+    return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, "", ""))
+
+
+def _split(url: str, *, shown: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise UsageError(f"{shown} is not a server address: {error}") from error
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"{shown}: a password does not belong in an address",
+            hint="ANIMERUN_BASIC=user:password animerun …",
+        )
+    if parts.scheme.lower() not in _PORTS:
+        raise UsageError(f"{shown}: only http and https are understood", hint="--server http://host:8188")
+    if not parts.hostname or parts.query or parts.fragment or any(ch.isspace() for ch in url):
+        raise UsageError(f"{shown} is not a server address", hint="--server http://host:8188")
+    return parts
+
+
+def without_secrets(url: str) -> str:
+    """Return *url* with whatever stands before an `@` in it left out."""
+    scheme, mark, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether *url* can only mean this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What goes into each request to one origin; never shown."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    name: str = ""
+    """The environment name it came from, for messages; empty when there is none."""
+
+    def __repr__(self) -> str:
+        """Show that there is something, not what."""
+        return f"Credentials({self.name}=***)" if self.headers else "Credentials()"
+
+    __str__ = __repr__
+
+
+def credentials_for(url: str, values: Mapping[str, str], *, allow_plain_http: bool = False) -> Credentials:
+    """Return what *values* hold for the server at *url* (normalised); empty when they hold nothing for it.
+
+    Raises:
+        UsageError: two kinds for one server, a malformed value, or one that would travel unencrypted.
+    """
+    name, kind = _choose(url, values)
+    if not name:
+        return Credentials()
+    if urlsplit(url).scheme != "https" and not is_loopback(url) and not allow_plain_http:
+        raise UsageError(
+            f"{name} would travel unencrypted to {url}",
+            hint="use https://, or allow it with --allow-plain-http",
+        )
+    return Credentials(_headers(kind, values[name].strip(), name), name)
+
+
+def _choose(url: str, values: Mapping[str, str]) -> tuple[str, str]:
+    for suffix in (*_suffixes(url), ""):
+        found = [
+            (f"ANIMERUN_{kind}{suffix}", kind)
+            for kind in _KINDS
+            if values.get(f"ANIMERUN_{kind}{suffix}", "").strip()
+        ]
+        if len(found) > 1:
+            raise UsageError(f"{found[0][0]} and {found[1][0]} are both set; keep one")
+        if found:
+            return found[0]
+    return "", ""
+
+
+def _suffixes(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    host = re.sub(r"[^A-Z0-9]", "_", (parts.hostname or "").upper())
+    return f"_{host}_{parts.port or _PORTS[parts.scheme]}", f"_{host}"
+
+
+def _headers(kind: str, value: str, name: str) -> dict[str, str]:
+    if not value.isascii() or not value.isprintable():
+        raise UsageError(f"{name} holds characters that cannot stand in a header")
+    match kind:
+        case "TOKEN":
+            return {"Authorization": f"Bearer {value}"}
+        case "BASIC":
+            if ":" not in value:
+                raise UsageError(f"{name} must look like user:password")
+            return {"Authorization": f"Basic {base64.b64encode(value.encode()).decode()}"}
+        case _:
+            header, mark, content = value.partition(":")
+            if not mark or not _HEADER_NAME.fullmatch(header) or not content.strip():
+                raise UsageError(f"{name} must look like `X-Api-Key: …`")
+            return {header: content.strip()}

@@ -1,0 +1,103 @@
+"""The WebSocket of one ComfyUI: frames as they come, a new client id for each connection.
+
+It only ever wakes somebody up. Whatever is lost here (a dropped connection, a deaf one, frames of an earlier
+client id) is found by polling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from runner.comfy.credentials import is_loopback
+from runner.comfy.protocol import Frame, parse_frame, printable
+
+log = logging.getLogger(__name__)
+
+_OPEN_S = 10.0
+_PING_S = 20.0
+_PONG_S = 60.0
+_CLOSE_S = 2.0
+_FRAME_BYTES = 64 * 2**20
+_FIRST_DELAY_S = 0.5
+_LAST_DELAY_S = 30.0
+
+
+class Listener:
+    """Keeps one socket open and hands on its frames; `run` it as a task.
+
+    Args:
+        url: The socket's address without a query.
+        headers: What opens the door.
+        hear: Called with each text frame that has the shape of one. Must not block.
+
+    """
+
+    def __init__(self, url: str, *, headers: Mapping[str, str], hear: Callable[[Frame], None]) -> None:
+        self.client_id = uuid.uuid4().hex
+        """The id to submit under; a new one with each connection."""
+        self.connected = False
+        self.heard_at = 0.0
+        """Monotonic time of the last frame on this connection."""
+        self.tried = asyncio.Event()
+        """Set once the first connection stands or has failed."""
+        self._url = url
+        self._headers = headers
+        self._hear = hear
+        self._socket: ClientConnection | None = None
+
+    async def run(self) -> None:
+        """Connect, listen, connect again, until cancelled."""
+        delay = _FIRST_DELAY_S
+        while True:
+            began = time.monotonic()
+            try:
+                await self._listen()
+            except (OSError, EOFError, WebSocketException) as error:
+                log.debug("socket of %s: %s", self._url, printable(error, limit=200))
+            finally:
+                self.connected = False
+                self._socket = None
+                self.tried.set()
+            lasted = time.monotonic() - began
+            delay = _FIRST_DELAY_S if lasted > 2 * _LAST_DELAY_S else min(2 * delay, _LAST_DELAY_S)
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+
+    async def _listen(self) -> None:
+        self.client_id = uuid.uuid4().hex
+        async with connect(
+            f"{self._url}?clientId={self.client_id}",
+            additional_headers=self._headers,
+            user_agent_header="animerun",
+            compression=None,
+            proxy=None if is_loopback(self._url) else True,
+            open_timeout=_OPEN_S,
+            ping_interval=_PING_S,
+            ping_timeout=_PONG_S,
+            close_timeout=_CLOSE_S,
+            max_size=_FRAME_BYTES,
+            max_queue=64,
+        ) as socket:
+            self._socket, self.connected, self.heard_at = socket, True, time.monotonic()
+            self.tried.set()
+            async for message in socket:
+                self.heard_at = time.monotonic()
+                frame = parse_frame(message)
+                if frame is not None:
+                    self._hear(frame)
+
+    async def renew(self) -> None:
+        """Close the connection, so that `run` makes a new one: for a socket that is alive but deaf."""
+        if self._socket is not None:
+            self.connected = False
+            try:
+                await self._socket.close()
+            except ConnectionClosed:
+                log.debug("socket of %s was closed already", self._url)

@@ -1,0 +1,261 @@
+"""What a ComfyUI says, read: socket frames, `/queue` and `/history` answers. Pure: no clock, no network.
+
+Everything a server sends is untrusted text. What cannot be placed (unknown frame types, junk, frames of other
+people's prompts) is ignored; nothing here raises on any input.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Plain = Any
+"""Plain JSON data."""
+
+Hint = Literal["", "success", "error", "interrupted"]
+Phase = Literal["unknown", "queued", "running", "over"]
+
+_HINTS: Mapping[str, Hint] = {
+    "execution_success": "success",
+    "execution_error": "error",
+    "execution_interrupted": "interrupted",
+}
+_MARKS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def printable(text: object, *, limit: int = 500) -> str:
+    """Return *text* on one line of at most *limit* characters, safe to print.
+
+    Control, bidirectional, zero-width and surrogate characters become spaces or vanish.
+    """
+    raw = text if isinstance(text, str) else str(text)
+    kept = "".join(" " if ch in "\n\r\t" else ch for ch in raw[: limit * 4] if ch in "\n\r\t" or _shows(ch))
+    line = " ".join(kept.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _shows(ch: str) -> bool:
+    return unicodedata.category(ch) not in _MARKS
+
+
+def parse_json(text: str | bytes) -> Plain:
+    """Return plain data, or None for anything that is not JSON (`NaN` and `Infinity` are accepted)."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One text frame that has the shape of one."""
+
+    type: str
+    prompt_id: str = ""
+    """Empty for frames that belong to no prompt, like `status`."""
+    data: Mapping[str, Plain] = field(default_factory=dict)
+
+
+def parse_frame(message: str | bytes) -> Frame | None:
+    """Return the frame, or None for previews (every binary frame) and for what has not a frame's shape."""
+    if not isinstance(message, str):
+        return None
+    content = parse_json(message)
+    if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+        return None
+    data = content.get("data")
+    if not isinstance(data, dict):
+        data = {}
+    prompt_id = data.get("prompt_id")
+    return Frame(type=content["type"], prompt_id=prompt_id if isinstance(prompt_id, str) else "", data=data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracker:
+    """What the frames said about one prompt so far. A hint for waking up and for progress, never the truth."""
+
+    prompt_id: str
+    phase: Phase = "unknown"
+    """Moves forward only."""
+    node: str = ""
+    """The node at work, as it is called in the submitted graph."""
+    value: int = 0
+    maximum: int = 0
+    cached: tuple[str, ...] = ()
+    """Nodes answered from the server's cache."""
+    hint: Hint = ""
+    """How it seems to have ended; history decides."""
+    outputs: Mapping[str, Mapping[str, Plain]] = field(default_factory=dict)
+    """Node → what its `executed` frame listed."""
+
+    def after(self, frame: Frame) -> Tracker:
+        """Return the tracker that has heard *frame*; itself when the frame says nothing about this prompt."""
+        if frame.prompt_id != self.prompt_id or self.phase == "over":
+            return self
+        match frame.type:
+            case "execution_start":
+                return replace(self, phase="running")
+            case "execution_cached":
+                return replace(self, phase="running", cached=_texts(frame.data.get("nodes")))
+            case "executing":
+                return self._executing(frame.data)
+            case "progress":
+                return self._progress(frame.data)
+            case "executed":
+                return self._executed(frame.data)
+            case "execution_success" | "execution_error" | "execution_interrupted":
+                return self._ending(frame)
+            case _:
+                return self
+
+    def _executing(self, data: Mapping[str, Plain]) -> Tracker:
+        if "node" not in data:
+            return self
+        if data["node"] is None:
+            return replace(self, phase="over")
+        node = data.get("display_node") or data["node"]
+        if not isinstance(node, str):
+            return self
+        return replace(self, phase="running", node=node, value=0, maximum=0)
+
+    def _progress(self, data: Mapping[str, Plain]) -> Tracker:
+        value, maximum = _whole(data.get("value")), _whole(data.get("max"))
+        if value is None or maximum is None:
+            return self
+        return replace(self, phase="running", value=min(value, maximum), maximum=maximum)
+
+    def _executed(self, data: Mapping[str, Plain]) -> Tracker:
+        node, output = data.get("display_node") or data.get("node"), data.get("output")
+        if not isinstance(node, str) or not isinstance(output, dict):
+            return self
+        return replace(self, phase="running", outputs={**self.outputs, node: output})
+
+    def _ending(self, frame: Frame) -> Tracker:
+        # A blocked branch sends an error frame of this type and the prompt goes on.
+        if frame.data.get("exception_type") == "ExecutionBlocked":
+            return self
+        return replace(self, phase="running", hint=_HINTS[frame.type])
+
+
+def _texts(value: Plain) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _whole(value: Plain) -> int | None:
+    """Return a sane count, None for anything else (NaN and infinities included)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 2**53:
+        return None
+    return int(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """The ids `/queue` lists, ours and others'."""
+
+    running: frozenset[str]
+    pending: frozenset[str]
+
+    def __contains__(self, prompt_id: str) -> bool:
+        return prompt_id in self.running or prompt_id in self.pending
+
+
+def parse_queue(body: Plain) -> Queue | None:
+    """Return the ids of a `/queue` answer, None when it has not the shape of one."""
+    if not isinstance(body, dict):
+        return None
+    running, pending = body.get("queue_running"), body.get("queue_pending")
+    if not isinstance(running, list) or not isinstance(pending, list):
+        return None
+    return Queue(running=_ids(running), pending=_ids(pending))
+
+
+def _ids(items: list[Plain]) -> frozenset[str]:
+    return frozenset(
+        item[1] for item in items if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Waiting in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Being executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """In the history."""
+
+    entry: Mapping[str, Plain]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """In none of them: proof of nothing until it has lasted for the settle time."""
+
+
+Location = Queued | Running | Finished | Absent
+
+
+def entry_of(history: Plain, prompt_id: str) -> Mapping[str, Plain] | None:
+    """Return the entry of *prompt_id* in a `/history/{id}` answer, None when there is none."""
+    entry = history.get(prompt_id) if isinstance(history, dict) else None
+    return entry if isinstance(entry, dict) else None
+
+
+def locate(queue: Queue, history: Plain, prompt_id: str) -> Location:
+    """Return where *prompt_id* is.
+
+    *queue* must have been asked before *history*: a prompt moves from pending to running to history only, so in
+    the other order one that finishes in between would be seen in neither.
+    """
+    entry = entry_of(history, prompt_id)
+    if entry is not None:
+        return Finished(entry)
+    if prompt_id in queue.running:
+        return Running()
+    return Queued() if prompt_id in queue.pending else Absent()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRef:
+    """One file as a server names it: good for asking that server for it, and for nothing else."""
+
+    node: str
+    index: int
+    """Position among the collected files of its node, from 0."""
+    filename: str
+    subfolder: str = ""
+    type: str = "output"
+
+    @property
+    def server_name(self) -> str:
+        """`subfolder/filename` with `/`, as the server would find it."""
+        folder = self.subfolder.replace("\\", "/").strip("/")
+        return f"{folder}/{self.filename}" if folder else self.filename
+
+
+def files_of(node: str, output: Plain) -> tuple[FileRef, ...]:
+    """Return every file entry that one node's output lists under any key, in order; malformed ones left out."""
+    if not isinstance(output, dict):
+        return ()
+    entries = [item for value in output.values() if isinstance(value, list) for item in value]
+    found = [ref for entry in entries if (ref := _file(node, entry)) is not None]
+    return tuple(replace(ref, index=index) for index, ref in enumerate(found))
+
+
+def _file(node: str, entry: Plain) -> FileRef | None:
+    if not isinstance(entry, dict):
+        return None
+    name, folder, kind = entry.get("filename"), entry.get("subfolder", ""), entry.get("type", "output")
+    if not isinstance(name, str) or not name or not isinstance(folder, str) or not isinstance(kind, str):
+        return None
+    if kind not in ("output", "temp") or "\0" in name + folder or ".." in (name + "/" + folder).split("/"):
+        return None
+    return FileRef(node=node, index=0, filename=name, subfolder=folder, type=kind)

@@ -1,0 +1,245 @@
+"""What a downloaded file really is: type by its first bytes, completeness by its structure, pixels by decoding.
+
+File names, extensions and content types of servers are not looked at. Nothing larger than the limits is decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from runner.domain import OutputKind
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_FRAME_LIMIT = 20_000
+
+
+class NotWhole(Exception):
+    """The file is damaged or incomplete; another download may help."""
+
+
+class Unwanted(Exception):
+    """The file is whole, as far as can be told, but not acceptable; *code* says in which way."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the bytes of one file turned out to be."""
+
+    media: str
+    extension: str
+    pixels: str = ""
+    width: int = 0
+    height: int = 0
+    frames: int = 1
+
+
+_SUITS: dict[OutputKind, tuple[str, ...]] = {
+    "image": ("image/",),
+    "video": ("video/", "image/webp", "image/png", "image/gif"),
+    "audio": ("audio/", "video/mp4", "video/webm"),
+    "text": ("text/", "application/json"),
+    "latent": ("application/x-safetensors",),
+}
+
+
+def sniff(head: bytes) -> tuple[str, str]:
+    """Return media type and extension for a file that begins with *head* (64 bytes are enough).
+
+    Returns ("", "") for what is not known by its first bytes.
+    """
+    if head.startswith(_PNG):
+        return "image/png", "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg", "jpg"
+    if head[:4] == b"RIFF":
+        return {b"WEBP": ("image/webp", "webp"), b"WAVE": ("audio/wav", "wav")}.get(head[8:12], ("", ""))
+    if head[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif", "gif"
+    if head[4:8] == b"ftyp":
+        return _mp4(head[8:12])
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return "video/webm", "webm"
+    if head.startswith(b"fLaC"):
+        return "audio/flac", "flac"
+    if head.startswith(b"OggS"):
+        return "audio/ogg", "opus" if b"OpusHead" in head else "ogg"
+    if head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
+        return "audio/mpeg", "mp3"
+    if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100 * 2**20:
+        return "application/x-safetensors", "latent"
+    return "", ""
+
+
+def _mp4(brand: bytes) -> tuple[str, str]:
+    if brand == b"qt  ":
+        return "video/quicktime", "mov"
+    return ("audio/mp4", "m4a") if brand == b"M4A " else ("video/mp4", "mp4")
+
+
+def examine(path: Path, *, kind: OutputKind, pixels: int) -> Facts:
+    """Return what the file at *path* is.
+
+    Args:
+        path: A finished download.
+        kind: What its node was declared to save.
+        pixels: Most pixels a frame may have.
+
+    Raises:
+        NotWhole: Empty, cut short, or damaged.
+        Unwanted: Of another kind (BAD_OUTPUT), or with too many pixels (TOO_LARGE).
+
+    """
+    with path.open("rb") as file:
+        head = file.read(64)
+        if not head:
+            raise NotWhole("the file is empty")
+        media, extension = sniff(head)
+        if not media:
+            media, extension = _text(file)
+        if not media.startswith(_SUITS[kind]):
+            raise Unwanted("BAD_OUTPUT", f"declared as {kind}, but it is {media}")
+        _complete(file, media)
+        if media.startswith("image/"):
+            return _picture(path, media, extension, pixels)
+    return Facts(media=media, extension=extension)
+
+
+def _text(file: BinaryIO) -> tuple[str, str]:
+    """Return the type of a text file; what is not UTF-8 is damaged, for no binary type is unknown here."""
+    file.seek(0)
+    content = file.read(16 * 2**20 + 1)
+    if len(content) > 16 * 2**20 or b"\0" in content:
+        raise NotWhole("the file is of no known type")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotWhole("the file is of no known type") from error
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return "text/plain", "txt"
+        return "application/json", "json"
+    return ("text/html", "html") if text.lstrip()[:9].lower() == "<!doctype" else ("text/plain", "txt")
+
+
+def _complete(file: BinaryIO, media: str) -> None:
+    size = file.seek(0, 2)
+    file.seek(0)
+    match media:
+        case "image/png":
+            _walk_png(file)
+        case "image/jpeg":
+            file.seek(max(0, size - 65536))
+            if b"\xff\xd9" not in file.read():
+                raise NotWhole("the JPEG has no end")
+        case "image/webp" | "audio/wav":
+            if int.from_bytes(file.read(8)[4:], "little") + 8 > size:
+                raise NotWhole("the file is shorter than it says")
+        case "video/mp4" | "video/quicktime" | "audio/mp4":
+            _walk_boxes(file, size)
+        case "application/x-safetensors":
+            _check_safetensors(file, size)
+        case _:
+            pass  # its structure says nothing about its length
+
+
+def _walk_png(file: BinaryIO) -> None:
+    """Check every chunk's length and checksum up to IEND."""
+    file.read(len(_PNG))
+    while True:
+        header = file.read(8)
+        if len(header) < 8:
+            raise NotWhole("the PNG ends before its end chunk")
+        length, name = struct.unpack(">I4s", header)
+        checksum = zlib.crc32(name)
+        while length:
+            block = file.read(min(length, 2**20))
+            if not block:
+                raise NotWhole("the PNG is cut short")
+            checksum = zlib.crc32(block, checksum)
+            length -= len(block)
+        if file.read(4) != checksum.to_bytes(4, "big"):
+            raise NotWhole(f"the PNG's {name.decode('ascii', 'replace')} chunk has a wrong checksum")
+        if name == b"IEND":
+            return
+
+
+def _walk_boxes(file: BinaryIO, size: int) -> None:
+    """Check that the boxes of an MP4 fill the file and that the index is among them."""
+    at, names = 0, set()
+    while at < size:
+        file.seek(at)
+        header = file.read(16)
+        length = int.from_bytes(header[:4], "big")
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if length == 0:
+            length = size - at
+        if length < 8 or at + length > size:
+            raise NotWhole("the video is cut short")
+        names.add(header[4:8])
+        at += length
+    if b"moov" not in names:
+        raise NotWhole("the video has no index")
+
+
+def _check_safetensors(file: BinaryIO, size: int) -> None:
+    length = int.from_bytes(file.read(8), "little")
+    try:
+        header = json.loads(file.read(length if length + 8 <= size else 0))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        whole = max(ends, default=0) + 8 + length == size
+    except (ValueError, RecursionError, AttributeError, TypeError, LookupError) as error:
+        raise NotWhole("the latent has no readable header") from error
+    if not whole:
+        raise NotWhole("the latent is shorter or longer than it says")
+
+
+def _picture(path: Path, media: str, extension: str, pixels: int) -> Facts:
+    """Decode every frame."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > pixels:
+                raise Unwanted("TOO_LARGE", f"{width}×{height} are more pixels than the {pixels:,} allowed")
+            frames = getattr(image, "n_frames", 1)
+            if frames > _FRAME_LIMIT:
+                raise Unwanted("TOO_LARGE", f"{frames} frames are more than the {_FRAME_LIMIT:,} allowed")
+            digest = _hash_samples(image, frames)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Unwanted("TOO_LARGE", "more pixels than allowed") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
+        raise NotWhole(f"the picture cannot be decoded: {error}") from error
+    return Facts(media=media, extension=extension, pixels=digest, width=width, height=height, frames=frames)
+
+
+def _hash_samples(image: Image.Image, frames: int) -> str:
+    digest = hashlib.sha256()
+    for index in range(frames):
+        if frames > 1:
+            image.seek(index)
+        image.load()
+        frame = image.convert("RGBA") if frames > 1 else _plain(image)
+        if index == 0:
+            digest.update(f"{frame.mode} {frame.width} {frame.height} {frames}\n".encode("ascii"))
+        digest.update(frame.tobytes())
+    return digest.hexdigest()
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    if image.mode != "P":
+        return image
+    return image.convert("RGBA" if "transparency" in image.info else "RGB")

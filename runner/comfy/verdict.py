@@ -1,0 +1,271 @@
+"""How an attempt ended: a history entry or a refusal in, references to files or a Fault out. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.comfy.protocol import FileRef, files_of, printable
+from runner.domain import Fault, OutputKind
+
+Plain = Any
+Nodes = Mapping[str, Mapping[str, Plain]]
+
+_NO_NODES: Nodes = {}
+_OOM_TYPES = ("OutOfMemoryError", "OOM_EXCEPTION")
+_OOM_WORDS = ("out of memory", "allocation on device", "can't allocate memory", "not enough memory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded:
+    """The server made every declared output."""
+
+    refs: tuple[FileRef, ...]
+    """In the order the outputs were declared, then as the server lists them."""
+    run_s: float = 0.0
+    """Execution time by the server's own clock; waiting not included."""
+    cached: int = 0
+    """Nodes answered from the cache."""
+
+
+class Uncollected(Exception):
+    """An output that the server made cannot be had; *fault* says why."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def judge(
+    entry: Mapping[str, Plain],
+    expected: Mapping[str, OutputKind],
+    prefix: str,
+    *,
+    nodes: Nodes = _NO_NODES,
+) -> Succeeded | Fault:
+    """Return the files of a finished prompt, or why it does not count as a success.
+
+    Success needs all of: status `success`, an `execution_success` message, no error or interrupt message, and for
+    every expected node at least one file under *prefix* (an older file is what a server answers from its cache).
+    """
+    messages = tuple(_messages(entry))
+    for name, data in messages:
+        if name == "execution_error":
+            return node_fault(data, nodes)
+        if name == "execution_interrupted":
+            return _interrupted(data, nodes)
+    status = entry.get("status")
+    word = status.get("status_str") if isinstance(status, dict) else None
+    if word != "success" or not any(name == "execution_success" for name, _ in messages):
+        return Fault(
+            code="UNREADABLE", retry="again", message="the server's history does not say how it ended"
+        )
+    refs = _declared(entry.get("outputs"), expected, prefix, nodes)
+    if isinstance(refs, Fault):
+        return refs
+    return Succeeded(refs=refs, run_s=_run_time(messages), cached=_cached(messages))
+
+
+def _messages(entry: Mapping[str, Plain]) -> Iterable[tuple[str, Mapping[str, Plain]]]:
+    status = entry.get("status")
+    messages = status.get("messages") if isinstance(status, dict) else None
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, list) and len(message) == 2 and isinstance(message[0], str):
+            yield message[0], message[1] if isinstance(message[1], dict) else {}
+
+
+def _declared(
+    outputs: Plain, expected: Mapping[str, OutputKind], prefix: str, nodes: Nodes
+) -> tuple[FileRef, ...] | Fault:
+    listed = outputs if isinstance(outputs, dict) else {}
+    refs: list[FileRef] = []
+    for node in expected:
+        found = files_of(node, listed.get(node))
+        kept = _ours(found, prefix)
+        if not kept:
+            return _nothing_new(node, found, nodes)
+        refs.extend(replace(ref, index=index) for index, ref in enumerate(kept))
+    return tuple(refs)
+
+
+def _ours(found: Sequence[FileRef], prefix: str) -> tuple[FileRef, ...]:
+    """Return the files under our prefix; where a declared node makes nothing but previews, those."""
+    kept = tuple(ref for ref in found if ref.type == "output" and under(ref.server_name, prefix))
+    if kept or any(ref.type == "output" for ref in found):
+        return kept
+    return tuple(ref for ref in found if ref.type == "temp")
+
+
+def under(name: str, prefix: str) -> bool:
+    """Tell whether a server would name a file *name* when told to save under *prefix*."""
+    wanted = prefix.replace("\\", "/")
+    rest = name.removeprefix(wanted)
+    return bool(wanted) and name != rest and (wanted.endswith("/") or not rest[:1].isalnum())
+
+
+def _nothing_new(node: str, found: Sequence[FileRef], nodes: Nodes) -> Fault:
+    title, node_class = _title(node, nodes), _class(node, nodes)
+    if found:
+        message = f"{title} answered with an older file instead of a new one: {printable(found[0].filename, limit=80)}"
+        return Fault(code="CACHED_OUTPUT", retry="again", message=message, node=node, node_class=node_class)
+    message = f"the server reports success, but {title} saved nothing (a blocked branch, or no save node)"
+    return Fault(code="MISSING_OUTPUT", message=message, node=node, node_class=node_class)
+
+
+def node_fault(data: Mapping[str, Plain], nodes: Nodes = _NO_NODES) -> Fault:
+    """Return the fault an `execution_error` message tells of: OOM or NODE_ERROR, without traceback or inputs."""
+    node = printable(data.get("node_id") or "", limit=80)
+    node_class = printable(data.get("node_type") or _class(node, nodes), limit=80)
+    kind = printable(data.get("exception_type") or "", limit=80)
+    reason = printable(data.get("exception_message") or "no reason given", limit=360)
+    if kind.rpartition(".")[2] in _OOM_TYPES or any(word in reason.lower() for word in _OOM_WORDS):
+        message = f"{_title(node, nodes, node_class)} ran out of memory: {reason}"
+        return Fault(code="OOM", retry="elsewhere", message=message[:500], node=node, node_class=node_class)
+    message = f"{_title(node, nodes, node_class)} failed: {kind + ': ' if kind else ''}{reason}"
+    return Fault(code="NODE_ERROR", message=message[:500], node=node, node_class=node_class)
+
+
+def _interrupted(data: Mapping[str, Plain], nodes: Nodes) -> Fault:
+    node = printable(data.get("node_id") or "", limit=80)
+    node_class = printable(data.get("node_type") or _class(node, nodes), limit=80)
+    at = f" at {_title(node, nodes, node_class)}" if node else ""
+    return Fault(
+        code="INTERRUPTED",
+        retry="again",
+        message=f"interrupted on the server{at}",
+        node=node,
+        node_class=node_class,
+    )
+
+
+def _run_time(messages: Sequence[tuple[str, Mapping[str, Plain]]]) -> float:
+    stamps = [
+        data["timestamp"]
+        for name, data in messages
+        if name in ("execution_start", "execution_success")
+        and isinstance(data.get("timestamp"), (int, float))
+    ]
+    span = (stamps[-1] - stamps[0]) / 1000 if len(stamps) > 1 else 0.0
+    return span if 0 <= span < 1e9 else 0.0
+
+
+def _cached(messages: Sequence[tuple[str, Mapping[str, Plain]]]) -> int:
+    lists = [data.get("nodes") for name, data in messages if name == "execution_cached"]
+    return len(lists[0]) if lists and isinstance(lists[0], list) else 0
+
+
+def _class(node: str, nodes: Nodes) -> str:
+    return str(nodes.get(node, {}).get("class_type", ""))
+
+
+def _title(node: str, nodes: Nodes, node_class: str = "") -> str:
+    """Return `node 7 (KSampler)`, or with its title where it has one of its own."""
+    meta = nodes.get(node, {}).get("_meta")
+    title = meta.get("title") if isinstance(meta, dict) else None
+    name = (
+        printable(title, limit=60) if isinstance(title, str) and title else node_class or _class(node, nodes)
+    )
+    return f"node {node} ({name})" if name else f"node {node}"
+
+
+def rejection(status: int, body: Plain, nodes: Nodes = _NO_NODES) -> Fault:
+    """Return why a submission was refused (400, 413, or 200 with `node_errors`), summarised for a person."""
+    if status == 413:
+        return Fault(
+            code="TOO_LARGE",
+            message="the workflow is larger than the server accepts (--max-upload-size there)",
+        )
+    content = body if isinstance(body, dict) else {}
+    errors = content.get("node_errors")
+    if isinstance(errors, dict) and errors:
+        return _node_errors(errors, nodes)
+    return _whole_graph(content.get("error"))
+
+
+def _whole_graph(error: Plain) -> Fault:
+    if not isinstance(error, dict):
+        return Fault(
+            code="VALIDATION", message=f"the server refused the workflow: {printable(error, limit=300)}"
+        )
+    parts = [printable(error.get(key) or "", limit=200) for key in ("message", "details")]
+    text = " – ".join(part for part in parts if part)
+    return Fault(
+        code="VALIDATION", message=f"the server refused the workflow: {text or 'no reason given'}"[:500]
+    )
+
+
+def _node_errors(errors: Mapping[str, Plain], nodes: Nodes) -> Fault:
+    lines: list[str] = []
+    first, first_class = "", ""
+    for node, said in errors.items():
+        if not isinstance(said, dict):
+            continue
+        node_class = printable(said.get("class_type") or "", limit=80)
+        first, first_class = (first, first_class) if lines else (node, node_class)
+        where = _title(printable(node, limit=80), nodes, node_class)
+        found = said.get("errors")
+        lines.extend(f"{where}: {_one(item)}" for item in (found if isinstance(found, list) else [])[:4])
+    text = "; ".join(lines[:4]) or "no reason given"
+    more = f"; and {len(lines) - 4} more" if len(lines) > 4 else ""
+    message = f"the server refused the workflow: {text[: 460 - len(more)]}{more}"
+    return Fault(code="VALIDATION", message=message, node=printable(first, limit=80), node_class=first_class)
+
+
+def _one(error: Plain) -> str:
+    """Return one validation error as `input: what is wrong`."""
+    if not isinstance(error, dict):
+        return "refused"
+    extra = error.get("extra_info")
+    extra = extra if isinstance(extra, dict) else {}
+    name = printable(extra.get("input_name") or "", limit=60)
+    value = extra.get("received_value")
+    kind = error.get("type")
+    if kind == "value_not_in_list":
+        return f"{name}: {_value(value)} is not offered{choices(value, _allowed(extra.get('input_config')))}"
+    if kind == "required_input_missing":
+        return f"{name or printable(error.get('details') or '', limit=60)}: missing"
+    text = printable(error.get("message") or kind or "refused", limit=160)
+    details = printable(error.get("details") or "", limit=160)
+    place = f"{name}: " if name else ""
+    tail = f" ({details})" if details and details != name else ""
+    got = f", got {_value(value)}" if value is not None and _value(value) not in text + tail else ""
+    return f"{place}{text}{tail}{got}"
+
+
+def _allowed(config: Plain) -> tuple[str, ...]:
+    if not isinstance(config, list) or not config:
+        return ()
+    options = config[0]
+    if options == "COMBO" and len(config) > 1 and isinstance(config[1], dict):
+        options = config[1].get("options")
+    return tuple(str(item) for item in options) if isinstance(options, list) else ()
+
+
+def _value(value: Plain) -> str:
+    return printable(repr(value) if isinstance(value, str) else value, limit=80)
+
+
+def choices(value: object, allowed: Sequence[str], *, shown: int = 5) -> str:
+    """Return ` – did you mean X? There are: a, b, … (n)`; empty when nothing is allowed that could be shown."""
+    if not allowed:
+        return ""
+    near = nearest(str(value), allowed)
+    some = ", ".join(printable(item, limit=60) for item in allowed[:shown])
+    count = f", … ({len(allowed)} in all)" if len(allowed) > shown else ""
+    return f"{f'; did you mean {printable(near, limit=80)}?' if near else ';'} there are: {some}{count}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the name most like *name*, ignoring case and folders; empty when none comes close."""
+    folded: dict[str, str] = {}
+    for candidate in names:
+        folded.setdefault(candidate.lower(), candidate)
+        folded.setdefault(candidate.lower().replace("\\", "/").rpartition("/")[2], candidate)
+    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if not found:
+        found = difflib.get_close_matches(
+            name.lower().replace("\\", "/").rpartition("/")[2], folded, n=1, cutoff=0.6
+        )
+    return folded[found[0]] if found else ""
