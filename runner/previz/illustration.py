@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFilter
 
 from runner.previz.brush import Canvas, Ink, mix
 from runner.previz.ensemble import paint_people
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runner.previz.card import Card
 
 WORK_PIXELS = 2_600_000
+BLURRED = {"close": 0.016, "upper": 0.007}
 
 
 def draw_picture(card: Card, wide: int, high: int) -> tuple[Image.Image, Ink]:
@@ -42,15 +43,31 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
     turn = 0.07 if staging.angle == "dutch" else dice.uniform(-0.008, 0.008)
     canvas = Canvas(image, image.height).at(dice.uniform(-0.03, 0.03) * aspect, 0.0, turn=turn)
     view = View(
-        canvas=canvas, aspect=aspect, light=light, horizon=horizon, dice=dice, sun_side=dice.choice((-1, 1))
+        canvas=canvas,
+        aspect=aspect,
+        light=light,
+        horizon=horizon,
+        dice=dice,
+        sun_side=dice.choice((-1, 1)),
+        drift=dice.random(),
     )
-    if not place.inside:
-        paint_sky(view)
+    paint_sky(view)
     place.back(view)
+    if staging.shot in BLURRED and staging.people:
+        _blur(image, BLURRED[staging.shot])
     if staging.people:
         paint_people(view, staging)
+    if place.front and staging.shot in ("wide", "far"):
+        place.front(view)
     if not place.inside:
         paint_fall(view, petals=staging.petals)
+
+
+def _blur(image: Image.Image, part: float) -> None:
+    """Blur *image* in place by *part* of its height, as a long lens would."""
+    small = image.reduce(4)
+    soft = small.filter(ImageFilter.GaussianBlur(part * small.height))
+    image.paste(soft.resize(image.size, Image.Resampling.BILINEAR))
 
 
 def _nuance(light: Light, card: Card) -> Light:

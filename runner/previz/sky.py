@@ -12,12 +12,14 @@ from PIL import Image
 from runner.previz.brush import Canvas, clear, gradient, mix
 from runner.previz.light import Light
 
+LOW_SUN = frozenset({"sunset", "dawn", "gold"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """A canvas of height 1 and width *aspect*, its *light*, its *horizon* (0 top .. 1 bottom) and its die.
 
-    *sun_side* is 1 where the light comes from the right, -1 from the left.
+    *sun_side* is 1 where the light comes from the right, -1 from the left; *drift* 0..1 moves it.
     """
 
     canvas: Canvas
@@ -26,6 +28,7 @@ class View:
     horizon: float
     dice: Random
     sun_side: int = 1
+    drift: float = 0.5
 
     @property
     def left(self) -> float:
@@ -52,11 +55,10 @@ def paint_sky(view: View) -> None:
 
 
 def sun_place(view: View) -> tuple[float, float]:
-    """Return where sun or moon stands; the same for every caller of one view's light and shape."""
-    side = 0.5 + 0.26 * view.sun_side
-    low = view.light.name in ("sunset", "dawn", "gold")
-    height = view.horizon * (0.78 if low else 0.26)
-    return view.aspect * (side + view.dice.uniform(-0.08, 0.08)), height + view.dice.uniform(-0.04, 0.04)
+    """Return where sun or moon stands."""
+    low = view.light.name in LOW_SUN
+    x = view.aspect * (0.5 + view.sun_side * (0.18 + 0.17 * view.drift))
+    return x, view.horizon * ((0.74 if low else 0.2) + 0.12 * view.drift)
 
 
 def _stars(view: View) -> None:
@@ -77,7 +79,7 @@ def _sun(view: View) -> None:
     x, y = sun_place(view)
     if sun is None:
         return
-    low = view.light.name in ("sunset", "dawn", "gold")
+    low = view.light.name in LOW_SUN
     night = view.light.name == "night"
     size = 0.06 if low else 0.038
     view.canvas.glow(x, y, 0.75 if low else 0.42, sun, 0.5 if not night else 0.28)
