@@ -1,12 +1,11 @@
 """The prompt: `wording` filled from slots, then tidied; who stands in the cast and how many they are.
 
-Also the bounded Jinja that `wording`, `deliver.name` and `deliver.video.name` share, and `nearest`.
+Also the bounded Jinja that `wording`, `deliver.name` and `deliver.video.name` share.
 Pure: no files, clock, randomness or environment. Text that enters a hole is data and is never evaluated.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from runner.domain import Member
 from runner.errors import Problem, SpecError
+from runner.text.nearest import nearest
 from runner.text.tree import Mark
 
 MAX_SOURCE: Final = 16_384
@@ -41,13 +41,6 @@ KINDS: Final = ("girl", "boy", "other")
 """Kinds of character in the order in which `count` names them."""
 FIXED_HOLES: Final = frozenset({"cast", "count", "members"})
 """Holes that every wording has besides its slots."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the one of *known* that *name* was probably meant to be, or an empty text."""
-    folded = {candidate.casefold(): candidate for candidate in sorted(known, reverse=True)}
-    close = difflib.get_close_matches(name[:100].casefold(), folded, n=1, cutoff=0.6)
-    return folded[close[0]] if close else ""
 
 
 def hole(word: str) -> str:
@@ -206,7 +199,7 @@ class Jinja:
     def unknown(self, allowed: Iterable[str]) -> list[tuple[str, str]]:
         """Return the holes not among *allowed*, sorted, each with the nearest allowed name or ""."""
         known = frozenset(allowed)
-        return [(name, nearest(name, known)) for name in sorted(self.holes - known)]
+        return [(name, nearest(name, known) or "") for name in sorted(self.holes - known)]
 
     def chunks(self, values: Mapping[str, object]) -> Iterator[tuple[str, bool]]:
         """Yield the rendered text in pieces, each with whether a hole wrote it.

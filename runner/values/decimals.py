@@ -8,12 +8,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
+from runner.naming import DECIMAL
+
 MAX_DIGITS: Final = 40
 """Longest number read, in characters."""
 MAX_RANGE: Final = 100_000
 """Most values a range under `vary` may have."""
 
-_DECIMAL: Final = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _SPECIAL: Final = re.compile(r"[-+]?\.?(?:nan|inf|infinity)", re.IGNORECASE)
 _RANGE: Final = re.compile(r"\s*([^.\s][^\s]*?|\.[0-9][^\s]*?)\s*\.\.\s*([^\s]+?)\s*(?:\.\.\s*([^\s]+?)\s*)?")
@@ -29,12 +30,21 @@ def exact(text: str | float) -> Fraction:
     text = str(text).strip()
     if len(text) > MAX_DIGITS:
         raise ValueError(f"a number of {len(text)} characters is too long; at most {MAX_DIGITS}")
-    if not _DECIMAL.fullmatch(text):
+    if not DECIMAL.fullmatch(text):
         raise ValueError(_no_number(text))
     number = Decimal(text)
     if number and abs(number.adjusted()) > 300:
         raise ValueError("the number is too large or too small")
     return Fraction(number)
+
+
+def refusal(word: str, text: str, reason: str) -> str:
+    """Return the sentence for *text* written as the value of *word* and refused for *reason*.
+
+    A reason that begins with `is ` or `needs ` goes on from there, others stand behind a colon.
+    """
+    shown = text if len(text) <= 60 else f"{text[:60]}…"
+    return f"`{word}: {shown}`{'' if reason.startswith(('is ', 'needs ')) else ':'} {reason}"
 
 
 def integer(text: str) -> int:
@@ -104,7 +114,7 @@ def parse_range_axis(text: str) -> list[str] | None:
     """
     match = _RANGE.fullmatch(text)
     ends = [part for part in match.groups() if part is not None] if match else []
-    if not ends or not all(_DECIMAL.fullmatch(part) for part in ends):
+    if not ends or not all(DECIMAL.fullmatch(part) for part in ends):
         return None
     first, last = exact(ends[0]), exact(ends[1])
     step = exact(ends[2]) if len(ends) == 3 else Fraction(1)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Final
 
 from runner.domain import Parameter, Plain
-from runner.values.decimals import exact, integer, parse_count, plain
+from runner.values.decimals import exact, integer, parse_count
 
 DEFAULT_FPS: Final = "24"
 MAX_SECONDS: Final = 86_400
@@ -73,7 +73,7 @@ def parse_storyboard_length(text: str, fps: str | None = None) -> Length:
     if seconds <= 0:
         raise ValueError("the length must be above 0")
     if seconds > MAX_SECONDS:
-        raise ValueError("a cut longer than a day")
+        raise ValueError("is longer than a day")
     return Length(seconds, rate)
 
 
@@ -93,7 +93,7 @@ def model_length(parameter: Parameter, text: str, *, fps: str | None = None) -> 
     for limit, beyond, verb in ((parameter.max, 1, "makes"), (parameter.min, -1, "makes at least")):
         if limit is not None and (frames - int(limit)) * beyond > 0:
             needs = f"needs {frames} frame{'s' * (frames != 1)} at {_number(rate)} fps"
-            raise ValueError(f"{needs}; the model {verb} {limit} ({_number(int(limit) / rate)} s)")
+            raise ValueError(f"{needs}; the model {verb} {int(limit)} ({_number(int(limit) / rate)} s)")
     return {"frames": frames, "fps": _number(rate), "seconds": _number(Fraction(frames) / rate, places=6)}
 
 
@@ -113,6 +113,3 @@ def _seconds(text: str, rate: Fraction) -> Fraction:
     if re.fullmatch(r"[0-9.]+", text):
         raise ValueError(f"seconds or frames? write {text}s or {text}f")
     raise ValueError("write seconds+frames as in 3+12, or 3.5s, or 84f")
-
-
-__all__ = ["FrameRule", "Length", "model_length", "parse_fps", "parse_storyboard_length", "plain"]

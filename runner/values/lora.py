@@ -9,7 +9,7 @@ from runner.domain import Lora
 from runner.errors import Problem, SpecError
 from runner.naming import LORA
 from runner.text.tree import Mark, Node, Scalar, Sequence
-from runner.values.decimals import exact
+from runner.values.decimals import exact, refusal
 
 _PROMPT_FORM: Final = re.compile(r"<lora:(?P<file>[^:>]+)(?::(?P<weight>[^:>]+))?(?::[^>]*)?>")
 
@@ -19,7 +19,7 @@ def parse_lora(text: str, mark: Mark) -> Lora:
     try:
         return _lora(text.strip())
     except ValueError as error:
-        raise SpecError([mark.problem(f"`lora: {text[:80]}`: {error}")]) from error
+        raise SpecError([mark.problem(refusal("lora", text, str(error)))]) from error
 
 
 def parse_loras(node: Node) -> tuple[Lora, ...]:
