@@ -41,10 +41,10 @@ def exact(text: str | float) -> Fraction:
 def refusal(word: str, text: str, reason: str) -> str:
     """Return the sentence for *text* written as the value of *word* and refused for *reason*.
 
-    A reason that begins with `is ` or `needs ` goes on from there, others stand behind a colon.
+    A reason that begins with `is`, `needs` or `runs` goes on from there, others stand behind a colon.
     """
     shown = text if len(text) <= 60 else f"{text[:60]}…"
-    return f"`{word}: {shown}`{'' if reason.startswith(('is ', 'needs ')) else ':'} {reason}"
+    return f"`{word}: {shown}`{'' if reason.startswith(('is ', 'needs ', 'runs ')) else ':'} {reason}"
 
 
 def integer(text: str) -> int:

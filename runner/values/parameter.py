@@ -9,11 +9,11 @@ from typing import Final
 
 from runner.domain import Parameter, Plain
 from runner.errors import SpecError
+from runner.text.nearest import did_you_mean
 from runner.text.tree import Node, Scalar, Sequence
-from runner.values.decimals import bounded, exact, integer
+from runner.values.decimals import bounded, exact, integer, refusal
 from runner.values.length import model_length
 from runner.values.paths import project_path
-from runner.wording import nearest
 
 _SIZE: Final = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
 _LOOSE_SIZE: Final = re.compile(r"\s*([0-9]{1,6})\s*[xX×*:, ]\s*([0-9]{1,6})\s*")
@@ -41,48 +41,44 @@ def parse_value(parameter: Parameter, node: Node, *, fps: str | None = None) -> 
     """
     if isinstance(node, Scalar) and node.is_null:
         return None
+    if parameter.type == "files":
+        return _texts(parameter, node)
+    return _parsed(parameter, node, _scalar_text(parameter, node), fps)
+
+
+def _parsed(parameter: Parameter, node: Node, text: str, fps: str | None = None) -> Plain:
     try:
-        if parameter.type == "files":
-            return _texts(node)
-        return _by_type(parameter, _scalar_text(parameter, node), fps)
+        if parameter.type == "length":
+            return model_length(parameter, text, fps=fps)
+        return _PARSERS[parameter.type](parameter, text)
     except ValueError as error:
-        raise SpecError([node.mark.problem(_message(parameter, node, str(error)))]) from error
-
-
-def _message(parameter: Parameter, node: Node, reason: str) -> str:
-    if reason.startswith("`" + parameter.name) or not isinstance(node, Scalar):
-        return reason
-    shown = f"`{parameter.name}: {_shown(node.text)}`"
-    return f"{shown} {reason}" if reason.startswith(("is ", "needs ")) else f"{shown}: {reason}"
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:60]}…"
+        raise _refused(node, refusal(parameter.name, text, str(error))) from error
 
 
 def _scalar_text(parameter: Parameter, node: Node) -> str:
+    name, noun = parameter.name, _NOUN[parameter.type]
+    if parameter.type in _INSTEAD:
+        raise _refused(node, f"`{name}` is filled by the runner; {_INSTEAD[parameter.type]}")
     if isinstance(node, Sequence):
-        raise ValueError(
-            f"`{parameter.name}` takes one {_NOUN[parameter.type]}; a list varies only under `vary:`"
-        )
+        raise _refused(node, f"`{name}` takes one {noun}; a list varies only under `vary:`")
     if not isinstance(node, Scalar):
-        raise ValueError(f"`{parameter.name}` takes one {_NOUN[parameter.type]}, not a map")
+        raise _refused(node, f"`{name}` takes one {noun}, not a map")
     if node.is_empty:
-        raise ValueError(f"`{parameter.name}` has no value")
+        raise _refused(node, f"`{name}` has no value")
     return node.text
 
 
-def _by_type(parameter: Parameter, text: str, fps: str | None) -> Plain:
-    if parameter.type == "length":
-        return model_length(parameter, text, fps=fps)
-    return _PARSERS[parameter.type](parameter, text)
+def _refused(node: Node, message: str) -> SpecError:
+    return SpecError([node.mark.problem(message)])
 
 
-def _texts(node: Node) -> list[str]:
-    items = node.items if isinstance(node, Sequence) else (node,)
-    if not all(isinstance(item, Scalar) for item in items):
-        raise ValueError("a list of file names is wanted here")
-    return [_server_file(item.text) for item in items if isinstance(item, Scalar)]
+def _texts(parameter: Parameter, node: Node) -> list[Plain]:
+    texts = []
+    for item in node.items if isinstance(node, Sequence) else (node,):
+        if not isinstance(item, Scalar):
+            raise _refused(item, f"`{parameter.name}` takes a list of file names")
+        texts.append(_parsed(parameter, item, item.text))
+    return texts
 
 
 def _text(parameter: Parameter, text: str) -> str:
@@ -123,9 +119,10 @@ def _choice(parameter: Parameter, text: str) -> str:
         raise ValueError("a choice is wanted here")
     if not parameter.choices or text in parameter.choices:
         return text
-    close = nearest(text, parameter.choices)
-    advice = f"did you mean `{close}`?" if close else f"it is one of {', '.join(parameter.choices[:20])}"
-    raise ValueError(f"there is no such choice; {advice}")
+    known = ", ".join(parameter.choices[:20])
+    raise ValueError(
+        f"there is no such choice{did_you_mean(text, parameter.choices) or f'; it is one of {known}'}"
+    )
 
 
 def _size(parameter: Parameter, text: str) -> Plain:
@@ -142,10 +139,6 @@ def _size(parameter: Parameter, text: str) -> Plain:
 
 
 def _file(parameter: Parameter, text: str) -> str:
-    return _server_file(text)
-
-
-def _server_file(text: str) -> str:
     if not text.strip():
         raise ValueError("a file's name on the server is wanted here")
     if re.search(r"[\x00-\x1f\x7f]", text):
@@ -163,10 +156,6 @@ def _pictures(parameter: Parameter, text: str) -> Plain:
     return {"$glob": project_path(text)}
 
 
-def _filled(parameter: Parameter, text: str) -> Plain:
-    raise ValueError(f"`{parameter.name}` is filled by the runner; {_INSTEAD[parameter.type]}")
-
-
 _INSTEAD: Final[Mapping[str, str]] = {
     "seed": "write `takes: 4` or `seeds: [7, 11]`",
     "loras": "write `lora: FILE@0.8`",
@@ -174,11 +163,10 @@ _INSTEAD: Final[Mapping[str, str]] = {
 }
 _NOUN: Final[Mapping[str, str]] = {
     "text": "text", "int": "number", "float": "number", "bool": "true or false", "choice": "choice",
-    "size": "size", "length": "length", "file": "file name", "image": "path", "video": "path",
+    "size": "size", "length": "length", "file": "file name", "files": "list", "image": "path", "video": "path",
     "images": "glob", "seed": "seed", "loras": "LoRA", "cast": "text",
 }  # fmt: skip
 _PARSERS: Final[Mapping[str, Callable[[Parameter, str], Plain]]] = {
     "text": _text, "int": _int, "float": _float, "bool": _bool, "choice": _choice, "size": _size,
-    "file": _file, "image": _picture, "video": _picture, "images": _pictures,
-    "seed": _filled, "loras": _filled, "cast": _filled,
+    "file": _file, "files": _file, "image": _picture, "video": _picture, "images": _pictures,
 }  # fmt: skip

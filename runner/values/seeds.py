@@ -11,7 +11,7 @@ from typing import Final
 
 from runner.errors import Problem, SpecError
 from runner.text.tree import Mapping, Mark, Node, Scalar
-from runner.values.decimals import integer, parse_count
+from runner.values.decimals import integer, parse_count, refusal
 
 SEED_LIMIT: Final = 2**64
 """Seeds stay below this."""
@@ -83,7 +83,7 @@ def parse_takes(node: Node) -> int:
     try:
         return parse_count(node.text)
     except ValueError as error:
-        raise _refused(node.mark, f"`takes: {node.text[:80]}`: {error}") from error
+        raise _refused(node.mark, refusal("takes", node.text, str(error))) from error
 
 
 def _alone(node: Scalar) -> range:
@@ -96,7 +96,7 @@ def _alone(node: Scalar) -> range:
         )
         raise _refused(node.mark, message)
     if "," in text:
-        raise _refused(node.mark, f"`seeds: {text[:80]}`: write `seeds: [{text[:80]}]`")
+        raise _refused(node.mark, refusal("seeds", text, f"write `seeds: [{text[:80]}]`"))
     return _item(node)
 
 
@@ -108,33 +108,26 @@ def _item(node: Node) -> range:
     match = _RANGE.fullmatch(text)
     try:
         if match:
-            return _range(text, [integer(part) for part in match.groups() if part is not None])
-        number = integer(text)
-        _check(text, number)
+            return _range([integer(part) for part in match.groups() if part is not None])
+        number = _seed(integer(text))
     except ValueError as error:
-        message = (
-            str(error) if str(error).startswith("`") else f"`seeds: {text[:80]}`: {_advice(text) or error}"
-        )
-        raise _refused(node.mark, message) from error
+        raise _refused(node.mark, refusal("seeds", text, _advice(text) or str(error))) from error
     return range(number, number + 1)
 
 
-def _range(text: str, ends: list[int]) -> range:
+def _range(ends: list[int]) -> range:
     first, last, step = (*ends, 1)[:3]
-    _check(text, first)
-    _check(text, last)
     if step < 1:
-        raise ValueError(f"`seeds: {text}`: the step must be at least 1")
-    if last < first:
-        raise ValueError(
-            f"`seeds: {text}` runs backwards; write {last}..{first}{f'..{step}' if step > 1 else ''}"
-        )
+        raise ValueError("the step must be at least 1")
+    if _seed(last) < _seed(first):
+        raise ValueError(f"runs backwards; write {last}..{first}{f'..{step}' if step > 1 else ''}")
     return range(first, last + 1, step)
 
 
-def _check(text: str, seed: int) -> None:
-    if not 0 <= seed < SEED_LIMIT:
-        raise ValueError(f"`seeds: {text[:80]}`: seeds are 0 to 18446744073709551615")
+def _seed(number: int) -> int:
+    if not 0 <= number < SEED_LIMIT:
+        raise ValueError(f"seeds are 0 to {SEED_LIMIT - 1}")
+    return number
 
 
 def _advice(text: str) -> str:
