@@ -1,4 +1,4 @@
-"""`python -m runner.previz --port 0 --folder DIR [--test-nodes] [--step-ms N] [--with-parent] [--log FILE]`."""
+"""`python -m runner.previz --port 0 --folder DIR`: serve from a shell; `--help` lists the rest."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from runner.previz.nodes.definition import Catalogue
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a finished node left: its outputs and, for a node that shows something, `shown` and `meta`."""
+    """What a finished node left: its outputs, and `shown` with `meta` if it shows something."""
 
     outputs: tuple[Any, ...]
     shown: Mapping[str, Any] | None = None
@@ -45,8 +45,8 @@ class NodeCache:
 def signatures(prompt: Prompt, catalogue: Catalogue, changed: Mapping[str, object]) -> dict[str, Hashable]:
     """Return a hashable signature per node of *prompt*.
 
-    It holds the class, the change check's value and all inputs of the node and of every ancestor, links by the
-    ancestor's position; node ids, `_meta` and titles are not in it.
+    It holds the class, the change check's value and all inputs of the node and of every ancestor, links by
+    the ancestor's position; node ids, `_meta` and titles are not in it.
 
     Args:
         prompt: Validated nodes.
@@ -90,7 +90,7 @@ def _own(
 
 
 def hashable(value: object) -> Hashable:
-    """Return *value* as something hashable that is equal for equal JSON; other objects never equal anything."""
+    """Return *value* as something hashable, equal for equal JSON; any other object equals nothing."""
     if isinstance(value, dict):
         return ("{}", frozenset((key, hashable(item)) for key, item in value.items()))
     if isinstance(value, list | tuple):

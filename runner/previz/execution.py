@@ -62,13 +62,25 @@ class Failure:
     inputs: Mapping[str, Any]
 
 
+def client_of(extra_data: Any) -> Any:
+    """Return the client id of a submission, or None.
+
+    Raises:
+        TypeError: *extra_data* is null, which kills a worker here as it does there.
+
+    """
+    if "client_id" in extra_data:
+        return extra_data["client_id"]
+    return None
+
+
 class Execution:
     """The run of one prompt; use once."""
 
     def __init__(self, desk: Desk, *, prompt_id: str, prompt: Prompt, extra_data: dict[str, Any]) -> None:
         self._desk = desk
         self._prompt_id = prompt_id
-        self._client: str | None = extra_data["client_id"] if "client_id" in extra_data else None
+        self._client = client_of(extra_data)
         self._submitted = prompt
         self._prompt = dict(prompt)
         self._extra_data = extra_data

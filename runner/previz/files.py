@@ -33,7 +33,7 @@ class Folders:
         shutil.rmtree(self.root / "temp", ignore_errors=True)
 
     def find(self, name: str) -> Path | None:
-        """Return the existing path that an annotated name such as ``a.png [output]`` means; None if there is none.
+        """Return the existing path that a name such as ``a.png [output]`` means; None if there is none.
 
         A name may climb out of its own folder (a real server lets it) but not out of *root*.
         """

@@ -39,7 +39,7 @@ class Jobs:
         if "number" in body:
             return float(body["number"])
         number = self.counter
-        if "front" in body and body["front"]:
+        if "front" in body and body["front"]:  # noqa: RUF019  # a list has no get
             number = -number
         self.counter += 1
         return number

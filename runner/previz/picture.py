@@ -1,4 +1,4 @@
-"""The values that travel along links: descriptors instead of tensors, and pictures drawn only when looked at."""
+"""The values that travel along links: descriptors instead of tensors, pictures drawn when looked at."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def repeated(images: Images, amount: int) -> Images:
 
 
 def decoded(latent: Latent) -> Images:
-    """Return the pictures a latent stands for: cards for a sampler's result, else what was encoded, else grey."""
+    """Return what a latent shows: cards for a sampler's result, else what was encoded, else grey."""
     count = latent.batch * latent.frames
     if latent.sample is not None:
         return _cards(latent, latent.sample, count)

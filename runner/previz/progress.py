@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What a node is called in frames: its own id, the shown one, its parent, and the one in the submitted graph."""
+    """A node's names in frames: its id, the shown one, its parent, and the submitted node behind it."""
 
     node: str
     display: str

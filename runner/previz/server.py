@@ -83,6 +83,7 @@ class App:
         self._router = Router(self._routes())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request or serve one socket."""
         if scope["type"] == "http":
             request = Request(scope, receive)
             answer = await self._router.answer(request)
@@ -149,7 +150,7 @@ class App:
 
     async def _change_queue(self, request: Request, _variable: str) -> Response:
         body = await json_of(request)
-        if "clear" in body and body["clear"]:
+        if "clear" in body and body["clear"]:  # noqa: RUF019  # a list has no get
             self.worker.clear()
         if "delete" in body:
             for prompt_id in body["delete"]:
@@ -185,7 +186,7 @@ class App:
 
     async def _change_history(self, request: Request, _variable: str) -> Response:
         body = await json_of(request)
-        if "clear" in body and body["clear"]:
+        if "clear" in body and body["clear"]:  # noqa: RUF019  # a list has no get
             self.worker.forget_all()
         if "delete" in body:
             for prompt_id in body["delete"]:
@@ -198,12 +199,10 @@ class App:
         return await view(self.folders, request)
 
     async def _upload_image(self, request: Request, _variable: str) -> Response:
-        async with await form_of(request) as form:
-            return await upload_image(self.folders, form)
+        return await upload_image(self.folders, await form_of(request))
 
     async def _upload_mask(self, request: Request, _variable: str) -> Response:
-        async with await form_of(request) as form:
-            return await upload_mask(self.folders, form)
+        return await upload_mask(self.folders, await form_of(request))
 
     async def _list_files(self, _request: Request, kind: str) -> Response:
         folder = self.folders.of(kind)

@@ -1,8 +1,8 @@
 """Who gets which frame: the registry of sockets and the one loop that sends, in order.
 
-One socket per client id, the newest; when any socket of an id closes, the id is forgotten, even if a newer socket
-took it over (that one is deaf from then on). One queue for all frames: a client that does not read stalls everyone.
-Both are what a real server does.
+One socket per client id, the newest; when any socket of an id closes, the id is forgotten, even if a newer
+socket took it over (that one is deaf from then on). One queue for all frames: a client that does not read
+stalls everyone. Both are what a real server does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BROKEN_EXIT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame under way: a text frame has *kind* and *data*, a binary one *payload*; to one client id or all."""
+    """One frame under way to one client id or all: text has *kind* and *data*, binary has *payload*."""
 
     to: str | None
     kind: str = ""

@@ -90,9 +90,11 @@ def free_name(folder: Path, parcel: Parcel) -> tuple[str, bool]:
 
 def _digest(file: BinaryIO) -> str:
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
     file.seek(0)
-    return digest
+    return digest.hexdigest()
 
 
 def _digest_of(path: Path) -> str:

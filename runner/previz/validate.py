@@ -1,7 +1,7 @@
 """Whether a submitted prompt may be queued, and the exact complaint when not.
 
-`validate` follows the checks and the error bodies of ComfyUI v0.3.64, including what they let through. Accepted
-values are converted in place, as there. Pure apart from the classes' own checks, which look at the folders.
+`validate` follows the checks and the error bodies of ComfyUI v0.3.64, including what they let through.
+Accepted values are converted in place, as there. Pure but for the classes' own checks of files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LONG_LIST = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What validation found; *error* None means queue it with *outputs*, even if *node_errors* is not empty."""
+    """What validation found; *error* None: queue it with *outputs*, even if *node_errors* is not empty."""
 
     error: Complaint | None = None
     outputs: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ def validate(
     """Return the verdict on one prompt.
 
     Args:
-        prompt: What the client sent; malformed values raise as they would in the real server (answered with 500).
+        prompt: What the client sent; malformed values raise, as in the real server, and are answered by 500.
         catalogue: Known classes.
         folders: For checks that look at files.
         targets: When given, only these output nodes count.
@@ -121,7 +121,7 @@ class _Check:
             return self._found[output]
 
     def _blame(self, node_errors: dict[str, Any], output: str) -> None:
-        # Every fault known so far counts for this output, related or not: that is what the real server answers.
+        # Every fault known so far counts for this output, related or not: so does the real server.
         for node_id, found in self._found.items():
             if found.valid or not found.reasons:
                 continue
@@ -221,7 +221,7 @@ def _mismatch(name: str, socket: Socket, received: str, value: list[Any]) -> Com
 
 
 def matches(received: Any, wanted: Any) -> bool:
-    """Return whether an output of type *received* may feed a socket of type *wanted*; one common type of a union is enough."""
+    """Return whether *received* may feed a socket of type *wanted*; of unions one common type is enough."""
     if isinstance(received, str) and isinstance(wanted, str):
         if "*" in (received, wanted):
             return True

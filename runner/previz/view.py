@@ -21,6 +21,9 @@ from runner.previz.files import Folders, inside, split_annotation
 WHOLE_BYTES = 4 << 20
 """Files up to this size are sent in one piece."""
 
+SPELLED = {".js": "application/javascript; charset=utf-8", ".webp": "image/webp"}
+"""Types that the real server fixes, whatever the machine's own table says."""
+
 ACTIVE = {"text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css"}
 QUALITY = 90
 
@@ -53,7 +56,7 @@ def locate(folders: Folders, query: QueryParams) -> Path:
     """Return the path a query means; it need not exist.
 
     Raises:
-        Refused: 404 without a file name, 400 for a bad name or type, 403 for a subfolder that leaves the folder.
+        Refused: 404 without a name, 400 for a bad name or type, 403 for a subfolder that leads out.
 
     """
     if "filename" not in query:
@@ -102,7 +105,7 @@ def _channel(path: Path, channel: str) -> Response:
 def stored(path: Path, asked: Headers) -> Response:
     """Return a file's bytes, honouring Range, If-None-Match and If-Modified-Since."""
     facts = path.stat()
-    guess = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    guess = SPELLED.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     headers = {
         **_disposition(path),
         "Content-Type": "application/octet-stream" if guess in ACTIVE else guess,

@@ -1,4 +1,4 @@
-"""HTTP as the real server speaks it: routes, error bodies, body limit, Origin rule; no route's own meaning."""
+"""HTTP as the real server speaks it: routes, error bodies, body limit, Origin rule."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A path such as ``queue`` or ``history/*`` (one variable segment), below `/` and, if *api*, below `/api`."""
+    """A path such as ``queue`` or ``history/*`` (one variable segment), at `/` and, if *api*, at `/api`."""
 
     path: str
     get: Action | None = None
@@ -40,7 +40,7 @@ class Route:
 
     @property
     def methods(self) -> str:
-        """The ``Allow`` header: reading is always allowed, because every path falls through to static files."""
+        """The ``Allow`` header: reading is always in it, as every path falls through to static files."""
         return "GET,HEAD,POST" if self.post is not None else "GET,HEAD"
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from runner.previz.execution import Desk, Execution
+from runner.previz.execution import Desk, Execution, client_of
 from runner.previz.jobs import Item, Jobs
 
 log = logging.getLogger(__name__)
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class Worker:
     """The queue with its lock, and the thread that empties it.
 
-    Every public method may be called from any thread. *announce* is called with the number of jobs left whenever
-    the queue changes; *over* with (prompt id, client id) when a job is in history.
+    Every public method may be called from any thread. *announce* is called with the number of jobs left
+    whenever the queue changes; *over* with (prompt id, client id) when a job is in history.
     """
 
     def __init__(self, announce: Callable[[int], None], over: Callable[[str, str], None]) -> None:
@@ -152,8 +152,7 @@ class Worker:
     def _run(self, desk: Desk, item: Item) -> None:
         _number, prompt_id, prompt, extra_data, outputs = item
         self.interrupted()
-        # An extra_data of null raises here and ends this thread: the real worker dies of the same.
-        client_id = extra_data["client_id"] if "client_id" in extra_data else None
+        client_id = client_of(extra_data)
         with self._changed:
             self._client = client_id
         execution = Execution(desk, prompt_id=prompt_id, prompt=prompt, extra_data=extra_data)

@@ -35,7 +35,8 @@ def controlled(
     call: Call, *, positive: Conditioning, negative: Conditioning, image: Images, **_: Any
 ) -> tuple[Any, ...]:
     """Return both conditionings; the control picture must be one."""
-    _ = image.shape
+    if not isinstance(image, Images):
+        raise AttributeError(f"'{type(image).__name__}' object has no attribute 'movedim'")
     return positive, negative
 
 
@@ -45,7 +46,10 @@ def seen(call: Call, **_: Any) -> tuple[Any, ...]:
 
 
 PAIR = {"positive": link("CONDITIONING"), "negative": link("CONDITIONING")}
-SHARE = {"start_percent": number(0.0, 0.0, 1.0, 0.001), "end_percent": number(1.0, 0.0, 1.0, 0.001)}
+SHARE = {
+    "start_percent": number(0.0, 0.0, 1.0, 0.001),
+    "end_percent": number(1.0, 0.0, 1.0, 0.001),
+}
 
 CLASSES = (
     NodeClass(

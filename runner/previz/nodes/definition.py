@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runner.previz.picture import Story
 
 Socket = list[Any]
-"""``[TYPE]`` or ``[TYPE, options]`` exactly as `/object_info` shows it; TYPE is a name or a list of choices."""
+"""``[TYPE]`` or ``[TYPE, options]`` as `/object_info` shows it; TYPE is a name or a list of choices."""
 
 LARGEST_SIDE = 16384
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
@@ -83,7 +83,7 @@ class Ui:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
-    """A node that turned into others: local id → node (values are constants or live objects), and its results.
+    """A node that turned into others: local id → node, whose inputs may hold live values; and its results.
 
     Links inside use local ids; *results* are ``[local id, slot]`` links.
     """

@@ -68,7 +68,7 @@ SHOWN_STEPS = 8
 
 
 def walk(call: Call, steps: int) -> None:
-    """Report progress as a sampler would: every step when steps take time, else at most SHOWN_STEPS of them."""
+    """Report progress like a sampler: every step when steps take time, else about SHOWN_STEPS of them."""
     if call.step_s > 0:
         for step in range(1, steps + 1):
             time.sleep(call.step_s)

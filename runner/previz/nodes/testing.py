@@ -1,4 +1,4 @@
-"""Nodes that misbehave on purpose (`--test-nodes`): same inputs and visible behaviour as the real server's."""
+"""Nodes that misbehave on purpose (`--test-nodes`), as seen from outside like those of a real server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runner.previz.nodes.definition import (
     switch,
 )
 
-TICK_S = 0.1
+TICKS_PER_S = 10
 
 
 class OutOfMemoryError(RuntimeError):
@@ -36,7 +36,7 @@ class Unstoppable(BaseException):
 
 def sleep(call: Call, *, image: Any, seconds: float, coop: bool) -> tuple[Any, ...]:
     """Sleep in ticks; a cooperative one reports progress at each and so can be interrupted."""
-    ticks = max(1, int(seconds / TICK_S))
+    ticks = max(1, int(seconds * TICKS_PER_S))
     for tick in range(ticks):
         time.sleep(seconds / ticks)
         if coop:
