@@ -49,17 +49,17 @@ def bind(
 
 def files_of(value: Plain) -> set[str]:
     """Return `<sha256>.<ext>` of every file that stands anywhere in *value*."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         if _is_file(value):
             return {value["$input"]}
-        return set().union(*map(files_of, value.values()))
+        return set().union(*[files_of(item) for item in value.values() if isinstance(item, (dict, list))])
     if isinstance(value, list):
-        return set().union(*map(files_of, value))
+        return set().union(*[files_of(item) for item in value if isinstance(item, (dict, list))])
     return set()
 
 
 def _bound(value: Plain, uploads: Mapping[str, str]) -> Plain:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         if _is_file(value):
             return uploads[value["$input"]]
         return {key: _bound(item, uploads) for key, item in value.items()}

@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from jinja2 import TemplateSyntaxError, nodes
 from jinja2 import Template as JinjaTemplate
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.runtime import Macro
 
 import runner
@@ -121,7 +121,7 @@ class Catalog:
 
 
 def shipped_folder() -> Path:
-    """Return the folder of the shipped templates: inside an installed package, else beside it in a checkout."""
+    """Return the folder of the shipped templates: in an installed package, else beside it in a checkout."""
     package = Path(runner.__file__).parent
     installed = package / "shipped" / "templates"
     return installed if installed.is_dir() else package.parent / "templates"

@@ -8,7 +8,7 @@ integral written as an integer (`1.0` → `1`, `-0.0` → `0`); a number that is
 
 A **node** hashes as the canonical JSON of `{"class_type": CLASS, "inputs": INPUTS}` where, in INPUTS,
 
-* a link `[node id, slot]` stands as `[hash of that node, slot]` (a list directly in an input is always a link),
+* a link `[node id, slot]` stands as `[hash of that node, slot]` (a list right in an input is always a link),
 * a file `{"$input": "<sha256>.<ext>"}` stands, at any depth, as `{"$input": "<sha256>"}`,
 * the `filename_prefix` of a declared output is left out.
 
@@ -98,7 +98,7 @@ def _settled(value: Plain) -> Plain:
         return int(value) if value.is_integer() else value
     if isinstance(value, (list, tuple)):
         return [_settled(item) for item in value]
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         name = value.get("$input")
         if len(value) == 1 and isinstance(name, str):
             return {"$input": name.partition(".")[0]}

@@ -6,19 +6,20 @@ holes side by side never melt into one number or one word.
 
 What a template may do is bounded by construction rather than watched: attributes exist on nothing but the
 loop, methods cannot be called, filters and tests are listed here, and everything that makes or repeats text
-draws on one budget per rendering.
+or lists draws on one budget per rendering.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError
-from jinja2.filters import FILTERS
+from jinja2.filters import FILTERS, do_round
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
@@ -27,15 +28,16 @@ from markupsafe import Markup
 
 from runner.text.nearest import did_you_mean
 
-BUDGET: Final = 32 * 2**20
-"""Characters written plus loop rounds of one rendering."""
+BUDGET: Final = 16 * 2**20
+"""Characters and items made, plus rounds of loops, in one rendering."""
 MAX_RANGE: Final = 10_000
 MAX_BITS: Final = 128
+MAX_PLACES: Final = 15
 
 FILTER_NAMES: Final = (
-    "abs", "default", "d", "first", "float", "int", "join", "last", "length", "count", "list", "lower", "map",
-    "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort", "string",
-    "sum", "trim", "unique", "upper",
+    "abs", "count", "d", "default", "first", "float", "int", "join", "last", "length", "list", "lower", "map",
+    "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "sort",
+    "string", "sum", "trim", "unique", "upper",
 )  # fmt: skip
 TEST_NAMES: Final = (
     "boolean", "defined", "divisibleby", "eq", "equalto", "even", "false", "float", "ge", "gt", "greaterthan",
@@ -77,22 +79,26 @@ def _listed(name: object, known: list[str]) -> str:
 @pass_context
 def emit(context: Context, value: Any) -> Markup:
     """Return *value* as JSON text, or a macro's result as it is."""
-    environment = context.environment
-    assert isinstance(environment, JsonEnvironment)
-    if type(value) is Markup:
-        return value
+    kind = type(value)
+    if kind is Markup:
+        return cast(Markup, value)
+    environment = cast(JsonEnvironment, context.environment)
+    if kind is str:
+        environment.spend(len(value))
+        return Markup(f" {_encode(value)} ")
+    if kind is int:
+        return Markup(f" {value} ")
     if isinstance(value, Undefined):
         str(value)  # raises with the message that fits
-    text = _encode(value)
-    environment.spend(len(text))
-    return Markup(f" {text} ")
+    environment.weigh(value)
+    return Markup(f" {_encode(value)} ")
 
 
 class JsonEnvironment(ImmutableSandboxedEnvironment):
     """One environment per catalog; renders one template at a time.
 
-    Raises SecurityError from inside a template when it asks for too much, UndefinedError when something has
-    no value, and Python's own TypeError, ValueError, ArithmeticError or LookupError for senseless expressions.
+    Raises, from inside a template: SecurityError when it asks for too much, UndefinedError when something
+    has no value, and Python's TypeError, ValueError, ArithmeticError or LookupError for what makes no sense.
     """
 
     intercepted_binops = frozenset({"+", "*", "**", "%", "//", "/"})
@@ -100,11 +106,12 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(autoescape=True, finalize=emit, undefined=Missing, optimized=False, cache_size=0)
         self.left = BUDGET
-        self.globals = {"namespace": Namespace, "range": _bounded_range, "__join": self.join,
-                        "__loop": self.loop, "__spend": self.spend}  # fmt: skip
-        self.filters = {name: FILTERS[name] for name in FILTER_NAMES}
-        self.filters["replace"] = self.replace
-        self.filters["join"] = self.join_filter
+        self.globals = {
+            "namespace": Namespace, "range": _bounded_range,
+            "__join": self.join, "__loop": self.loop, "__made": self.made, "__spend": self.spend,
+        }  # fmt: skip
+        self.filters = {name: self._measured(FILTERS[name]) for name in FILTER_NAMES}
+        self.filters |= {"replace": self.replace, "join": self.join_filter, "round": _round}
         self.tests = {name: TESTS[name] for name in TEST_NAMES}
 
     def add_macros(self, macros: Mapping[str, Macro]) -> None:
@@ -116,6 +123,24 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
         self.left -= amount
         if self.left < 0:
             raise SecurityError(f"it writes or loops more than {BUDGET:,} times")
+
+    def weigh(self, value: Any) -> None:
+        """Draw as much as *value* would be when written out, so that lists in lists cannot grow unseen."""
+        self.spend(1)
+        if isinstance(value, str):
+            self.spend(len(value))
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                self.weigh(item)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                self.weigh(key)
+                self.weigh(item)
+
+    def made(self, value: Any) -> Any:
+        """Return a list or map that the template wrote down, paid for."""
+        self.weigh(value)
+        return value
 
     def loop(self, items: Any, cost: int) -> Any:
         """Return what a `for` walks over, paid in advance at *cost* a round."""
@@ -151,6 +176,15 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
             raise TypeError(f"{_encode(value)} is no text")
         return str(value)
 
+    def _measured(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(make)
+        def measured(*arguments: Any, **options: Any) -> Any:
+            made = make(*arguments, **options)
+            self.weigh(made)
+            return made
+
+        return measured
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Return the result of an operator, refused when it would be large before it is made."""
         if operator in ("**", "%", "//", "/") and not (_is_number(left) and _is_number(right)):
@@ -158,15 +192,19 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
         if operator == "**" and abs(right) > MAX_BITS:
             raise SecurityError(f"an exponent of more than {MAX_BITS}")
         if operator == "*":
-            self.spend(_product_size(left, right))
+            self._pay_for_product(left, right)
         result = super().call_binop(context, operator, left, right)
         if isinstance(result, int) and result.bit_length() > MAX_BITS:
             raise SecurityError(f"a number of more than {MAX_BITS} bits")
         if isinstance(result, Markup):
             raise SecurityError("what a macro wrote cannot be joined with text; it stands alone in its hole")
-        if isinstance(result, (str, list, tuple)):
-            self.spend(len(result))
+        self.weigh(result)
         return result
+
+    def _pay_for_product(self, left: Any, right: Any) -> None:
+        for many, times in ((left, right), (right, left)):
+            if isinstance(many, (str, list, tuple)) and isinstance(times, int):
+                self.spend(len(many) * max(0, times))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a map's or namespace's entry, or what the loop says of itself; no other attribute exists."""
@@ -185,7 +223,11 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
         """Return an item of a list, text or map."""
         if isinstance(argument, str):
             return self.getattr(obj, argument)
-        if isinstance(obj, (list, tuple, str, range)) and not isinstance(obj, Markup):
+        if (
+            isinstance(obj, (list, tuple, str, range))
+            and isinstance(argument, int)
+            and not isinstance(obj, Markup)
+        ):
             try:
                 return obj[argument]
             except IndexError:
@@ -196,7 +238,14 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Macros, `range` and `namespace` are called; nothing else is."""
-        return isinstance(obj, Macro) or obj in (_bounded_range, Namespace, self.loop, self.join, self.spend)
+        return isinstance(obj, Macro) or obj in (
+            _bounded_range,
+            Namespace,
+            self.loop,
+            self.join,
+            self.made,
+            self.spend,
+        )
 
 
 def _bounded_range(*bounds: int) -> range:
@@ -210,11 +259,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _product_size(left: Any, right: Any) -> int:
-    for many, times in ((left, right), (right, left)):
-        if isinstance(many, (str, list, tuple)) and isinstance(times, int):
-            return len(many) * max(0, times)
-    return 0
+def _round(value: Any, precision: int = 0, method: str = "common") -> float:
+    if not _is_number(value) or abs(precision) > MAX_PLACES:
+        raise TypeError(f"`round` takes a number and at most {MAX_PLACES} places")
+    return do_round(value, precision, method)  # type: ignore[arg-type]
 
 
 def _kind(value: Any) -> str:
@@ -226,40 +274,49 @@ def _kind(value: Any) -> str:
         list: "a list",
         type(None): "none",
     }
-    return names.get(type(value), "this")
+    return "none" if value is None else names.get(type(value), "this")
 
 
 def bound(tree: nodes.Template) -> nodes.Template:
-    """Return *tree* with `~`, every `for` and every macro drawing on the budget (changed in place)."""
+    """Return *tree* with everything that makes or repeats drawing on the budget (changed in place).
+
+    What is meant: `~`, lists and maps written down, every `for` and every macro.
+    """
     for loop in tree.find_all(nodes.For):
-        loop.iter = _call("__loop", loop.iter, nodes.Const(_weight(loop.body)), lineno=loop.lineno)
+        loop.iter = _call(
+            "__loop", cast(nodes.Expr, loop.iter), nodes.Const(_weight(loop.body)), lineno=loop.lineno
+        )
     for macro in tree.find_all(nodes.Macro):
         spend = _call("__spend", nodes.Const(_weight(macro.body)), lineno=macro.lineno)
         macro.body.insert(0, nodes.ExprStmt(spend, lineno=macro.lineno))
-    _replace_concats(tree)
+    _pay(tree)
     return tree
 
 
 def _weight(body: list[nodes.Node]) -> int:
-    return 1 + sum(len(data.data) for node in body for data in node.find_all(nodes.TemplateData))
+    return 1 + sum(len(fixed.data) for node in body for fixed in node.find_all(nodes.TemplateData))
 
 
 def _call(name: str, *arguments: nodes.Expr, lineno: int) -> nodes.Call:
     return nodes.Call(nodes.Name(name, "load", lineno=lineno), list(arguments), [], None, None, lineno=lineno)
 
 
-def _replace_concats(node: nodes.Node) -> None:
-    for field, value in node.iter_fields():
+def _pay(node: nodes.Node) -> None:
+    for name, value in node.iter_fields():
         if isinstance(value, list):
-            value[:] = [_without_concat(item) for item in value]
+            value[:] = [_paying(item) for item in value]
         elif isinstance(value, nodes.Node):
-            setattr(node, field, _without_concat(value))
+            setattr(node, name, _paying(value))
 
 
-def _without_concat(value: Any) -> Any:
+def _paying(value: Any) -> Any:
     if not isinstance(value, nodes.Node):
         return value
-    _replace_concats(value)
-    if isinstance(value, nodes.Concat):
-        return _call("__join", *value.nodes, lineno=value.lineno)
-    return value
+    _pay(value)
+    match value:
+        case nodes.Concat():
+            return _call("__join", *value.nodes, lineno=value.lineno)
+        case nodes.List() | nodes.Dict() | nodes.Tuple(ctx="load"):
+            return _call("__made", value, lineno=value.lineno)
+        case _:
+            return value

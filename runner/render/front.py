@@ -70,7 +70,7 @@ class Front:
 
 
 def cut(source: str, *, path: str) -> tuple[str, int]:
-    """Return the front matter of *source* with its first `---`, and the 1-based line on which the body starts.
+    """Return the front matter of *source* with its first `---`, and the 1-based line where the body starts.
 
     Raises:
         TemplateError: There is no front matter, or it does not end.

@@ -82,7 +82,7 @@ def _dangling(name: str, node: Mapping[str, Plain], nodes: Mapping[str, Plain]) 
 
 
 def _cycle(nodes: Mapping[str, Plain]) -> list[Flaw]:
-    """Return the first cycle as one flaw: nodes are taken away until those that wait for each other are left."""
+    """Return a cycle as one flaw: nodes are taken away until those that wait for each other are left."""
     waits = {
         name: {value[0] for value in node["inputs"].values() if type(value) is list}
         for name, node in nodes.items()

@@ -16,9 +16,10 @@ from jinja2.meta import find_undeclared_variables
 from runner.render.environment import FILTER_NAMES, GLOBAL_NAMES, TEST_NAMES
 from runner.text.nearest import did_you_mean
 
-_REFUSED_TAGS: dict[type[nodes.Node], str] = {
+_REFUSED: dict[type[nodes.Node], str] = {
     nodes.AssignBlock: "block `set` makes text that is no JSON value; use {% set name = … %}",
     nodes.FilterBlock: "{% filter %} makes text that is no JSON value",
+    nodes.Slice: "slices are not used in templates; take single items",
     nodes.CallBlock: "{% call %} is not used in templates",
     nodes.Include: "{% include %} is not used; shared parts are macros in templates/nodes.j2",
     nodes.Import: "{% import %} is not used; the macros of templates/nodes.j2 are there already",
@@ -33,7 +34,7 @@ _ALLOWED: frozenset[type[nodes.Node]] = frozenset(
         nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Macro, nodes.With,
         nodes.Assign, nodes.Name, nodes.NSRef, nodes.Const, nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair,
         nodes.Keyword, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call, nodes.Getitem, nodes.Getattr,
-        nodes.Slice, nodes.Concat, nodes.Compare, nodes.Operand, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Add,
+        nodes.Concat, nodes.Compare, nodes.Operand, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Add,
         nodes.Sub, nodes.Mod, nodes.Pow, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
     }
 )  # fmt: skip
@@ -105,7 +106,7 @@ def lint_body(
 
 
 def lint_macros(tree: nodes.Template, *, macros: Collection[str]) -> list[Slip]:
-    """Return the slips of a `nodes.j2`, which holds macros and nothing else; *macros* are those it may call."""
+    """Return the slips of a `nodes.j2`: it holds macros and nothing else, and may call *macros*."""
     own = [macro.name for macro in tree.find_all(nodes.Macro)]
     found = [
         Slip(node.lineno, "nodes.j2 holds macros and nothing else")
@@ -160,7 +161,7 @@ def _node_slips(node: nodes.Node, *, macros: Collection[str], alone: Collection[
     line = node.lineno
     if type(node) not in _ALLOWED:
         yield Slip(
-            line, _REFUSED_TAGS.get(type(node), f"`{type(node).__name__.lower()}` is not used in templates")
+            line, _REFUSED.get(type(node), f"`{type(node).__name__.lower()}` is not used in templates")
         )
     match node:
         case nodes.Call():
@@ -179,8 +180,6 @@ def _node_slips(node: nodes.Node, *, macros: Collection[str], alone: Collection[
             yield Slip(line, f"no name begins with two underscores: `{name}`")
         case nodes.Name(name=("caller" | "varargs" | "kwargs" | "self") as name):
             yield Slip(line, f"`{name}` is not used in templates")
-        case nodes.Name(name=name, ctx="load") if name in macros and id(node) not in alone:
-            pass
         case _:
             pass
 

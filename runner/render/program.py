@@ -134,7 +134,7 @@ class Program:
         start = text.rfind("\n", 0, position) + 1
         row = text.count("\n", 0, position) + 1
         begin = max(start, position - 60)
-        before, behind = text[begin:position].lstrip(), text[position : position + 30].split("\n")[0]
+        before, behind = text[begin:position].lstrip(), text[position : position + 30].partition("\n")[0]
         message = f"renders to broken JSON: {reason}; rendered line {row}: {before}⟪here⟫{behind}"
         return self._problem(self._template_line(position, values), message)
 

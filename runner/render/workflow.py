@@ -77,7 +77,11 @@ def recipe(template: Template, values: Mapping[str, Plain], files: Mapping[str, 
 def _identified(value: Plain, files: Mapping[str, str], *, mark: str) -> Plain:
     """Return *value* with {"$file": path} as {*mark*: identity}, in lists too."""
     if isinstance(value, dict):
-        return {mark: files[value["$file"]]} if value.keys() == {"$file"} else value
+        if value.keys() == {"$file"}:
+            return {mark: files[value["$file"]]}
+        unresolved = [key for key in value if key.startswith("$")]
+        if unresolved:
+            raise ValueError(f"{unresolved[0]} was not resolved before rendering")
     if isinstance(value, (list, tuple)):
         return [_identified(item, files, mark=mark) for item in value]
     return value
@@ -98,7 +102,7 @@ def _check_names(template: Template, values: Mapping[str, Plain]) -> None:
 def _inputs(template: Template, nodes: Mapping[str, Any], told: Mapping[str, Plain]) -> tuple[str, ...]:
     """Return the files the graph uses, sorted; a file that no value gave is refused."""
     known = files_of(dict(told))
-    used = files_of(nodes)
+    used = set().union(*[files_of(node["inputs"]) for node in nodes.values()])
     if used <= known:
         return tuple(sorted(used))
     message = (
