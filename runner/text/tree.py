@@ -6,7 +6,7 @@ No type is guessed here: whether `28` is a number is decided by the word it is w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runner.errors import Problem
 
@@ -90,14 +90,20 @@ class Mapping:
 
     entries: tuple[Entry, ...]
     mark: Mark
+    # A show has thousands of scenes: looking one up must not walk over all of them.
+    _index: dict[str, Entry] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {entry.key.text: entry for entry in reversed(self.entries)})
 
     def get(self, key: str) -> Node | None:
         """Return the value of *key*, or None."""
-        return next((entry.value for entry in self.entries if entry.key.text == key), None)
+        entry = self._index.get(key)
+        return entry.value if entry else None
 
     def entry(self, key: str) -> Entry | None:
         """Return the entry of *key*, or None."""
-        return next((entry for entry in self.entries if entry.key.text == key), None)
+        return self._index.get(key)
 
     def __iter__(self) -> Iterator[Entry]:
         """The entries in file order."""
