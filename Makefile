@@ -1,0 +1,26 @@
+# The targets CI calls; anyone can call them too. PYTHON is the interpreter of an environment with .[test,lint].
+PYTHON ?= .venv/bin/python
+
+.PHONY: setup fmt check test conformance wheel
+
+setup:  ## a virtual environment with everything
+	python3 -m venv .venv
+	.venv/bin/python -m pip install -q -e '.[test,lint]'
+
+fmt:  ## format and fix what can be fixed
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+check:  ## lint and types
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+test:  ## every test that needs no outside server
+	$(PYTHON) -m pytest
+
+conformance:  ## make conformance URL=http://127.0.0.1:8188
+	$(PYTHON) -m pytest tests/conformance --comfyui-url $(URL)
+
+wheel:  ## dist/animerun-….whl
+	$(PYTHON) -m pip wheel -q --no-deps -w dist .
