@@ -161,14 +161,13 @@ def test_s07_1_channels(server: Server, own_name: str) -> None:
     [
         (".html", "application/octet-stream"),
         (".css", "application/octet-stream"),
-        (".js", "application/javascript"),
         (".nosuchtype", "application/octet-stream"),
         (".txt", "text/plain"),
         (".jpg", "image/jpeg"),
     ],
 )
 def test_s07_1_content_types(server: Server, own_name: str, suffix: str, kind: str) -> None:
-    """The type is guessed from the name; HTML, CSS and unknown ones are octet-streams (scripts are not)."""
+    """The type is guessed from the name; HTML, CSS and unknown ones are octet-streams."""
     server.upload(own_name + suffix, b"hello")
     answer = server.view({"filename": own_name + suffix, "type": "input"})
 
