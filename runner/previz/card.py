@@ -59,11 +59,11 @@ def draw_card(card: Card) -> Image.Image:
 
     """
     from runner.previz.illustration import draw_picture
-    from runner.previz.strip import draw_strip, has_story, measure
+    from runner.previz.strip import draw_strip, measure
 
     if not (1 <= card.width <= LARGEST and 1 <= card.height <= LARGEST):
         raise ValueError(f"card of {card.width}x{card.height} px: each side must be 1..{LARGEST} px")
-    sizes = measure(card.width, card.height, storied=has_story(card))
+    sizes = measure(card)
     if sizes is None:
         return draw_picture(card, card.width, card.height)[0]
     picture, accent = draw_picture(card, card.width, card.height - sizes.height)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PIL import Image, ImageChops
 
 from runner.previz.brush import Canvas, clear, mix
+from runner.previz.creatures import draw_creature
 from runner.previz.figure import FEET_Y, POSES, draw_person
 from runner.previz.sketch import Sketch
 from runner.previz.sky import View
@@ -51,6 +52,27 @@ def paint_people(view: View, staging: Staging) -> None:
             behind=staging.view == "behind",
         )
     _merge(view, layer, size)
+
+
+def paint_creature(view: View, staging: Staging, words: str) -> None:
+    """Draw the staging's animal or robot: alone it has the stage, beside people it sits at their feet."""
+    if staging.people and staging.shot not in ("wide", "far"):
+        return
+    layer = Image.new("RGBA", view.canvas.image.size)
+    tall = {"close": 0.62, "upper": 0.54, "cowboy": 0.46, "far": 0.2}.get(staging.shot, 0.36)
+    x, foot = view.aspect * (0.5 + view.dice.uniform(-0.14, 0.14)), 0.9
+    if staging.people:
+        tall, x, foot = 0.15, view.aspect * view.dice.choice((0.2, 0.8)), 0.94
+    elif tall > 0.5:
+        foot = 0.98
+    tall = min(tall, view.aspect * 0.6)
+    ground = Canvas(view.canvas.image, view.canvas.image.height)
+    ground.oval(x, foot - 0.01, 0.4 * tall, 0.06 * tall, clear(mix(view.light.deep, (20, 16, 40), 0.4), 0.35))
+    sketch = Sketch(
+        Canvas(layer, layer.height).at(x, foot, tall, mirror=view.dice.random() < 0.5), view.light, line=0.009
+    )
+    draw_creature(sketch, staging.creature, words, view.dice)
+    _merge(view, layer, tall * 0.2)
 
 
 def _across(view: View, at: int, count: int, size: float, shot: str) -> float:

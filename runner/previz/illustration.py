@@ -9,16 +9,16 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from runner.previz.brush import Canvas, Ink, mix
-from runner.previz.ensemble import paint_people
+from runner.previz.ensemble import paint_creature, paint_people
 from runner.previz.light import LIGHTS, Light
 from runner.previz.places import PLACES
 from runner.previz.sky import View, paint_fall, paint_sky
-from runner.previz.staging import Staging, die, read_staging
+from runner.previz.staging import MOST_TEXT, Staging, die, read_staging
 
 if TYPE_CHECKING:
     from runner.previz.card import Card
 
-WORK_PIXELS = 2_600_000
+WORK_PIXELS = 4_000_000
 BLURRED = {"close": 0.016, "upper": 0.007}
 
 
@@ -53,10 +53,12 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
     )
     paint_sky(view)
     place.back(view)
-    if staging.shot in BLURRED and staging.people:
+    if staging.shot in BLURRED and (staging.people or staging.creature):
         _blur(image, BLURRED[staging.shot])
     if staging.people:
         paint_people(view, staging)
+    if staging.creature:
+        paint_creature(view, staging, card.prompt[:MOST_TEXT].lower())
     if place.front and staging.shot in ("wide", "far"):
         place.front(view)
     if not place.inside:

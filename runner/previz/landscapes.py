@@ -144,10 +144,11 @@ def paint_lighthouse(view: View) -> None:
     spot.poly([(0.1, -0.12), (0.15, -0.2), (0.28, -0.2), (0.33, -0.12)], red)
     spot.box(0.18, -0.09, 0.22, -0.045, lamp if view.light.lamps > 0.2 else mix(house, view.light.deep, 0.6))
     if view.light.lamps > 0.3:
-        for reach, strength in ((1.9, 0.2), (1.2, 0.22)):
+        for part in range(10):
+            reach = 0.35 + 0.17 * part
             spot.poly(
                 [(0, -0.565), (-reach, -0.565 - reach * 0.13), (-reach, -0.565 + reach * 0.05)],
-                clear(lamp, strength),
+                clear(lamp, 0.07),
             )
         spot.glow(0, -0.565, 0.2, lamp, 0.9)
     gulls(view)
@@ -192,7 +193,7 @@ def paint_forest(view: View) -> None:
     """Draw a forest: trunks in three depths, canopy, and shafts of light."""
     light = view.light
     floor = view.horizon + 0.12
-    view.canvas.veil(0.0, 1.3, light.far(PINE, 0.55), 0.75, 0.9)
+    view.canvas.veil(-0.2, 1.3, light.far(mix(GREEN, PINE, 0.4), 0.3), 0.72, 0.95)
     for distance, count, wide, foot in (
         (0.6, 16, 0.018, 0.0),
         (0.4, 10, 0.035, 0.05),

@@ -48,7 +48,7 @@ def _shafts(view: View, panes: list[tuple[float, float, float, float]], floor: f
     key, slant = view.light.key, -0.3 * view.sun_side
     if view.light.lamps > 0.5 or view.light.fall:
         return
-    for left, top, right, low in panes:
+    for left, top, right, _low in panes:
         view.canvas.poly(
             [(left, top), (right, top), (right + slant, 1.1), (left + slant, 1.1)], clear(key, 0.07)
         )
@@ -241,21 +241,45 @@ def paint_bedroom(view: View) -> None:
     canvas.box(view.left, 0.03, view.right, 0.042, _indoor(view, (150, 116, 90)))
     _floor(view, 0.76, _indoor(view, WOOD))
     _shafts(view, panes, 0.76)
-    side = -view.sun_side
-    bed = canvas.at(view.aspect * 0.5 + side * view.aspect * 0.34, 0.78, mirror=side < 0)
-    sheet, frame = _indoor(view, (246, 244, 248)), _indoor(view, (166, 122, 90))
-    bed.box(0.28, -0.3, 0.34, 0.18, frame)
-    bed.box(-0.5, -0.06, 0.3, 0.16, frame)
-    bed.blob(
-        [(-0.5, -0.1), (-0.2, -0.15), (0.2, -0.14), (0.3, -0.1), (0.3, 0.05), (0, 0.08), (-0.5, 0.07)],
-        mix(sheet, cloth, 0.7),
-    )
-    bed.blob([(0.06, -0.16), (0.16, -0.22), (0.28, -0.19), (0.28, -0.1), (0.08, -0.1)], sheet)
-    shelf = view.aspect * 0.5 - side * view.aspect * 0.44
+    side, frame = -view.sun_side, _indoor(view, (150, 106, 78))
+    shelf = view.aspect * 0.5 - side * view.aspect * 0.42
     for level in (0.2, 0.36):
+        _books(view, shelf - 0.18, level, 13)
         canvas.box(shelf - 0.2, level, shelf + 0.2, level + 0.014, frame)
-        _books(view, shelf - 0.18, level, 11)
-    _lamp_light(view, shelf, 0.62)
+    canvas.box(shelf - 0.26, 0.62, shelf + 0.26, 0.645, mix(frame, light.key, 0.25))
+    for leg in (-0.24, 0.22):
+        canvas.box(shelf + leg, 0.64, shelf + leg + 0.02, 0.86, frame)
+    canvas.line(
+        [(shelf - 0.14, 0.62), (shelf - 0.16, 0.5), (shelf - 0.09, 0.44)], 0.008, mix(frame, light.deep, 0.5)
+    )
+    canvas.poly(
+        [(shelf - 0.12, 0.42), (shelf - 0.06, 0.43), (shelf - 0.02, 0.48), (shelf - 0.1, 0.49)],
+        _indoor(view, (214, 96, 80)),
+    )
+    _lamp_light(view, shelf - 0.05, 0.5)
+    _bed(view, view.aspect * 0.5 + side * view.aspect * 0.36, side, cloth)
+
+
+def _bed(view: View, x: float, side: int, cloth: Ink) -> None:
+    spot, light = view.canvas.at(x, 0.84, 1.1, mirror=side < 0), view.light
+    frame, sheet = _indoor(view, (150, 106, 78)), _indoor(view, (250, 248, 250))
+    spot.box(0.4, -0.34, 0.46, 0.12, frame)
+    spot.box(-0.44, -0.06, 0.42, 0.07, mix(frame, light.deep, 0.25))
+    spot.box(-0.44, 0.07, -0.41, 0.13, frame)
+    spot.blob(
+        [(-0.42, -0.14), (0.0, -0.16), (0.38, -0.15), (0.41, -0.08), (0.38, 0.0), (0.0, 0.01), (-0.42, 0.0)],
+        sheet,
+    )
+    spot.blob(
+        [(-0.46, -0.13), (-0.2, -0.2), (0.04, -0.17), (0.1, -0.1), (0.09, 0.06), (-0.2, 0.09), (-0.46, 0.08)],
+        mix(cloth, light.deep, 0.08),
+    )
+    spot.wire([(-0.3, -0.15), (-0.22, -0.04), (-0.26, 0.07)], 0.004, clear(light.deep, 0.25))
+    spot.wire([(-0.08, -0.17), (0.0, -0.06), (-0.04, 0.07)], 0.004, clear(light.deep, 0.25))
+    spot.blob(
+        [(0.14, -0.17), (0.24, -0.25), (0.38, -0.22), (0.39, -0.14), (0.18, -0.12)],
+        mix(sheet, light.key, 0.15),
+    )
 
 
 def _books(view: View, x: float, foot: float, count: int) -> None:

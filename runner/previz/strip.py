@@ -35,11 +35,12 @@ class Measure:
     height: int
 
 
-def measure(wide: int, high: int, *, storied: bool) -> Measure | None:
-    """Return the strip's sizes for a card of *wide* x *high* px, or None where no text would be legible.
+def measure(card: Card) -> Measure | None:
+    """Return the strip's sizes for *card*, or None where no text would be legible.
 
     The height depends on the size alone, but for cards without a story, which have less to say.
     """
+    wide, high = card.width, card.height
     if wide < LEAST_WIDTH or high < LEAST_HEIGHT:
         return None
     base = (wide * high) ** 0.5
@@ -48,8 +49,8 @@ def measure(wide: int, high: int, *, storied: bool) -> Measure | None:
     leading = round(text * 1.42)
     lines = 1 if high < 520 else 2 if high < 640 or wide > 1.6 * high else 3
     height = 2 * pad + round(title * 1.15) + round(text * 1.6) + lines * leading + round(small * 1.5)
-    if not storied:
-        lines = 2
+    if not has_story(card):
+        lines = 1 if width(heading(card), Face(size=round(text * 1.2))) < wide - 2 * pad else 2
         height = 2 * pad + lines * round(title * 1.2) + round(small * 1.7)
     if high < 300:
         height = 2 * pad + title + leading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from runner.previz.brush import Canvas, Ink, Point, clear, mix
 from runner.previz.landscapes import GREEN, PINE, firs, ridge
@@ -224,7 +225,7 @@ def _poles(view: View, vx: float) -> None:
             canvas.glow(x - side * 0.1 * depth, foot - tall * 0.62, 0.22 * depth, LAMP, 0.9)
     tops.append((vx + side * 1.9, y - 1.7))
     for shift in (-0.12, 0.0, 0.12):
-        for (ax, ay), (bx, by) in zip(tops, tops[1:], strict=False):
+        for (ax, ay), (bx, by) in pairwise(tops):
             a, b = (ax - vx) * side, (bx - vx) * side
             sag = 0.09 * (b - a)
             line = [
