@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from runner.errors import Problem
 
 Plain = Any
 """Plain JSON data: dict with str keys, list, str, int, float, bool, None."""
-
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 ParameterType = Literal[
     "text", "int", "float", "bool", "choice", "size", "length", "file", "files", "image", "video", "images",
@@ -69,8 +66,8 @@ class Template:
     path: str
     """Where it was read, for messages."""
     title: str = ""
-    parameters: Mapping[str, Parameter] = _NONE
-    outputs: Mapping[str, OutputKind] = _NONE
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    outputs: Mapping[str, OutputKind] = field(default_factory=dict)
     """Node id → what it saves, in the order declared; at least one."""
     comfyui: str = ""
     packs: tuple[str, ...] = ()
@@ -134,11 +131,11 @@ class Job:
     """Deliver name: relative path with `/`, without extension."""
     template: str
     model: str = ""
-    values: Mapping[str, Plain] = _NONE
+    values: Mapping[str, Plain] = field(default_factory=dict)
     """Every parameter of the template → plain data. Files stand as {"$file": project path}."""
     prompt: str = ""
     negative: str = ""
-    slots: Mapping[str, str] = _NONE
+    slots: Mapping[str, str] = field(default_factory=dict)
     """Slot → text that went into the wording, empty ones left out."""
     cast: tuple[Member, ...] = ()
     loras: tuple[Lora, ...] = ()
@@ -184,11 +181,11 @@ class Attempt:
     workflow: Workflow
     prefix: str
     """Folder and stem under which the server saves, unique to this attempt."""
-    files: Mapping[str, Path] = _NONE
+    files: Mapping[str, Path] = field(default_factory=dict)
     """`<sha256>.<ext>` → local file, for the inputs."""
     name: str = ""
     """Deliver name: relative path without extension."""
-    tags: Mapping[str, Plain] = _NONE
+    tags: Mapping[str, Plain] = field(default_factory=dict)
     """Written into the outputs' metadata as `extra_pnginfo.animerun`."""
 
 
