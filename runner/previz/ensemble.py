@@ -12,10 +12,11 @@ from runner.previz.sky import View
 from runner.previz.staging import Staging
 
 HEAD_TOP = 1.35
+VARIANTS = {"lean": ("lean", "lean_back", "lean_side")}
 # Half a head in picture heights, and where the head's centre stands (None: the soles stand on the ground instead).
 FRAMES: dict[str, tuple[float, float | None]] = {
     "far": (0.030, None),
-    "wide": (0.060, None),
+    "wide": (0.064, None),
     "cowboy": (0.112, 0.24),
     "upper": (0.158, 0.34),
     "close": (0.262, 0.47),
@@ -29,6 +30,7 @@ def paint_people(view: View, staging: Staging) -> None:
     size = min(size * (1.08 if staging.angle == "low" else 1.0), view.aspect / (2.9 * count + 0.2))
     if staging.shot == "wide":
         size = min(size, 0.80 / (FEET_Y + HEAD_TOP))
+    size *= view.dice.uniform(0.93, 1.04)
     layer = Image.new("RGBA", view.canvas.image.size)
     ground = Canvas(view.canvas.image, view.canvas.image.height)
     for at, looks in enumerate(staging.people):
@@ -79,13 +81,13 @@ def _across(view: View, at: int, count: int, size: float, shot: str) -> float:
     if count == 1:
         drift = 0.05 if shot == "close" else 0.16
         return view.aspect * (0.5 + view.dice.uniform(-drift, drift))
-    gap = min(max(2.9 * size, 0.3 * view.aspect * min(1.0, 2 / count)), view.aspect / count)
+    gap = min(max(2.9 * size, 0.24 * view.aspect * min(1.0, 2 / count)), view.aspect / count)
     return view.aspect / 2 + (at - (count - 1) / 2) * gap
 
 
 def _pose(view: View, staging: Staging, at: int) -> str:
     if staging.pose and (at == 0 or staging.pose in ("sit", "walk", "run")):
-        return staging.pose
+        return view.dice.choice(VARIANTS.get(staging.pose, (staging.pose,)))
     return view.dice.choice(("idle", "idle", "behind_back", "hip", "heart"))
 
 

@@ -86,7 +86,7 @@ def draw_features(sketch: Sketch, looks: Looks, turn: float) -> None:
 def _eye(eye: Sketch, looks: Looks, mood: Mood, near: float) -> None:
     """Draw one eye, outer corner at positive x."""
     lash = mix(mix(looks.hair, LINE, 0.7), (30, 20, 30), 0.45)
-    wide, tall = 0.25 * near, 0.31 * mood.open
+    wide, tall = 0.25 * near, (0.27 if looks.boy else 0.31) * mood.open
     if mood.arc:
         bend = 0.15 * mood.arc
         eye.stroke(

@@ -46,6 +46,8 @@ POSES: dict[str, Pose] = {
     "hip": Pose(left=((-1.75, 2.9), (-0.95, 3.9)), lean=-0.03),
     "wave": Pose(right=((1.95, 2.5), (2.0, 0.7)), nod=-0.05, lean=0.03),
     "lean": Pose(left=((-1.55, 3.0), (-1.75, 4.1)), right=((1.5, 2.9), (1.72, 4.1)), legs=_CROSS, lean=-0.07, nod=0.08),
+    "lean_back": Pose(left=((-1.7, 2.6), (-2.3, 3.3)), right=((1.7, 2.6), (2.3, 3.3)), legs=_CROSS, nod=-0.08),
+    "lean_side": Pose(left=((-1.3, 3.1), (-1.1, 4.4)), right=((1.75, 2.9), (2.05, 1.9)), legs=_CROSS, lean=0.09, nod=-0.05),
     "read": Pose(left=((-1.18, 3.3), (-0.38, 3.0)), right=((1.18, 3.3), (0.38, 3.0)), front=True, held="paper", nod=0.1),
     "run": Pose(left=((-1.75, 2.8), (-1.2, 4.0)), right=((1.7, 2.7), (1.95, 1.6)), legs=(((-0.9, 6.6), (-1.9, 8.2)), ((0.95, 6.5), (0.75, 9.3))), lean=0.13),
     "walk": Pose(left=((-1.35, 3.1), (-1.45, 4.4)), right=((1.3, 3.1), (1.0, 4.5)), legs=_STRIDE, lean=0.02),

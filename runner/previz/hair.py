@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 from runner.previz.brush import Point
@@ -71,7 +72,7 @@ def draw_front_hair(sketch: Sketch, looks: Looks, turn: float, sway: float) -> N
             (tip[0] - 0.1, tip[1] - 0.16),
         ]
     edge += [(-0.9, -0.38), (-0.98, 0.02)]
-    sketch.fill([*DOME, *edge], hair)
+    sketch.fill([*(_spiky(looks) if looks.boy else DOME), *edge], hair)
     for x, y in tips[1:-1]:
         sketch.stroke([(x * 0.55, -0.92), (x * 0.85, -0.6), (x + 0.05, y - 0.18)], 0.035, shade(hair, 0.5))
     _ring(sketch, looks, shift)
@@ -115,6 +116,16 @@ def draw_back_of_head(sketch: Sketch, looks: Looks, sway: float) -> None:
         _tail(sketch, (0.0, -0.75), 0.25 + sway, 3.0, looks)
     if style == "bun":
         sketch.fill([(-0.46, -1.3), (0, -1.72), (0.46, -1.3), (0.34, -0.9), (-0.34, -0.9)], looks.hair)
+
+
+def _spiky(looks: Looks) -> list[Point]:
+    """Return the crown of short unruly hair: the dome with tufts, their lean set by the fringe."""
+    lean = (-0.1, 0.1, 0.16, -0.16)[looks.fringe]
+    crown: list[Point] = [DOME[0]]
+    for (ax, ay), (bx, by) in pairwise(DOME[1:-1]):
+        mx, my = (ax + bx) / 2, (ay + by) / 2
+        crown += [(ax, ay), (mx * 1.1 + lean, my * 1.1 - 0.03)]
+    return [*crown, DOME[-2], DOME[-1]]
 
 
 def _tail(sketch: Sketch, root: Point, reach: float, length: float, looks: Looks) -> None:

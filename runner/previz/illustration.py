@@ -12,13 +12,14 @@ from runner.previz.brush import Canvas, Ink, mix
 from runner.previz.ensemble import paint_creature, paint_people
 from runner.previz.light import LIGHTS, Light
 from runner.previz.places import PLACES
-from runner.previz.sky import View, paint_fall, paint_sky
+from runner.previz.sky import View, paint_fall, paint_fireworks, paint_sky
 from runner.previz.staging import MOST_TEXT, Staging, die, read_staging
 
 if TYPE_CHECKING:
     from runner.previz.card import Card
 
 WORK_PIXELS = 4_000_000
+ZOOM = {"close": 1.35, "upper": 1.2, "cowboy": 1.08}
 BLURRED = {"close": 0.016, "upper": 0.007}
 
 
@@ -41,7 +42,10 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
     place = PLACES[staging.place]
     horizon = place.horizon + {"low": 0.12, "high": -0.14}.get(staging.angle, 0.0) + dice.uniform(-0.03, 0.03)
     turn = 0.07 if staging.angle == "dutch" else dice.uniform(-0.008, 0.008)
-    canvas = Canvas(image, image.height).at(dice.uniform(-0.03, 0.03) * aspect, 0.0, turn=turn)
+    zoom = ZOOM.get(staging.shot, 1.0) * dice.uniform(1.0, 1.14)
+    pan = dice.uniform(-0.05, 0.05) * aspect
+    corner = (aspect / 2 * (1 - zoom) + pan, horizon * (1 - zoom))
+    canvas = Canvas(image, image.height).at(*corner, zoom, turn=turn)
     view = View(
         canvas=canvas,
         aspect=aspect,
@@ -52,6 +56,8 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
         drift=dice.random(),
     )
     paint_sky(view)
+    if staging.fireworks:
+        paint_fireworks(view)
     place.back(view)
     if staging.shot in BLURRED and (staging.people or staging.creature):
         _blur(image, BLURRED[staging.shot])

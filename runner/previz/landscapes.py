@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from runner.previz.brush import Ink, Point, clear, mix, smooth
 from runner.previz.sky import View, sun_place
@@ -191,9 +192,13 @@ def paint_river(view: View) -> None:
 
 def paint_forest(view: View) -> None:
     """Draw a forest: trunks in three depths, canopy, and shafts of light."""
-    light = view.light
+    light = replace(
+        view.light,
+        backlit=view.light.backlit * 0.35,
+        haze=mix(view.light.haze, view.light.figure((150, 196, 150)), 0.6),
+    )
     floor = view.horizon + 0.12
-    view.canvas.veil(-0.2, 1.3, light.far(mix(GREEN, PINE, 0.4), 0.3), 0.72, 0.95)
+    view.canvas.veil(-0.2, 1.3, light.far(mix(GREEN, PINE, 0.3), 0.45), 0.8, 0.95)
     for distance, count, wide, foot in (
         (0.6, 16, 0.018, 0.0),
         (0.4, 10, 0.035, 0.05),

@@ -150,12 +150,8 @@ def _counted(prompt: str) -> list[bool]:
         match = re.search(rf"(?<![a-z0-9]){pattern}(?![a-z])", prompt)
         found += [boy] * (int(match.group(1)) if match else 0)
     if not found and not seen(r"no humans|scenery only|無人", prompt):
-        found += [False] * seen(
-            r"(?:a|the|young|one) (?:[a-z]+ ){0,3}(?:girl|woman|heroine|lady)|she|少女|女の子|女性", prompt
-        )
-        found += [True] * seen(
-            r"(?:a|the|young|one) (?:[a-z]+ ){0,3}(?:boy|man|hero|guy)|少年|男の子|男性", prompt
-        )
+        found += [False] * seen(r"girl|woman|heroine|lady|miko|she|少女|女の子|女性", prompt)
+        found += [True] * seen(r"boy|man|hero|guy|少年|男の子|男性", prompt)
     return found[:MOST_PEOPLE]
 
 

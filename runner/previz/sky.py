@@ -136,6 +136,25 @@ def _cumulus(view: View) -> None:
     view.canvas.veil(base - tall * 0.5, base + 0.03, view.light.haze, 0.0, 0.75)
 
 
+def paint_fireworks(view: View) -> None:
+    """Draw a few bursts of fireworks over the horizon."""
+    for _ in range(view.dice.randint(3, 5)):
+        x, y = view.dice.uniform(0.08, 0.92) * view.aspect, view.horizon * view.dice.uniform(0.15, 0.6)
+        colour = view.dice.choice(
+            ((255, 214, 120), (255, 120, 140), (130, 210, 255), (190, 255, 170), (230, 160, 255))
+        )
+        spot = view.canvas.at(x, y, view.dice.uniform(0.08, 0.19))
+        spot.glow(0, 0, 1.9, colour, 0.4)
+        for ring, count in ((1.0, 30), (0.66, 22), (0.34, 14)):
+            for at in range(count):
+                angle = 2 * math.pi * (at + 0.3 * ring) / count
+                a, b = math.cos(angle) * ring, math.sin(angle) * ring
+                spot.stroke(
+                    [(a * 0.72, b * 0.72), (a, b + 0.05 * ring)], 0.026, mix(colour, (255, 255, 255), 0.35)
+                )
+                spot.oval(a, b + 0.05 * ring, 0.022, 0.022, (255, 252, 240), corners=8)
+
+
 def paint_fall(view: View, *, petals: bool, amount: float = 1.0) -> None:
     """Draw rain, snow or petals in front of the picture."""
     if view.light.fall == "rain":

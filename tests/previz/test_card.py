@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from PIL import Image, ImageChops
+
+from runner.previz.card import Card, draw_card
+
+AKI = "1girl, aki, short silver hair, blue eyes, serafuku, gentle smile, school rooftop, sunset, wide shot"
+CARD = Card(width=416, height=304, prompt=AKI, seed=1000, cast=("aki",), cut="c001", title="Nobody came")
+
+
+def picture_of(image: Image.Image) -> Image.Image:
+    """Return the part of a card above its strip."""
+    return image.crop((0, 0, image.width, image.height // 2))
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean difference of two pictures' pixels, 0..255."""
+    small = ImageChops.difference(one, other).convert("L").resize((1, 1), Image.Resampling.BOX)
+    return float(small.getpixel((0, 0)))
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        (1, 1),
+        (16, 16),
+        (64, 64),
+        (64, 2048),
+        (2048, 64),
+        (200, 160),
+        (333, 517),
+        (512, 512),
+        (832, 1216),
+        (1328, 928),
+    ],
+)
+def test_a_card_has_exactly_the_size_asked_for(size: tuple[int, int]) -> None:
+    """Every size gives an RGB picture of just that size, however small or oblong."""
+    image = draw_card(replace(CARD, width=size[0], height=size[1]))
+
+    assert (image.size, image.mode) == (size, "RGB")
+
+
+@pytest.mark.parametrize("size", [(0, 64), (64, -1), (64, 16385)])
+def test_an_impossible_size_is_refused_by_name(size: tuple[int, int]) -> None:
+    """A side out of range is a ValueError that names the size."""
+    with pytest.raises(ValueError, match=f"{size[0]}x{size[1]}"):
+        draw_card(replace(CARD, width=size[0], height=size[1]))
+
+
+def test_equal_cards_give_equal_pixels() -> None:
+    """Drawing twice gives the same bytes, so a picture's digest says what was asked for."""
+    first, second = (hashlib.sha256(draw_card(replace(CARD)).tobytes()).hexdigest() for _ in range(2))
+
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1001},
+        {"batch_index": 1},
+        {"prompt": AKI.replace("gentle smile", "crying")},
+        {"prompt": AKI.replace("silver", "red")},
+        {"prompt": AKI.replace("sunset", "night")},
+        {"prompt": AKI.replace("school rooftop", "classroom")},
+        {"prompt": AKI.replace("wide shot", "close-up")},
+        {"camera": "from behind"},
+        {"expression": "angry", "prompt": "1girl, aki, close-up"},
+    ],
+)
+def test_what_the_words_or_the_seed_say_shows_in_the_picture(change: dict[str, object]) -> None:
+    """Seed, expression, hair, light, place and camera each change the pixels above the strip."""
+    before, after = draw_card(CARD), draw_card(replace(CARD, **change))
+
+    assert difference(picture_of(before), picture_of(after)) >= 1
+
+
+def test_two_unlike_names_look_unlike() -> None:
+    """A character without tags gets looks from its name, so another name is another face."""
+    plain = replace(CARD, prompt="close-up, simple background", title="", cut="", seed=3)
+    aki, mio = draw_card(replace(plain, cast=("aki",))), draw_card(replace(plain, cast=("mio",)))
+
+    assert difference(picture_of(aki), picture_of(mio)) >= 2
+
+
+def test_light_decides_how_bright_the_picture_is() -> None:
+    """A night is darker than a noon of the same place."""
+    noon, night = (
+        picture_of(draw_card(replace(CARD, prompt=f"hills, {hour}", cast=())))
+        .convert("L")
+        .resize((1, 1))
+        .getpixel((0, 0))
+        for hour in ("noon", "night")
+    )
+
+    assert night + 60 < noon
+
+
+def test_a_source_picture_shows_through_by_what_denoise_keeps() -> None:
+    """An img2img card at low denoise is nearer its source than at high denoise."""
+    source = Image.new("RGB", (50, 90), (0, 255, 0))
+    faint, strong = (
+        picture_of(draw_card(replace(CARD, source=source, denoise=denoise))) for denoise in (0.9, 0.2)
+    )
+    green = Image.new("RGB", faint.size, (0, 255, 0))
+
+    assert difference(strong, green) < difference(faint, green)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16"])
+def test_a_source_of_any_mode_is_taken(mode: str) -> None:
+    """Grey, transparent, palette and 16-bit sources are all shown."""
+    image = draw_card(replace(CARD, source=Image.new(mode, (7, 3)), denoise=0.5))
+
+    assert image.size == (416, 304)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\x00\x01\x1b[31m\u202e\ufeff",
+        "שלום عالم " * 50,
+        "👩‍👩‍👧‍👦🏳️‍🌈" * 100,
+        "a" * 1_000_000,
+        "夕" * 1_000_000,
+        "e" + "\u0301" * 5000,
+        "\ud800 lone surrogate",
+        "((((" * 3000,
+    ],
+    ids=["empty", "controls", "rtl", "emoji", "latin-1MB", "cjk-1MB", "marks", "surrogate", "brackets"],
+)
+def test_hostile_text_is_drawn_like_any_other(text: str) -> None:
+    """No text in any field breaks a card or changes its size."""
+    card = replace(
+        CARD, prompt=text, title=text, cast=(text, text), action=text, model=text, loras=(text,) * 50, sampler=text,
+        place=text, light=text, camera=text, expression=text, episode=text, scene=text, cut=text, take=text,
+    )  # fmt: skip
+
+    assert draw_card(card).size == (416, 304)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0, 1e300])
+def test_odd_numbers_are_drawn(number: float) -> None:
+    """Settings out of any range are shown, not refused: a card tells what was asked for."""
+    card = replace(
+        CARD, cfg=number, denoise=number, seed=2**64 - 1, steps=10**9, source=Image.new("RGB", (4, 4))
+    )
+
+    assert draw_card(card).size == (416, 304)
+
+
+def test_the_same_cut_keeps_its_strip_height_over_takes() -> None:
+    """Takes of one size share a layout, so they line up in a folder and in a film."""
+    from runner.previz.strip import measure
+
+    heights = {measure(replace(CARD, seed=seed, prompt=AKI * seed)).height for seed in (1, 2, 9)}  # type: ignore[union-attr]
+
+    assert len(heights) == 1

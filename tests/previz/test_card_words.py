@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+
+from runner.previz.brush import hexed
+from runner.previz.card import Card
+from runner.previz.light import LIGHTS
+from runner.previz.places import PLACES
+from runner.previz.staging import read_staging
+from runner.previz.words import LIGHT_WORDS, PLACE_WORDS
+
+PAIR = (
+    "1girl, 1boy, aki, short silver hair, blue eyes, serafuku, crying, ren, black hair, glasses, gakuran, "
+    "standing face to face, cowboy shot, classroom, chalkboard, night"
+)
+
+
+def card(prompt: str, **story: object) -> Card:
+    """Return a card of *prompt*."""
+    return Card(width=64, height=64, prompt=prompt, **story)  # type: ignore[arg-type]
+
+
+def test_every_place_and_light_a_word_names_can_be_drawn() -> None:
+    """The keyword tables name only places and lights that exist."""
+    assert {key for key, _ in PLACE_WORDS} <= set(PLACES)
+    assert {key for key, _ in LIGHT_WORDS} <= set(LIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "place", "light", "shot"),
+    [
+        ("school rooftop, chain-link fence, city skyline, sunset, wide shot", "rooftop", "sunset", "wide"),
+        ("夕焼けの屋上、全身", "rooftop", "sunset", "wide"),
+        ("narrow street, power lines, night, neon light, close-up", "street", "night", "close"),
+        ("a lighthouse at dusk", "lighthouse", "dusk", "wide"),
+        ("torii, snowing, cowboy shot", "shrine", "snow", "cowboy"),
+        ("simple background, white background, portrait", "plain", None, "close"),
+    ],
+)
+def test_place_light_and_framing_are_read_from_the_prompt(
+    prompt: str, place: str, light: str | None, shot: str
+) -> None:
+    """English and Japanese keywords choose the set, the hour and the framing."""
+    staging = read_staging(card(prompt))
+
+    assert (staging.place, staging.shot) == (place, shot)
+    assert light is None or staging.light == light
+
+
+def test_a_told_place_outranks_the_prompt() -> None:
+    """The spec's own field decides where prompt and story disagree."""
+    assert read_staging(card("classroom, noon", place="rooftop", light="night")).place == "rooftop"
+
+
+def test_each_of_two_people_gets_the_tags_behind_its_own_name() -> None:
+    """Hair, outfit, glasses and expression go to whom they were said of."""
+    aki, ren = read_staging(card(PAIR, cast=("aki", "ren"))).people
+
+    assert (aki.outfit, aki.hair, aki.expression, aki.glasses, aki.boy) == (
+        "sailor",
+        hexed("d3d7e6"),
+        "crying",
+        False,
+        False,
+    )
+    assert (ren.outfit, ren.hair, ren.expression, ren.glasses, ren.boy) == (
+        "gakuran",
+        hexed("33323e"),
+        "neutral",
+        True,
+        True,
+    )
+
+
+def test_prose_gives_the_same_looks_as_tags() -> None:
+    """A prompt in sentences is read as well as one in tags."""
+    (aki,) = read_staging(
+        card("Aki, a girl with short silver hair and blue eyes, oversized hoodie.", cast=("aki",))
+    ).people
+
+    assert (aki.hair, aki.eyes, aki.outfit, aki.hair_style) == (
+        hexed("d3d7e6"),
+        hexed("5584cf"),
+        "hoodie",
+        "short",
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "people", "creature"),
+    [
+        ("1girl, smile", 1, ""),
+        ("2girls, 1boy", 3, ""),
+        ("9girls", 5, ""),
+        ("a red fox in the snow", 0, "fox"),
+        ("no humans, scenery", 0, ""),
+        ("catalogue of a human foxglove", 0, ""),
+        ("a girl with a black cat", 1, "cat"),
+    ],
+)
+def test_people_and_animals_are_counted_when_no_cast_is_given(
+    prompt: str, people: int, creature: str
+) -> None:
+    """Count tags and plain nouns say who is there; parts of words do not."""
+    staging = read_staging(card(prompt))
+
+    assert (len(staging.people), staging.creature) == (people, creature)
+
+
+def test_a_character_keeps_its_looks_in_another_cut() -> None:
+    """Looks that no tag gives follow from the name alone, whatever seed, place and prompt."""
+    one = read_staging(card("aki, street", cast=("aki",), seed=1)).people[0]
+    other = read_staging(card("noon, classroom, aki", cast=("aki",), seed=99)).people[0]
+
+    assert one == other
