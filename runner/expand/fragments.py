@@ -1,0 +1,133 @@
+"""Values of slots, outfits and expressions → entries; texts, negatives and LoRAs chosen by model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.domain import Lora
+from runner.errors import SpecError
+from runner.faults import Faults
+from runner.naming import is_name
+from runner.story import Fragment, Model, Spec
+from runner.text.nearest import did_you_mean
+from runner.text.tree import Mapping as MapNode
+from runner.text.tree import Mark, Node, Scalar
+from runner.text.tree import Sequence as ListNode
+from runner.values import parse_lora
+
+ELSE = "else"
+
+
+@dataclass(slots=True)
+class Fragments:
+    """Looks entries up, each node once, and chooses their parts for a model."""
+
+    spec: Spec
+    faults: Faults
+    _slots: dict[tuple[str, int], Fragment | None] = field(default_factory=dict)
+    _loras: dict[int, tuple[Lora, ...]] = field(default_factory=dict)
+
+    def slot(self, word: str, node: Node) -> Fragment | None:
+        """Return the entry that *node* names or writes for slot *word*; None after noting a mistake."""
+        known = (word, id(node))
+        if known not in self._slots:
+            self._slots[known] = self._entry(word, node, self.spec.prompts.get(word, {}))
+        return self._slots[known]
+
+    def _entry(self, word: str, node: Node, entries: Mapping[str, Fragment]) -> Fragment | None:
+        if isinstance(node, ListNode):
+            self.faults.at(node.mark, f"`{word}` takes one text; a list varies only under `vary:`")
+            return None
+        if isinstance(node, MapNode):
+            return inline(node, owner=f"`{word}` written here")
+        if node.text in entries:
+            return entries[node.text]
+        if node.plain and entries and is_name(node.text):
+            hint = did_you_mean(node.text, entries)
+            self.faults.at(
+                node.mark,
+                f"no {word} is called `{node.text}`{hint} (for plain text write {{prompt: {node.text}}})",
+            )
+            return None
+        return Fragment(owner=f"`{word}` written here", mark=node.mark, prompt=node)
+
+    def text(self, fragment: Fragment, part: str, model: Model | None) -> str:
+        """Return the text of *part* (`prompt` or `negative`) for *model*; empty when there is none."""
+        node = self.choose(fragment, part, model)
+        if node is None:
+            return ""
+        if isinstance(node, Scalar):
+            return node.text
+        self.faults.at(
+            node.mark, f"`{part}` takes one text or a map by model; a list varies only under `vary:`"
+        )
+        return ""
+
+    def loras(self, fragment: Fragment, model: Model | None) -> tuple[Lora, ...] | None:
+        """Return the LoRAs of *fragment* for *model*; None when it says nothing about any."""
+        node = self.choose(fragment, "lora", model)
+        if node is None:
+            return None if fragment.lora is None else ()
+        return self.lora_list(node)
+
+    def lora_list(self, node: Node) -> tuple[Lora, ...]:
+        """Return the LoRAs that *node*, one or a list, writes."""
+        known = id(node)
+        if known not in self._loras:
+            items = node.items if isinstance(node, ListNode) else (node,)
+            self._loras[known] = tuple(found for item in items if (found := self._lora(item)) is not None)
+        return self._loras[known]
+
+    def _lora(self, node: Node) -> Lora | None:
+        if not isinstance(node, Scalar):
+            self.faults.at(node.mark, "a LoRA is written [PART:]FILE[@WEIGHT[:CLIP]]")
+            return None
+        if node.is_null or not node.text:
+            return None
+        try:
+            return parse_lora(node.text, node.mark)
+        except SpecError as refused:
+            self.faults.add(refused.problems)
+            return None
+
+    def choose(self, fragment: Fragment, part: str, model: Model | None) -> Node | None:
+        """Return *part* of *fragment* for *model*, its own name first, then what it extends, then `else`."""
+        node: Node | None = getattr(fragment, part)
+        if isinstance(node, MapNode):
+            node = self._by_model(node, fragment, part, model)
+        if node is None or (isinstance(node, Scalar) and node.is_null):
+            return None
+        return node
+
+    def _by_model(self, node: MapNode, fragment: Fragment, part: str, model: Model | None) -> Node | None:
+        for name in (*(model.lineage if model else ()), ELSE):
+            found = node.get(name)
+            if found is not None:
+                return found
+        has = ", ".join(entry.key.text for entry in node)
+        if model is None:
+            message = f"`{part}` of {fragment.owner} is chosen by model ({has}), and no model is set here"
+        else:
+            message = (
+                f"`{part}` of {fragment.owner} has nothing for model `{model.name}` (it has {has});"
+                f" add `{model.name}: …`, or `{model.name}: null` for none"
+            )
+        self.faults.at(_key_mark(fragment, node), message)
+        return None
+
+
+def inline(node: MapNode, *, owner: str) -> Fragment:
+    """Return the entry that the map *node* writes in place."""
+    return Fragment(
+        owner=owner,
+        mark=node.mark,
+        prompt=node.get("prompt"),
+        negative=node.get("negative"),
+        lora=node.get("lora"),
+        refs=node.get("refs"),
+    )
+
+
+def _key_mark(fragment: Fragment, node: MapNode) -> Mark:
+    return node.mark if node.mark.line else fragment.mark

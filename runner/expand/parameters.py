@@ -1,0 +1,156 @@
+"""Values of a template's parameters: the word, else the preset, else the template's default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner.domain import Parameter, Plain, Template
+from runner.errors import SpecError
+from runner.expand.pictures import Pictures
+from runner.expand.speech import Head, Spoken
+from runner.expand.standing import At, Standing
+from runner.faults import Faults
+from runner.story import CutPlans, Model, Upstream
+from runner.text.tree import Mapping as MapNode
+from runner.text.tree import Node, Scalar
+from runner.values import parse_value
+
+_MISSING = object()
+
+
+@dataclass(slots=True)
+class Parameters:
+    """Parses values, each node once per parameter."""
+
+    faults: Faults
+    pictures: Pictures
+    _parsed: dict[tuple[str, str, int, str | None], Plain] = field(default_factory=dict)
+
+    def base(
+        self, standing: Standing, at: At, head: Head, spoken: Spoken, plans: CutPlans
+    ) -> dict[str, Plain]:
+        """Return every parameter of the template but the seeds, for the point *at*."""
+        sources = self.sources(standing, head.template, plans)
+        values: dict[str, Plain] = {}
+        for parameter in head.template.parameters.values():
+            name = parameter.name
+            if name in spoken.texts:
+                values[name] = spoken.texts[name]
+            elif name == "negative" and parameter.type == "text":
+                values[name] = spoken.negative
+            elif parameter.type == "loras":
+                values[name] = _chain(spoken, parameter)
+            elif parameter.type == "cast":
+                values[name] = self._cast(spoken)
+            elif parameter.type == "seed":
+                continue
+            elif name in sources:
+                values[name] = {"$from": _wanted(sources[name])}
+            else:
+                values[name] = self.value(standing, at, head, parameter)
+        return values
+
+    def sources(self, standing: Standing, template: Template, plans: CutPlans) -> Mapping[str, Upstream]:
+        """Return the picture parameters that are filled from earlier cuts."""
+        found: dict[str, Upstream] = {}
+        for word, upstream in plans.upstream.items():
+            name = word or first_picture(template)
+            parameter = template.parameters.get(name)
+            if not name:
+                self.faults.at(
+                    upstream.mark,
+                    f"template `{template.name}` takes no picture or video to fill `from` a cut",
+                )
+            elif parameter is not None and parameter.type not in ("image", "video"):
+                self.faults.at(upstream.mark, f"`{name}` is no picture or video; it cannot come from a cut")
+            elif parameter is not None:
+                found[name] = upstream
+        return found
+
+    def value(self, standing: Standing, at: At, head: Head, parameter: Parameter) -> Plain:
+        """Return the value of *parameter* at the point *at*; None after noting a mistake."""
+        told = standing.told(parameter.name, at)
+        fps = _fps(standing)
+        if told:
+            return self._parse(head.template, parameter, told.node, fps)
+        preset = _preset(head.model, parameter.name)
+        if preset is not None:
+            return self._parse(head.template, parameter, preset, fps)
+        if parameter.required:
+            self.faults.at(standing.cut.mark, _missing(parameter, head))
+            return None
+        return parameter.default
+
+    def _parse(self, template: Template, parameter: Parameter, node: Node, fps: str | None) -> Plain:
+        known = (template.name, parameter.name, id(node), fps)
+        found = self._parsed.get(known, _MISSING)
+        if found is _MISSING:
+            found = self._parsed[known] = self._fresh(parameter, node, fps)
+        return found
+
+    def _fresh(self, parameter: Parameter, node: Node, fps: str | None) -> Plain:
+        if (
+            parameter.type in ("image", "video")
+            and isinstance(node, MapNode)
+            and node.get("from") is not None
+        ):
+            return None  # validated with the cut; here a preset or an axis value
+        try:
+            return self.pictures.found(parse_value(parameter, node, fps=fps), parameter, node.mark)
+        except SpecError as refused:
+            self.faults.add(refused.problems)
+            return None
+
+    def _cast(self, spoken: Spoken) -> Plain:
+        members = []
+        for member, refs in zip(spoken.members, spoken.refs, strict=True):
+            files = [file for node in refs for file in self.pictures.glob(node)]
+            members.append(
+                {
+                    "name": member.name,
+                    "prompt": member.prompt,
+                    "outfit": member.outfit,
+                    "expression": member.expression,
+                    "refs": files,
+                }
+            )
+        return {"members": members}
+
+
+def first_picture(template: Template) -> str:
+    """Return the parameter that `from` fills: the first image or video; empty when there is none."""
+    return next((p.name for p in template.parameters.values() if p.type in ("image", "video")), "")
+
+
+def _chain(spoken: Spoken, parameter: Parameter) -> Plain:
+    return [
+        {"file": lora.file, "weight": lora.weight, "clip": lora.clip}
+        for lora in spoken.loras
+        if lora.part == parameter.part
+    ]
+
+
+def _wanted(upstream: Upstream) -> str:
+    return f"{upstream.cut}/{upstream.pattern}" if upstream.pattern else upstream.cut
+
+
+def _missing(parameter: Parameter, head: Head) -> str:
+    where = f" or on model `{head.model.name}`" if head.model else ""
+    return (
+        f"`{parameter.name}` has no value, and template `{head.template.name}` needs one;"
+        f" write `{parameter.name}: …` here{where}"
+    )
+
+
+def _preset(model: Model | None, word: str) -> Node | None:
+    setting = model.settings.get(word) if model else None
+    if setting is None or (isinstance(setting.value, Scalar) and setting.value.is_null):
+        return None
+    return setting.value
+
+
+def _fps(standing: Standing) -> str | None:
+    told = standing.fixed.get("fps")
+    node = told[0].node if told else None
+    return node.text if isinstance(node, Scalar) else None

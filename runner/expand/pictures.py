@@ -1,0 +1,76 @@
+"""Files of the project that a spec names: they must exist, globs must match."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.domain import Parameter, Plain
+from runner.faults import Faults
+from runner.text.tree import Mark, Node, Scalar
+from runner.values import project_path
+
+MOST_FILES = 10_000
+
+
+@dataclass(slots=True)
+class Pictures:
+    """Looks files up below the project folder, each path once."""
+
+    root: Path
+    faults: Faults
+    _globs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _files: dict[str, str] = field(default_factory=dict)
+
+    def found(self, value: Plain, parameter: Parameter, mark: Mark) -> Plain:
+        """Return *value* with a glob replaced by its files; notes what does not exist."""
+        if parameter.type in ("image", "video") and isinstance(value, dict):
+            self._check(value["$file"], mark)
+        if parameter.type == "images" and isinstance(value, dict):
+            files = self._listed(value["$glob"], mark)
+            self._check_number(files, parameter, mark)
+            return [{"$file": file} for file in files]
+        return value
+
+    def glob(self, node: Node) -> list[Plain]:
+        """Return the files that the reference *node* of a character names."""
+        if not isinstance(node, Scalar):
+            self.faults.at(node.mark, "`refs` takes a glob or a list of them")
+            return []
+        try:
+            pattern = project_path(node.text)
+        except ValueError as error:
+            self.faults.at(node.mark, f"`refs: {node.text}`: {error}")
+            return []
+        return [{"$file": file} for file in self._listed(pattern, node.mark)]
+
+    def _check(self, path: str, mark: Mark) -> None:
+        if path not in self._files:
+            self._files[path] = self._trouble(path)
+        if self._files[path]:
+            self.faults.at(mark, self._files[path])
+
+    def _trouble(self, path: str) -> str:
+        file = (self.root / path).resolve()
+        if not file.is_relative_to(self.root):
+            return f"`{path}` leads out of the project folder {self.root}"
+        return "" if file.is_file() else f"there is no file `{path}` in {self.root}"
+
+    def _listed(self, pattern: str, mark: Mark) -> tuple[str, ...]:
+        if pattern not in self._globs:
+            found = sorted(
+                path.relative_to(self.root).as_posix()
+                for path in self.root.glob(pattern)
+                if path.is_file() and path.resolve().is_relative_to(self.root)
+            )
+            self._globs[pattern] = tuple(found[:MOST_FILES])
+        if not self._globs[pattern]:
+            self.faults.at(mark, f"no file matches `{pattern}` in {self.root}")
+        return self._globs[pattern]
+
+    def _check_number(self, files: tuple[str, ...], parameter: Parameter, mark: Mark) -> None:
+        for limit, beyond, what in ((parameter.min, -1, "at least"), (parameter.max, 1, "at most")):
+            if limit is not None and files and (len(files) - float(limit)) * beyond > 0:
+                self.faults.at(
+                    mark, f"`{parameter.name}` takes {what} {limit} pictures; {len(files)} match here"
+                )

@@ -1,0 +1,198 @@
+"""The points of a cut and the jobs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+
+from runner.domain import Job, Plain
+from runner.expand.heads import Heads
+from runner.expand.parameters import Parameters
+from runner.expand.sieve import Sieve, Verdict
+from runner.expand.speech import Head, Speaker, Spoken
+from runner.expand.standing import At, Standing
+from runner.expand.takes import Takes
+from runner.naming import NameTemplate, point_key, variant
+from runner.story import CutPlans
+from runner.text.tree import Scalar
+
+_MOST_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """What all points share that differ only in parameters."""
+
+    head: Head
+    spoken: Spoken
+    base: Mapping[str, Plain]
+    picture: int
+    """Hash of the base without the parameters that vary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One variant of a cut."""
+
+    key: str
+    axes: tuple[tuple[str, str], ...]
+    script: Scripted
+    values: Mapping[str, Plain]
+    picture: int
+    """Equal for two variants that would draw the same."""
+    length: str
+    waits: str
+
+
+@dataclass(slots=True)
+class Points:
+    """One cut, ready to be walked."""
+
+    standing: Standing
+    takes: Takes
+    labels: tuple[tuple[str, ...], ...]
+    sieve: Sieve
+    plans: CutPlans
+    heads: Heads
+    speaker: Speaker
+    parameters: Parameters
+    spoken_axes: tuple[int, ...]
+    """Axes that change more than plain parameters."""
+    varied: tuple[tuple[str, int], ...]
+    """Plain parameters that vary, with their axis."""
+    _scripts: dict[At, Scripted | None] = field(default_factory=dict)
+    _varied: dict[tuple[str, str, str, int], tuple[Plain, int]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[tuple[At, Point]]:
+        """Yield every point that can be drawn, row-major."""
+        for at in product(*(range(len(labels)) for labels in self.labels)):
+            if not self.sieve.by_take and self.sieve.verdict(at, 0) == Verdict.EXCEPTED:
+                continue
+            point = self.point(at)
+            if point is not None:
+                yield at, point
+
+    def point(self, at: At) -> Point | None:
+        """Return the point at *at*; None after noting why it cannot be drawn."""
+        script = self.script(at)
+        if script is None:
+            return None
+        values = dict(script.base)
+        pictures = [script.picture]
+        for word, axis in self.varied:
+            if word in script.head.template.parameters:
+                values[word], picture = self._parameter(word, axis, at, script.head)
+                pictures.append(picture)
+        axes = tuple(
+            sorted(
+                (standing.axis.words[0], self.labels[index][at[index]])
+                for index, standing in enumerate(self.standing.axes)
+            )
+        )
+        length = self.standing.told("length", at)
+        return Point(
+            key=point_key(self.standing.cut.path, axes),
+            axes=axes,
+            script=script,
+            values=values,
+            picture=hash(tuple(pictures)),
+            length=length.node.text if length and isinstance(length.node, Scalar) else "",
+            waits="",
+        )
+
+    def script(self, at: At) -> Scripted | None:
+        """Return what the point *at* shares with those that differ only in parameters."""
+        part = tuple(at[index] for index in self.spoken_axes)
+        if part not in self._scripts:
+            if len(self._scripts) >= _MOST_KEPT:
+                self._scripts.clear()
+            self._scripts[part] = self._script(at)
+        return self._scripts[part]
+
+    def _script(self, at: At) -> Scripted | None:
+        head = self.heads.head(self.standing, at)
+        if head is None:
+            return None
+        spoken = self.speaker.speak(self.standing, at, head)
+        base = self.parameters.base(self.standing, at, head, spoken, self.plans)
+        varied = {word for word, _ in self.varied}
+        rest = {name: value for name, value in base.items() if name not in varied}
+        return Scripted(head=head, spoken=spoken, base=base, picture=hash((head.template.name, repr(rest))))
+
+    def _parameter(self, word: str, axis: int, at: At, head: Head) -> tuple[Plain, int]:
+        known = (word, head.template.name, head.model.name if head.model else "", at[axis])
+        if known not in self._varied:
+            value = self.parameters.value(self.standing, at, head, head.template.parameters[word])
+            self._varied[known] = (value, hash(repr(value)))
+        return self._varied[known]
+
+
+@dataclass(slots=True)
+class Namer:
+    """Writes the deliver name of jobs."""
+
+    template: NameTemplate
+    blank: Mapping[str, str]
+    """Every hole that some cut of the spec fills, empty."""
+
+    def name(self, points: Points, point: Point, number: int, seed: int) -> str:
+        """Return the name of the job at *point* with *seed*; raises ValueError."""
+        cut, head = points.standing.cut, point.script.head
+        return self.template.render(
+            {
+                **self.blank,
+                **dict(point.axes),
+                "episode": cut.episode,
+                "scene": cut.scene,
+                "cut": cut.name,
+                "variant": variant(point.axes),
+                "take": points.takes.hole(number),
+                "seed": str(seed),
+                "model": head.model.name if head.model else "",
+                "template": head.template.name,
+            }
+        )
+
+
+def jobs_at(points: Points, at: At, point: Point, namer: Namer, seq: int) -> Iterator[tuple[Job, bool]]:
+    """Yield the jobs of *point*, numbered from *seq*, each with whether it is selected."""
+    cut, head, spoken = points.standing.cut, point.script.head, point.script.spoken
+    seeds = [name for name, parameter in head.template.parameters.items() if parameter.type == "seed"]
+    place = cut.mark.problem("")
+    for number, seed in points.takes:
+        verdict = points.sieve.verdict(at, number)
+        if verdict == Verdict.EXCEPTED:
+            continue
+        values = dict(point.values)
+        for name in seeds:
+            values[name] = seed
+        job = Job(
+            key=f"{point.key}/{points.takes.word}={number}",
+            seq=seq,
+            episode=cut.episode,
+            scene=cut.scene,
+            cut=cut.name,
+            axes=point.axes,
+            take=f"t{points.takes.hole(number)}",
+            seed=seed,
+            name=namer.name(points, point, number, seed),
+            template=head.template.name,
+            model=head.model.name if head.model else "",
+            values=values,
+            prompt=_prompt(spoken),
+            negative=spoken.negative,
+            slots=spoken.slots,
+            cast=spoken.members,
+            loras=spoken.loras,
+            title=cut.title,
+            length=point.length,
+            waits=point.waits,
+            place=f"{place.path}:{place.line}",
+        )
+        seq += 1
+        yield job, verdict == Verdict.SELECTED
+
+
+def _prompt(spoken: Spoken) -> str:
+    return spoken.texts.get("prompt", next(iter(spoken.texts.values()), ""))

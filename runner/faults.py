@@ -1,0 +1,40 @@
+"""Mistakes gathered while reading goes on, so that a person sees all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from runner.errors import Problem, SpecError
+from runner.text.tree import Mark
+
+
+@dataclass(slots=True)
+class Faults:
+    """Problems and warnings found so far, each once, in the order found."""
+
+    problems: dict[Problem, None] = field(default_factory=dict)
+    warnings: dict[Problem, None] = field(default_factory=dict)
+
+    def at(self, mark: Mark, message: str) -> None:
+        """Note *message* at *mark*."""
+        self.problems[mark.problem(message)] = None
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Note *problems*."""
+        self.problems.update(dict.fromkeys(problems))
+
+    def warn(self, problems: Iterable[Problem]) -> None:
+        """Note *problems* as warnings."""
+        self.warnings.update(dict.fromkeys(problems))
+
+    def settle(self, order: Iterable[str] = ()) -> None:
+        """Raise SpecError with everything found, by file in *order* (others behind), then by place."""
+        if not self.problems:
+            return
+        rank = {path: index for index, path in enumerate(order)}
+        raise SpecError(
+            sorted(
+                self.problems, key=lambda found: (rank.get(found.path, len(rank)), found.line, found.column)
+            )
+        )

@@ -1,0 +1,165 @@
+"""Reading the spec and its libraries from the project folder, and from nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from runner.errors import Problem, SpecError
+from runner.faults import Faults
+from runner.story import SpecFile
+from runner.text.compose import Limits, compose_with_warnings
+from runner.text.tree import Mapping, Scalar, Sequence
+
+PROJECT_FILE = "animerun.toml"
+LIBRARY_DEPTH = 32
+
+
+def project_root(path: Path) -> Path:
+    """Return the project folder of the spec at *path*, absolute.
+
+    It is the nearest folder at or above the spec that holds an `animerun.toml`, else the spec's own folder.
+    """
+    folder = path.resolve().parent
+    return next((found for found in (folder, *folder.parents) if (found / PROJECT_FILE).is_file()), folder)
+
+
+def path_trouble(text: str) -> str:
+    """Return why *text* is no path inside the project, empty when it may be one (it need not exist)."""
+    if not text or "\0" in text:
+        return "is no path"
+    if PureWindowsPath(text).drive or "\\" in text:
+        return "is not written with / and without a drive"
+    if text.startswith(("/", "~")):
+        return "is absolute; paths start at the project folder"
+    if ".." in PurePosixPath(text).parts:
+        return "leaves the project folder"
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """One file as read: the spec itself or something it includes."""
+
+    path: str
+    """Relative to the project folder; the spec's own is as the user wrote it."""
+    root: Mapping
+    reaches: frozenset[str] = frozenset()
+    """Paths of all files it includes, directly or not."""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """Reads files once each and keeps what was read."""
+
+    folder: Path
+    faults: Faults
+    files: list[SpecFile] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    """Paths as messages show them, in the order reached."""
+    libraries: list[Library] = field(default_factory=list)
+    """Every library, those it includes before it."""
+    _reached: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def open(self, path: Path, *, shown: str) -> Mapping | None:
+        """Return the tree of *path*, or None with the mistakes noted."""
+        self.shown.append(shown)
+        try:
+            data = _bytes(path, shown)
+            composed = compose_with_warnings(data, path=shown)
+        except SpecError as refused:
+            self.faults.add(refused.problems)
+            return None
+        self.files.append(
+            SpecFile(
+                path=_relative(path, self.folder),
+                sha256=hashlib.sha256(data).hexdigest(),
+                size_bytes=len(data),
+            )
+        )
+        self.faults.warn(composed.warnings)
+        if isinstance(composed.root, Mapping):
+            return composed.root
+        self.faults.at(composed.root.mark, "a spec is a map of words; begin with `animerun: 1`")
+        return None
+
+    def include(self, root: Mapping, *, depth: int = 0) -> frozenset[str]:
+        """Read every library that *root* includes; return the paths of all it reaches."""
+        reached: set[str] = set()
+        for item in _listed(root.get("include")):
+            reached |= self._library(item, depth)
+        return frozenset(reached)
+
+    def _library(self, item: Scalar, depth: int) -> frozenset[str]:
+        path = self._resolve(item)
+        if path is None:
+            return frozenset()
+        name = _relative(path, self.folder)
+        if name in self._reached:
+            return self._reached[name] | {name}
+        self._reached[name] = frozenset()
+        if depth >= LIBRARY_DEPTH:
+            self.faults.at(item.mark, f"more than {LIBRARY_DEPTH} libraries include one another")
+            return frozenset({name})
+        root = self.open(path, shown=_shown(path))
+        if root is not None:
+            self._reached[name] = reaches = self.include(root, depth=depth + 1)
+            self.libraries.append(Library(path=name, root=root, reaches=reaches))
+        return self._reached[name] | {name}
+
+    def _resolve(self, item: Scalar) -> Path | None:
+        """Return the file that *item* names, or None with the mistake noted."""
+        trouble = path_trouble(item.text)
+        path = (self.folder / item.text).resolve() if not trouble else self.folder
+        if not trouble and not path.is_relative_to(self.folder):
+            trouble = "leaves the project folder"
+        if trouble:
+            self.faults.at(item.mark, f"include: `{item.text}` {trouble} ({self.folder})")
+            return None
+        if not path.is_file():
+            self.faults.at(item.mark, f"include: there is no file `{item.text}` in {self.folder}")
+            return None
+        return path
+
+
+def _listed(node: object) -> tuple[Scalar, ...]:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    return tuple(item for item in items if isinstance(item, Scalar))
+
+
+def _bytes(path: Path, shown: str) -> bytes:
+    """Return the bytes of a regular file of bearable size."""
+    limit = Limits().file_bytes
+    try:
+        with path.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise SpecError([Problem(message="this is not a regular file", path=shown)])
+            data = stream.read(limit + 1)
+    except OSError as fault:
+        raise SpecError(
+            [Problem(message=f"cannot be read: {fault.strerror or fault}", path=shown)]
+        ) from fault
+    if len(data) > limit:
+        raise SpecError(
+            [Problem(message=f"the file is larger than {limit:,} bytes, the most that is read", path=shown)]
+        )
+    return data
+
+
+def _relative(path: Path, folder: Path) -> str:
+    resolved = path.resolve()
+    return resolved.relative_to(folder).as_posix() if resolved.is_relative_to(folder) else resolved.as_posix()
+
+
+def _shown(path: Path) -> str:
+    """Return *path* as the shorter of absolute and relative to the working folder."""
+    absolute = str(path)
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return absolute
+    return min(relative, absolute, key=len)
