@@ -32,7 +32,7 @@ class Pace:
     """An id must be absent at least this long, and three times the slowest recent POST."""
     server_wait_s: float = 600.0
     """A server silent for this long is left out for good."""
-    fastest_s: float = 0.02
+    fastest_s: float = 0.01
     """First interval between two polls where no socket helps."""
     slowest_s: float = 2.0
     slowest_with_socket_s: float = 15.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ Plain = Any
 Nodes = Mapping[str, Mapping[str, Plain]]
 
 _NO_NODES: Nodes = {}
+_MODEL_FILE = re.compile(r"\.(safetensors|sft|ckpt|pth?|bin|gguf|onnx|ya?ml)$")
 _OOM_TYPES = ("OutOfMemoryError", "OOM_EXCEPTION")
 _OOM_WORDS = ("out of memory", "allocation on device", "can't allocate memory", "not enough memory")
 
@@ -258,14 +260,14 @@ def choices(value: object, allowed: Sequence[str], *, shown: int = 5) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the name most like *name*, ignoring case and folders; empty when none comes close."""
+    """Return the name most like *name*, ignoring case, folders and file endings; empty when none comes close."""
     folded: dict[str, str] = {}
     for candidate in names:
-        folded.setdefault(candidate.lower(), candidate)
-        folded.setdefault(candidate.lower().replace("\\", "/").rpartition("/")[2], candidate)
-    found = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
-    if not found:
-        found = difflib.get_close_matches(
-            name.lower().replace("\\", "/").rpartition("/")[2], folded, n=1, cutoff=0.6
-        )
+        folded.setdefault(_core(candidate), candidate)
+    found = difflib.get_close_matches(_core(name), folded, n=1, cutoff=0.75)
     return folded[found[0]] if found else ""
+
+
+def _core(name: str) -> str:
+    last = name.lower().replace("\\", "/").rpartition("/")[2]
+    return _MODEL_FILE.sub("", last) or last

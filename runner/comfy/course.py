@@ -1,0 +1,320 @@
+"""One attempt from upload to its terminal event.
+
+    upload → POST ─ accepted ────────────┐
+               ├─ refused → failed       ├→ follow → judge → collect → succeeded | failed
+               └─ anything else: doubt ──┘      └ nowhere for the settle time → lost, or withdrawn
+
+Exactly one terminal event comes of it; AttemptSubmitted before AttemptRunning, both before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from runner.comfy.client import Fetch, Rejected, Sink
+from runner.comfy.protocol import FileRef, Tracker
+from runner.comfy.server import Server, Watch
+from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
+from runner.domain import Attempt, Fault, Output, OutputKind, Plain
+from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
+from runner.events import (
+    AttemptCancelled,
+    AttemptFailed,
+    AttemptProgress,
+    AttemptRunning,
+    AttemptSubmitted,
+    AttemptSucceeded,
+    ExecutorEvent,
+)
+
+Retry = Literal["never", "elsewhere", "again"]
+Nodes = Mapping[str, Mapping[str, Plain]]
+Ended = AttemptSucceeded | AttemptFailed | AttemptCancelled
+
+_PROGRESS_S = 0.2
+_UNCLEAR = (500, 502, 503, 504)
+"""Statuses after which the same submission may well be taken."""
+
+
+class Bind(Protocol):
+    """Stored workflow → the graph to send."""
+
+    def __call__(self, nodes: Nodes, /, *, prefix: str, uploads: Mapping[str, str]) -> Nodes:
+        """Return *nodes* with every placeholder replaced."""
+        ...
+
+
+class Collect(Protocol):
+    """Files a server names → verified files of ours; raises Uncollected or StorageError."""
+
+    def __call__(
+        self,
+        refs: Sequence[FileRef],
+        *,
+        fetch: Fetch,
+        folder: Path,
+        name: str,
+        outputs: Mapping[str, OutputKind],
+    ) -> Awaitable[tuple[Output, ...]]:
+        """Return one Output per file, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What attempts need of the executor they run in."""
+
+    bind: Bind
+    collect: Collect
+    emit: Callable[[ExecutorEvent], None]
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    upload: Callable[[Server, Mapping[str, Path], Watch], Awaitable[None]]
+    another_is_up: Callable[[], bool]
+
+
+class Course:
+    """One attempt under way.
+
+    Args:
+        attempt: What to do.
+        folder: The run's folder.
+        server: Where.
+        means: The executor's.
+        adopted: An earlier process submitted it: follow only.
+
+    """
+
+    def __init__(
+        self, attempt: Attempt, folder: Path, server: Server, means: Means, *, adopted: bool = False
+    ) -> None:
+        self._attempt = attempt
+        self._folder = folder
+        self._server = server
+        self._means = means
+        self._adopted = adopted
+        self._watch = server.watch(attempt.prompt_id, lambda _: self._news())
+        self._submitted_at = 0.0
+        self._running_told = False
+        self._progress_at = 0.0
+        self._doubt: ServerFault | None = None
+        self._over = False
+
+    async def run(self) -> Ended:
+        """Return the terminal event; raises StorageError when its outputs cannot be stored here."""
+        try:
+            return await self._run()
+        except Unreachable as silence:
+            if self._watch.cancelled and not self._watch.sent_at:
+                return self._withdrawn()
+            return self._failed(_fault("LOST", str(silence), "elsewhere"))
+        except Uncollected as error:
+            return self._failed(error.fault)
+        finally:
+            self._over = True
+            self._server.forget(self._watch)
+
+    def cancel(self) -> None:
+        """Withdraw it; the terminal event tells whether that came in time."""
+        if self._watch.cancelled:
+            return
+        self._watch.cancelled = True
+        self._watch.stir()
+        if self._watch.sent_at:
+            self._means.spawn(self._withdraw())
+
+    async def _run(self) -> Ended:
+        if self._adopted:
+            self._server.sent(self._watch)
+        else:
+            fault = await self._submit()
+            if fault is not None:
+                return self._failed(fault)
+        entry = await self._server.entry(self._watch) or _from_frames(self._watch.tracker)
+        return self._gone() if entry is None else await self._finish(entry)
+
+    async def _submit(self) -> Fault | None:
+        """Send the attempt; None when it may be on the server now."""
+        attempt, server, watch = self._attempt, self._server, self._watch
+        fault = await self._upload()
+        if fault is not None:
+            return fault
+        uploads = {name: name for name in attempt.files}
+        nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        while True:
+            await server.recovered(watch)
+            if watch.cancelled:
+                raise Unreachable("cancelled before it was sent")
+            try:
+                return await self._post(nodes)
+            except Unreachable as silence:
+                server.trouble(silence)
+                if self._means.another_is_up():
+                    return _fault("UNREACHABLE", str(silence), "elsewhere")
+
+    async def _upload(self) -> Fault | None:
+        try:
+            await self._means.upload(self._server, self._attempt.files, self._watch)
+        except (Refused, Ambiguous) as no:
+            message = f"an input file was not taken: {no}"
+            if no.status == 413:
+                return _fault("TOO_LARGE", message, "never")
+            return _fault("SERVER_REJECTS", message, "elsewhere")
+        return None
+
+    async def _post(self, nodes: Nodes) -> Fault | None:
+        attempt, server, watch = self._attempt, self._server, self._watch
+        watch.client_id = uuid.uuid4().hex if server.listener is None else server.listener.client_id
+        extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
+        try:
+            accepted = await server.client.submit(
+                nodes, prompt_id=attempt.prompt_id, client_id=watch.client_id, extra_data=extra
+            )
+        except Rejected as no:
+            return rejection(no.status, no.body, nodes)
+        except Ambiguous as doubt:
+            self._doubt = doubt
+            self._sent()
+            return None
+        if accepted.prompt_id != attempt.prompt_id:
+            return await self._misnamed(accepted.prompt_id)
+        if accepted.node_errors:
+            return await self._partly(rejection(200, {"node_errors": accepted.node_errors}, nodes))
+        watch.accepted = True
+        self._sent()
+        return None
+
+    def _sent(self) -> None:
+        self._server.sent(self._watch)
+        self._news()
+        if self._watch.cancelled:
+            self._means.spawn(self._withdraw())
+
+    async def _misnamed(self, echoed: str) -> Fault:
+        """Take back a prompt that was queued under an id of the server's own: it could not be found again."""
+        await self._server.insist(partial(self._server.client.delete, [echoed]), self._watch)
+        message = "the server chooses prompt ids itself: it is too old (ComfyUI 0.3.46 or newer is needed)"
+        return _fault("SERVER_REJECTS", message, "elsewhere")
+
+    async def _partly(self, fault: Fault) -> Fault:
+        """Take back a prompt of which the server would make only some outputs."""
+        self._watch.accepted = self._watch.cancelled = True
+        self._sent()
+        await self._server.entry(self._watch)
+        return fault
+
+    async def _withdraw(self) -> None:
+        """Delete it, and interrupt it when it runs, until it is over."""
+        client, prompt_id, pause_s = self._server.client, self._attempt.prompt_id, 0.25
+        while not self._over:
+            try:
+                await client.delete([prompt_id])
+                # Old servers ignore the id and stop whatever runs, hence the look.
+                if prompt_id in (await client.queue()).running:
+                    await client.interrupt(prompt_id)
+            except ServerFault as fault:
+                self._server.trouble(fault)
+            self._server.kick()
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 5.0)
+
+    async def _finish(self, entry: Mapping[str, Plain]) -> Ended:
+        attempt, watch = self._attempt, self._watch
+        watch.accepted = True
+        self._news()
+        verdict = judge(entry, attempt.workflow.outputs, attempt.prefix, nodes=attempt.workflow.nodes)
+        if isinstance(verdict, Fault):
+            interrupted = watch.cancelled and verdict.code == "INTERRUPTED"
+            return self._withdrawn() if interrupted else self._failed(verdict)
+        ended_at = time.monotonic()
+        outputs = await self._means.collect(
+            verdict.refs,
+            fetch=self._fetch,
+            folder=self._folder,
+            name=attempt.name,
+            outputs=attempt.workflow.outputs,
+        )
+        return self._succeeded(verdict, outputs, ended_at)
+
+    async def _fetch(self, ref: FileRef, sink: Sink, limit: int) -> int:
+        view = partial(self._server.client.view, ref, sink, limit=limit)
+        return await self._server.insist(view, self._watch, tries=1)
+
+    def _succeeded(
+        self, verdict: Succeeded, outputs: tuple[Output, ...], ended_at: float
+    ) -> AttemptSucceeded:
+        began_at = self._watch.running_at or ended_at - verdict.run_s
+        return AttemptSucceeded(
+            prompt_id=self._attempt.prompt_id,
+            server=self._attempt.server,
+            outputs=outputs,
+            queue_s=max(0.0, began_at - self._submitted_at),
+            run_s=verdict.run_s,
+            collect_s=time.monotonic() - ended_at,
+            cached_nodes=verdict.cached,
+        )
+
+    def _failed(self, fault: Fault) -> AttemptFailed:
+        return AttemptFailed(prompt_id=self._attempt.prompt_id, server=self._attempt.server, fault=fault)
+
+    def _withdrawn(self) -> AttemptCancelled:
+        return AttemptCancelled(prompt_id=self._attempt.prompt_id, server=self._attempt.server)
+
+    def _gone(self) -> Ended:
+        """Return what it means that the attempt is nowhere, and has been for long enough."""
+        if self._watch.cancelled:
+            return self._withdrawn()
+        doubt = self._doubt
+        if doubt is not None and doubt.status >= 300 and doubt.status not in _UNCLEAR:
+            return self._failed(_fault("SERVER_REJECTS", str(doubt), "elsewhere"))
+        told = f"; the submission was answered unclearly: {doubt}" if doubt is not None else ""
+        message = f"{self._server.url} has it neither queued nor in its history (restarted or cleared?){told}"
+        return self._failed(_fault("LOST", message, "again"))
+
+    def _news(self) -> None:
+        """Tell what is new, in the order submitted, running, progress."""
+        watch, now = self._watch, time.monotonic()
+        if not watch.sent_at:
+            return
+        if not self._submitted_at:
+            # A frame of it proves as much as an answer.
+            watch.accepted = watch.accepted or watch.tracker.phase != "unknown"
+            if not watch.accepted:
+                return
+            self._submitted_at = now
+            self._means.emit(AttemptSubmitted(prompt_id=self._attempt.prompt_id, server=self._attempt.server))
+        if watch.running_at and not self._running_told:
+            self._running_told = True
+            self._means.emit(AttemptRunning(prompt_id=self._attempt.prompt_id, server=self._attempt.server))
+        if watch.tracker.node and watch.tracker.phase == "running" and now - self._progress_at >= _PROGRESS_S:
+            self._progress_at = now
+            self._means.emit(self._progress(watch.tracker))
+
+    def _progress(self, tracker: Tracker) -> AttemptProgress:
+        node = self._attempt.workflow.nodes.get(tracker.node, {})
+        return AttemptProgress(
+            prompt_id=self._attempt.prompt_id,
+            server=self._attempt.server,
+            node=tracker.node,
+            node_class=str(node.get("class_type", "")),
+            value=tracker.value,
+            maximum=tracker.maximum,
+        )
+
+
+def _fault(code: str, message: str, retry: Retry) -> Fault:
+    return Fault(code=code, message=message[:500], retry=retry)
+
+
+def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:
+    """Return what frames said of a success whose history entry is gone: its files may still be there."""
+    if tracker.hint != "success":
+        return None
+    status = {"status_str": "success", "messages": [["execution_success", {}]]}
+    return {"status": status, "outputs": tracker.outputs}
