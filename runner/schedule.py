@@ -162,6 +162,10 @@ class Schedule:
             if not running
         )
 
+    def under_way(self) -> tuple[str, ...]:
+        """Every id under way."""
+        return tuple(self._under_way)
+
     def job(self, prompt_id: str) -> tuple[str, int]:
         """Return key and attempt number of an id under way; raises KeyError for a stranger."""
         known = self._under_way[prompt_id]
