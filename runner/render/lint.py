@@ -31,7 +31,7 @@ _REFUSED: dict[type[nodes.Node], str] = {
 }
 _ALLOWED: frozenset[type[nodes.Node]] = frozenset(
     {
-        nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Macro, nodes.With,
+        nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Macro, nodes.With, nodes.Scope,
         nodes.Assign, nodes.Name, nodes.NSRef, nodes.Const, nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair,
         nodes.Keyword, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call, nodes.Getitem, nodes.Getattr,
         nodes.Concat, nodes.Compare, nodes.Operand, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Add,
@@ -109,7 +109,7 @@ def lint_macros(tree: nodes.Template, *, macros: Collection[str]) -> list[Slip]:
     """Return the slips of a `nodes.j2`: it holds macros and nothing else, and may call *macros*."""
     own = [macro.name for macro in tree.find_all(nodes.Macro)]
     found = [
-        Slip(node.lineno, "nodes.j2 holds macros and nothing else")
+        Slip(_first_line(node), "nodes.j2 holds macros and nothing else")
         for node in tree.body
         if not isinstance(node, nodes.Macro) and not _is_blank(node)
     ]
@@ -122,6 +122,13 @@ def _is_blank(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Output) and all(
         isinstance(part, nodes.TemplateData) and not part.data.strip() for part in node.nodes
     )
+
+
+def _first_line(node: nodes.Node) -> int:
+    """Return the line on which a node's own text begins, blank lines before it skipped."""
+    first = node.nodes[0] if isinstance(node, nodes.Output) else node
+    text = first.data if isinstance(first, nodes.TemplateData) else ""
+    return node.lineno + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _called_too_early(tree: nodes.Template, macros: Collection[str]) -> list[Slip]:
@@ -205,6 +212,7 @@ def _call_slips(call: nodes.Call, *, macros: Collection[str], alone: bool) -> It
 
 def _unknown_names(tree: nodes.Template, *, known: Collection[str]) -> Iterator[Slip]:
     called = {id(call.node) for call in tree.find_all(nodes.Call)}
+    _name_what_exists(tree)
     unknown = find_undeclared_variables(tree) - {*known, *GLOBAL_NAMES}
     told: set[str] = set()
     for name in tree.find_all(nodes.Name):
@@ -212,6 +220,14 @@ def _unknown_names(tree: nodes.Template, *, known: Collection[str]) -> Iterator[
             told.add(name.name)
             near = did_you_mean(name.name, known)
             yield Slip(name.lineno, f"`{name.name}` is no parameter and set nowhere{near}")
+
+
+def _name_what_exists(tree: nodes.Template) -> None:
+    """Rename filters and tests that are told already: Jinja looks no further at a tree that has unknown ones."""
+    for filter_ in tree.find_all(nodes.Filter):
+        filter_.name = filter_.name if filter_.name in FILTER_NAMES else "trim"
+    for test in tree.find_all(nodes.Test):
+        test.name = test.name if test.name in TEST_NAMES else "defined"
 
 
 def _text_in_structure(tree: nodes.Template, texts: frozenset[str]) -> Iterator[Slip]:
