@@ -52,9 +52,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stdin_is_pipe() -> bool:
     try:
-        return stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode)
+        mode = os.fstat(sys.stdin.fileno()).st_mode
     except (OSError, ValueError, AttributeError):
         return False
+    # asyncio gives a child's stdin as a socket on some versions.
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _note_dead_thread(dead: threading.ExceptHookArgs) -> None:

@@ -83,7 +83,7 @@ def claim(folders: Folders, *, prefix: str, kind: str, width: int, height: int) 
     The counter is one more than the highest among names ``<stem>_<digits>_...`` there now.
 
     Raises:
-        PermissionError: *prefix* leaves the folder.
+        Exception: *prefix* leaves the folder; type and first line are what clients of a real server see.
 
     """
     top = folders.root / kind
@@ -93,7 +93,8 @@ def claim(folders: Folders, *, prefix: str, kind: str, width: int, height: int) 
     subfolder, stem = os.path.split(tidy)
     folder = Path(os.path.normpath(top / subfolder))
     if not inside(folder, top):
-        raise PermissionError(f"saving outside the {kind} folder is refused: {prefix!r}")
+        text = "**** ERROR: Saving image outside the output folder is not allowed."
+        raise Exception(f"{text}\n prefix: {prefix!r}")
     folder.mkdir(parents=True, exist_ok=True)
     with os.scandir(folder) as entries:
         counter = next_counter((entry.name for entry in entries), stem)

@@ -146,6 +146,8 @@ class NodeClass:
     display: str = ""
     module: str = "nodes"
     output: bool = False
+    trial: bool = False
+    """Marked experimental."""
     newer: bool = False
     """Declared in ComfyUI's newer schema: shows the three extra flags in `/object_info`."""
     asynchronous: bool = False
@@ -189,5 +191,5 @@ def describe(node: NodeClass, folders: Folders) -> dict[str, Any]:
         "output_node": node.output,
     }
     if node.newer:
-        entry.update(deprecated=False, experimental=False, api_node=False)
+        entry.update(deprecated=False, experimental=node.trial, api_node=False)
     return entry

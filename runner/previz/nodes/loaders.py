@@ -234,6 +234,7 @@ CLASSES = (
         category="_for_testing",
         display="Differential Diffusion",
         module="comfy_extras.nodes_differential_diffusion",
+        trial=True,
         newer=True,
         required={"model": link("MODEL")},
         optional={"strength": number(1.0, 0.0, 1.0)},

@@ -70,7 +70,6 @@ def save_to_socket(call: Call, *, images: Images) -> Ui:
         buffer = io.BytesIO()
         images.frame(index, call.story).save(buffer, format="PNG", compress_level=COMPRESSION)
         call.send_bytes(struct.pack(">II", 1, 2) + buffer.getvalue())
-    call.report(count, count)
     return Ui(shown={})
 
 
