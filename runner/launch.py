@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runner import __version__
+from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
 from runner.errors import PreflightRefused, UsageError
@@ -98,9 +99,11 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
     executor = ComfyExecutor(
         urls,
         bind=bind,
+        collect=collect,
         credentials=settings.credentials,
         allow_plain_http=settings.allow_plain_http,
         settle_s=settings.settle_s,
+        server_wait_s=settings.server_wait_s,
         sockets=settings.sockets,
     )
     try:

@@ -79,9 +79,11 @@ class Plan:
     waiting: int
     cuts: tuple[CutCount, ...]
     templates: Mapping[str, Template]
-    samples: tuple[tuple[str, Workflow], ...]
-    """(key, workflow) for every distinct demand on a server, see `Demands`."""
+    samples: tuple[Rendered, ...]
+    """One job for every distinct demand on a server, see `Demands`."""
     warnings: tuple[Problem, ...]
+    later: tuple[Problem, ...]
+    """What the spec asks for that is checked but not acted upon yet."""
 
     def rendered(self) -> Iterator[Rendered]:
         """Yield every job in scope, rendered; cannot fail on a user's mistake any more."""
@@ -122,7 +124,8 @@ def make_plan(
         cuts=survey.counted(),
         templates={name: catalog.load(name) for name in sorted(survey.used)},
         samples=tuple(survey.demands.samples),
-        warnings=tuple(expansion.warnings),
+        warnings=expansion.warnings,
+        later=expansion.later,
     )
 
 
@@ -178,17 +181,17 @@ class Demands:
     """
 
     def __init__(self) -> None:
-        self.samples: list[tuple[str, Workflow]] = []
+        self.samples: list[Rendered] = []
         self._known: set[tuple[str, str, object]] = set()
 
-    def see(self, key: str, workflow: Workflow) -> None:
-        """Take note of *workflow*, the one of job *key*."""
+    def see(self, rendered: Rendered) -> None:
+        """Take note of what the workflow of *rendered* asks for."""
         size = len(self._known)
-        for node in workflow.nodes.values():
+        for node in rendered.workflow.nodes.values() if rendered.workflow else ():
             for name, value in node["inputs"].items():
                 self._known.add((node["class_type"], name, _kind(name, value)))
         if len(self._known) > size:
-            self.samples.append((key, workflow))
+            self.samples.append(rendered)
 
 
 def _kind(name: str, value: Plain) -> object:
@@ -232,7 +235,7 @@ class _Survey:
             self._add(*error.problems)
             return
         if rendered.workflow is not None:
-            self.demands.see(job.key, rendered.workflow)
+            self.demands.see(rendered)
             self._same_picture(job, rendered.workflow)
 
     def counted(self) -> tuple[CutCount, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.domain import Attempt, Fault, Job, Workflow
+from runner.errors import StorageError
 from runner.events import (
     AttemptFailed,
     AttemptIntended,
@@ -122,13 +123,14 @@ class Conductor:
         self._held: dict[str, Rendered] = {}
         self._counts = _Counts()
         self._stop: Stopping | None = None
+        self._trouble: StorageError | None = None
         self._schedule = Schedule(
             executor.servers,
             depth=settings.depth,
             attempts=settings.attempts,
             max_failures=settings.max_failures,
         )
-        self._events: asyncio.Queue[ExecutorEvent | Stopping | None] = asyncio.Queue()
+        self._events: asyncio.Queue[ExecutorEvent | Stopping] = asyncio.Queue()
         self._usable: set[str] = set()
         self._deadline: float | None = None
 
@@ -137,7 +139,7 @@ class Conductor:
         began = time.monotonic()
         pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
         try:
-            while not self._schedule.done and self._control.asked < 2:
+            while not self._schedule.done and self._control.asked < 2 and self._trouble is None:
                 self._feed()
                 await self._start()
                 if not self._schedule.done:
@@ -155,7 +157,11 @@ class Conductor:
 
     async def _pump(self) -> None:
         while True:
-            self._events.put_nowait(await self._executor.next_event())
+            try:
+                self._events.put_nowait(await self._executor.next_event())
+            except StorageError as error:
+                self._trouble = error
+                self._events.put_nowait(Stopping(reason=str(error), exit_code=error.exit_code))
 
     async def _listen(self) -> None:
         while True:
@@ -185,12 +191,12 @@ class Conductor:
 
     async def _step(self) -> None:
         """Wait for one event, take what else has come, decide, record, tell."""
-        seen: list[Event] = []
-        event = await self._wait()
-        while event is not None:
-            seen.append(event)
-            self._decide(event)
-            event = None if self._events.empty() else self._events.get_nowait()
+        first = await self._wait()
+        seen = [first] if first is not None else []
+        while not self._events.empty():
+            seen.append(self._events.get_nowait())
+        for each in seen:
+            self._decide(each)
         await self._commit()
         for each in seen:
             self._observe(each)
@@ -211,9 +217,8 @@ class Conductor:
         """Record what came in behind the last decision."""
         while not self._events.empty():
             event = self._events.get_nowait()
-            if event is not None:
-                self._decide(event)
-                self._observe(event)
+            self._decide(event)
+            self._observe(event)
         await self._commit()
 
     async def _commit(self) -> None:

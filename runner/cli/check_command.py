@@ -34,7 +34,7 @@ def command(
     plan = make_plan(spec, sets=sets, only=only, without=without, max_jobs=settings.max_jobs)
     for warning in plan.warnings:
         say(f"warning: {warning}")
-    for note in plan.spec.later:
+    for note in plan.later:
         say(f"note: {note}")
     asked = bool(settings.servers) and settings.servers != (PREVIZ,)
     names = asyncio.run(_ask(plan, settings)) if asked else ()

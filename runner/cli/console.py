@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from runner.errors import AnimerunError, PreflightRefused, SpecError
@@ -93,7 +94,7 @@ def _machine(error: AnimerunError) -> dict[str, Any]:
     }
 
 
-def table(rows: list[tuple[str, ...]], *, head: tuple[str, ...] = ()) -> str:
+def table(rows: Sequence[tuple[str, ...]], *, head: tuple[str, ...] = ()) -> str:
     """Return *rows* as left-aligned columns two blanks apart, wide characters counted as two."""
     everything = [head, *rows] if head else rows
     if not everything:

@@ -46,7 +46,7 @@ def command(
         return 0
     for warning in plan.warnings:
         say(f"warning: {warning}")
-    for note in plan.spec.later:
+    for note in plan.later:
         say(f"note: {note}")
     if prompts or jobs:
         for rendered in plan.rendered():

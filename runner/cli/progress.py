@@ -107,7 +107,7 @@ class RunView:
         """Say what is about to be made, and what of the spec has no effect yet."""
         for warning in plan.warnings:
             say(f"warning: {warning}")
-        for note in plan.spec.later:
+        for note in plan.later:
             say(f"note: {note}")
         if not self.quiet:
             say(f"{plan.spec.title or plan.spec.episode}: {counted(plan.total, 'job')} {_made_of(plan)}")
@@ -212,7 +212,7 @@ class JsonView(RunView):
         """Emit the plan's counts and warnings."""
         warnings = [str(warning) for warning in plan.warnings]
         emit({"event": "planned", "spec": plan.spec.path, "jobs": plan.total, "waiting": plan.waiting,
-              "warnings": warnings, "notes": list(plan.spec.later)})  # fmt: skip
+              "warnings": warnings, "notes": [str(note) for note in plan.later]})  # fmt: skip
 
     def opened(self, facts: Sequence[ServerFacts]) -> None:
         """Emit each server."""

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.errors import RecordDamaged, StorageError
+from runner.manifest.journal import Journal, Reading
+
+
+def written(path: Path, count: int = 5) -> list[dict[str, object]]:
+    journal = Journal.create(path, run="r")
+    for number in range(count):
+        journal.append({"t": "x", "number": number, "text": '夕焼け \u2028 "q" \udcff'})
+    journal.close()
+    return list(Reading(path))
+
+
+def test_what_was_committed_is_read_back(tmp_path: Path) -> None:
+    """Every line comes back as it was, in order, whatever its text."""
+    lines = written(tmp_path / "j")
+
+    assert [line.get("number") for line in lines] == [None, 0, 1, 2, 3, 4]
+    assert lines[3]["text"] == '夕焼け \u2028 "q" \udcff'
+
+
+def test_every_line_is_json_by_itself(tmp_path: Path) -> None:
+    """A journal can be read with any JSON tool, one line at a time."""
+    journal = Journal.create(tmp_path / "j", run="r")
+    journal.append({"t": "x", "n": 1})
+    journal.close()
+
+    assert [json.loads(line)["t"] for line in (tmp_path / "j").read_text().splitlines()] == ["journal", "x"]
+
+
+def test_nothing_counts_before_commit(tmp_path: Path) -> None:
+    """An appended line is not in the file until it is committed."""
+    journal = Journal.create(tmp_path / "j", run="r")
+    journal.append({"t": "x"})
+
+    assert len(list(Reading(tmp_path / "j"))) == 1
+    journal.commit()
+    assert len(list(Reading(tmp_path / "j"))) == 2
+    journal.close()
+
+
+def test_reading_goes_on_where_it_ended(tmp_path: Path) -> None:
+    """A later reading from the position of an earlier one yields only what is new."""
+    path = tmp_path / "j"
+    journal = Journal.create(path, run="r")
+    first = Reading(path)
+    list(first)
+    journal.append({"t": "x", "n": 1})
+    journal.close()
+
+    assert list(Reading(path, first.position)) == [{"t": "x", "n": 1}]
+
+
+def test_a_torn_last_line_is_dropped_and_kept_aside(tmp_path: Path) -> None:
+    """A line without its end was never promised: resuming cuts it off and keeps it in .torn."""
+    path = tmp_path / "j"
+    whole = written(path)
+    with path.open("ab") as file:
+        file.write(b'{"t":"x","number":9')
+    journal, lines = Journal.resume(path)
+    journal.append({"t": "x", "number": 10})
+    journal.close()
+
+    assert lines == whole
+    assert [line.get("number") for line in Reading(path)][-2:] == [4, 10]
+    assert (tmp_path / "j.torn").read_bytes() == b'{"t":"x","number":9\n'
+
+
+def test_damage_in_the_middle_names_the_line(tmp_path: Path) -> None:
+    """One changed byte before the last line is damage, with file and line in the message."""
+    path = tmp_path / "j"
+    written(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b'"number":2') + 9] = ord("7")
+    path.write_bytes(content)
+
+    with pytest.raises(RecordDamaged, match=r"j:4: "):
+        list(Reading(path))
+
+
+@pytest.mark.parametrize("move", ["drop", "double", "swap"])
+def test_whole_lines_out_of_place_are_damage(tmp_path: Path, move: str) -> None:
+    """A line that is missing, doubled or moved breaks the chain although each line is whole."""
+    path = tmp_path / "j"
+    written(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    changed = {
+        "drop": lines[:2] + lines[3:],
+        "double": lines[:3] + lines[2:],
+        "swap": [*lines[:2], lines[3], lines[2], *lines[4:]],
+    }[move]
+    path.write_bytes(b"".join(changed))
+
+    with pytest.raises(RecordDamaged):
+        list(Reading(path))
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data())
+def test_no_flipped_bit_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """After any flipped bit, reading either says so or yields a true prefix."""
+    path = tmp_path_factory.mktemp("flip") / "j"
+    whole = written(path)
+    content = bytearray(path.read_bytes())
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    reading = Reading(path)
+    try:
+        lines = list(reading)
+    except RecordDamaged:
+        return
+
+    assert reading.torn
+    assert lines == whole[: len(lines)]
+
+
+def test_a_journal_is_never_written_over(tmp_path: Path) -> None:
+    """Creating a journal where one is refuses."""
+    written(tmp_path / "j")
+
+    with pytest.raises(StorageError, match="exists already"):
+        Journal.create(tmp_path / "j", run="r")
+
+
+def test_a_full_disk_is_a_storage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that fails is told with path and reason, and does not count."""
+    journal = Journal.create(tmp_path / "j", run="r")
+    journal.append({"t": "x"})
+
+    def full(fd: int, block: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(StorageError, match="No space left"):
+            journal.commit()
+    assert len(list(Reading(tmp_path / "j"))) == 1
+    journal.close()
