@@ -4,8 +4,9 @@ A file counts only when all of its bytes are here, are what they claim to be, an
 Names come from us alone: nothing a server says becomes a part of a path.
 
 The pixels hash is the sha256 of the ASCII line `MODE WIDTH HEIGHT FRAMES` and a newline, followed by the raw
-samples of every frame, top row first, as Pillow's `tobytes` gives them. Still pictures keep their mode (palettes
-become RGB, or RGBA where something is transparent); frames of animations are RGBA. Metadata does not count.
+samples of every frame, top row first, as Pillow's `tobytes` gives them. Still pictures keep their mode
+(palettes become RGB, or RGBA where something is transparent); frames of animations are RGBA. Metadata
+does not count.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ async def collect(
 
 
 def _stems(refs: Sequence[FileRef], name: str, outputs: Mapping[str, OutputKind]) -> tuple[str, ...]:
-    """Return a name without extension for each: `_NODE` where there are several, `.0001` where a node has several."""
+    """Return a name for each, without extension; `_NODE` and `.0001` where there are several."""
     counts = Counter(ref.node for ref in refs)
     return tuple(
         name

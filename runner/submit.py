@@ -12,7 +12,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, Protocol
 
-from runner.collect import collect as collect_files
 from runner.comfy.client import Client, Limits
 from runner.comfy.course import Bind, Collect, Course, Means
 from runner.comfy.credentials import credentials_for, normalise_url
@@ -36,7 +35,7 @@ class Executor(Protocol):
         ...
 
     async def open(self) -> tuple[ServerFacts, ...]:
-        """Contact every server once and return what those that answered said; raises NoServer when none did."""
+        """Contact every server once; return what those that answered said, raise NoServer when none did."""
         ...
 
     async def object_info(self, server: str) -> ObjectInfo:
@@ -108,7 +107,7 @@ class ComfyExecutor:
         servers: Sequence[str],
         *,
         bind: Bind,
-        collect: Collect = collect_files,
+        collect: Collect,
         credentials: Mapping[str, str] | None = None,
         allow_plain_http: bool = False,
         settle_s: float = 8.0,

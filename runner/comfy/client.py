@@ -1,7 +1,8 @@
 """HTTP to one ComfyUI. The only place that knows httpx, and where its exceptions end.
 
-Every request has its own deadline and a bound on the answer's size; none is ever cancelled half-way by us except
-by that deadline, after which the connection pool is thrown away (cancelled requests leave slots taken in it).
+Every request has its own deadline and a bound on the answer's size; none is ever cancelled half-way by us
+except by that deadline, after which the connection pool is thrown away (a cancelled request can leave a slot
+taken in it).
 Redirects are not followed, compressed answers are refused, environment proxies are not used on loopback.
 """
 

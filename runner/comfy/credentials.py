@@ -6,9 +6,9 @@ The mapping handed in holds environment names and values. Understood, for a serv
     ANIMERUN_BASIC       user:password, sent as Authorization: Basic …
     ANIMERUN_HEADER      one header as written, like `X-Api-Key: …`
 
-each of them for one host only with `_` and the host behind it, in capitals, everything that is not a letter or a
-digit turned to `_`: `ANIMERUN_TOKEN_GPU_EXAMPLE_8443`, else `ANIMERUN_TOKEN_GPU_EXAMPLE`. The name that says most
-wins; an empty value means none. Of the three kinds one may be given per server.
+each of them for one host only with `_` and the host behind it, in capitals, everything that is not a letter
+or a digit turned to `_`: `ANIMERUN_TOKEN_GPU_EXAMPLE_8443`, else `ANIMERUN_TOKEN_GPU_EXAMPLE`. The name that
+says most wins; an empty value means none. Of the three kinds one may be given per server.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def normalise_url(text: str) -> str:
-    """Return *text* as `scheme://host[:port][/path]`: `http://` where no scheme is written, no trailing slash.
+    """Return *text* as `scheme://host[:port][/path]`: `http://` where no scheme is written, no last slash.
 
     Raises:
         UsageError: other schemes, `user:pass@`, a query, a fragment, no host, a port out of range.

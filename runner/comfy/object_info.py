@@ -1,7 +1,7 @@
 """What a server offers (`/object_info`), and what a batch of workflows misses there. Pure.
 
-A server's own validation is not enough: it takes unknown input names and, for the newer form of choices, any value
-at all, and it tells of missing models only one submission at a time.
+A server's own validation is not enough: it takes unknown input names and, for the newer form of choices, any
+value at all, and it tells of missing models only one submission at a time.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ObjectInfo:
         return tuple(_type_name(item) for item in said) if isinstance(said, list) else ()
 
     def checker(self, parameters: Mapping[tuple[str, str], str] | None = None) -> Checker:
-        """Return a Checker against this server; *parameters* maps (class, input) to a template's parameter."""
+        """Return a Checker against it; *parameters* maps (class, input) to a template's parameter."""
         return Checker(self, parameters or {})
 
 

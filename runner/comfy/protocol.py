@@ -75,7 +75,7 @@ def parse_frame(message: str | bytes) -> Frame | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracker:
-    """What the frames said about one prompt so far. A hint for waking up and for progress, never the truth."""
+    """What the frames said about one prompt so far: a hint for waking up and for progress, not the truth."""
 
     prompt_id: str
     phase: Phase = "unknown"
@@ -212,8 +212,8 @@ def entry_of(history: Plain, prompt_id: str) -> Mapping[str, Plain] | None:
 def locate(queue: Queue, history: Plain, prompt_id: str) -> Location:
     """Return where *prompt_id* is.
 
-    *queue* must have been asked before *history*: a prompt moves from pending to running to history only, so in
-    the other order one that finishes in between would be seen in neither.
+    *queue* must have been asked before *history*: a prompt moves from pending to running to history only,
+    so in the other order one that finishes in between would be seen in neither.
     """
     entry = entry_of(history, prompt_id)
     if entry is not None:
@@ -242,7 +242,7 @@ class FileRef:
 
 
 def files_of(node: str, output: Plain) -> tuple[FileRef, ...]:
-    """Return every file entry that one node's output lists under any key, in order; malformed ones left out."""
+    """Return every file entry that one node's output lists, in order; malformed ones left out."""
     if not isinstance(output, dict):
         return ()
     entries = [item for value in output.values() if isinstance(value, list) for item in value]

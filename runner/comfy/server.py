@@ -1,7 +1,7 @@
 """One ComfyUI as an executor sees it: its client, its socket, and one poll for everything followed there.
 
 Truth is `/queue` first and `/history/{id}` second. Frames and polls only say when to look; an id that is in
-neither is lost only when that has lasted for the settle time, and a server that does not answer proves nothing.
+neither is lost only when that has lasted for the settle time; a server that does not answer proves nothing.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class Server:
     Args:
         client: HTTP to it.
         pace: Times.
-        on_state: Called with "" when it answers again, else with the reason why it counts as down, and whether
-            that is final.
+        on_state: Called with "" when it answers again, else with the reason why it counts as down, and
+            whether that is final.
         sockets: Whether a socket is to be opened.
 
     """
@@ -192,14 +192,14 @@ class Server:
             await self.recovered(watch)
 
     async def recovered(self, watch: Watch) -> None:
-        """Return when the server answers (again); raises Unreachable when it never will or nobody cares any more."""
+        """Return when the server answers (again); raises Unreachable when it never will, or on cancelling."""
         while self.down and not self.final and not watch.cancelled:
             await watch.wait()
         if self.down and (self.final or watch.cancelled):
             raise Unreachable(self.down)
 
     def trouble(self, fault: ServerFault) -> None:
-        """Take note of a failed request; the server counts as down when nothing can be sent, or after three."""
+        """Note a failed request; the server counts as down when nothing can be sent, or after three."""
         self._failures += 1
         hard = isinstance(fault, (Unreachable, Refused)) or self._failures >= 3
         if hard and not self.down:
@@ -279,7 +279,7 @@ class Server:
                 continue
 
     def _due(self) -> float:
-        """Return the time of the next poll: late by a part of how long nothing has happened, a tenth at most."""
+        """Return the time of the next poll: late by a part of how long nothing has happened."""
         sent = [watch for watch in self._watches.values() if watch.sent_at]
         if not sent:
             return _FOREVER * 2
@@ -292,7 +292,7 @@ class Server:
         return since + min(max(quiet_s / 10, self._pace.fastest_s), self._pace.slowest_s)
 
     def _will_be_told(self, watch: Watch) -> bool:
-        """Tell whether frames can be relied on for *watch*: submitted on this connection, and that one not deaf."""
+        """Tell whether frames will come for *watch*: submitted on this connection, and that one not deaf."""
         listener = self.listener
         if listener is None or not listener.connected or listener.client_id != watch.client_id:
             return False

@@ -1,6 +1,6 @@
-"""What a downloaded file really is: type by its first bytes, completeness by its structure, pixels by decoding.
+"""What a downloaded file really is: type by its first bytes, wholeness by structure, pixels by decoding.
 
-File names, extensions and content types of servers are not looked at. Nothing larger than the limits is decoded.
+Names, extensions and content types of servers are not looked at. Nothing above the limits is decoded.
 """
 
 from __future__ import annotations

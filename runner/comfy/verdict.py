@@ -49,8 +49,8 @@ def judge(
 ) -> Succeeded | Fault:
     """Return the files of a finished prompt, or why it does not count as a success.
 
-    Success needs all of: status `success`, an `execution_success` message, no error or interrupt message, and for
-    every expected node at least one file under *prefix* (an older file is what a server answers from its cache).
+    Success needs all of: status `success`, an `execution_success` message, no error or interrupt message, and
+    for every expected node at least one file under *prefix* (an older one is an answer from the cache).
     """
     messages = tuple(_messages(entry))
     for name, data in messages:
@@ -110,14 +110,15 @@ def under(name: str, prefix: str) -> bool:
 def _nothing_new(node: str, found: Sequence[FileRef], nodes: Nodes) -> Fault:
     title, node_class = _title(node, nodes), _class(node, nodes)
     if found:
-        message = f"{title} answered with an older file instead of a new one: {printable(found[0].filename, limit=80)}"
+        older = printable(found[0].filename, limit=80)
+        message = f"{title} answered with an older file instead of a new one: {older}"
         return Fault(code="CACHED_OUTPUT", retry="again", message=message, node=node, node_class=node_class)
     message = f"the server reports success, but {title} saved nothing (a blocked branch, or no save node)"
     return Fault(code="MISSING_OUTPUT", message=message, node=node, node_class=node_class)
 
 
 def node_fault(data: Mapping[str, Plain], nodes: Nodes = _NO_NODES) -> Fault:
-    """Return the fault an `execution_error` message tells of: OOM or NODE_ERROR, without traceback or inputs."""
+    """Return the fault that an `execution_error` tells of: OOM or NODE_ERROR, no traceback, no inputs."""
     node = printable(data.get("node_id") or "", limit=80)
     node_class = printable(data.get("node_type") or _class(node, nodes), limit=80)
     kind = printable(data.get("exception_type") or "", limit=80)
@@ -250,7 +251,7 @@ def _value(value: Plain) -> str:
 
 
 def choices(value: object, allowed: Sequence[str], *, shown: int = 5) -> str:
-    """Return ` – did you mean X? There are: a, b, … (n)`; empty when nothing is allowed that could be shown."""
+    """Return `; did you mean X? there are: a, b, … (n in all)`; empty without *allowed*."""
     if not allowed:
         return ""
     near = nearest(str(value), allowed)
@@ -260,7 +261,7 @@ def choices(value: object, allowed: Sequence[str], *, shown: int = 5) -> str:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the name most like *name*, ignoring case, folders and file endings; empty when none comes close."""
+    """Return the name most like *name*, case, folders and file endings aside; empty when none is close."""
     folded: dict[str, str] = {}
     for candidate in names:
         folded.setdefault(_core(candidate), candidate)
