@@ -26,7 +26,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from runner.domain import Member
 from runner.errors import Problem, SpecError
-from runner.text.nearest import nearest
+from runner.text.nearest import did_you_mean, nearest
 from runner.text.tree import Mark
 
 MAX_SOURCE: Final = 16_384
@@ -51,44 +51,21 @@ def hole(word: str) -> str:
 # ---------------------------------------------------------------- bounded Jinja
 
 _NODES: Final = (
-    nodes.Template,
-    nodes.Output,
-    nodes.TemplateData,
-    nodes.Name,
-    nodes.Const,
-    nodes.List,
-    nodes.Tuple,
-    nodes.If,
-    nodes.For,
-    nodes.CondExpr,
-    nodes.Compare,
-    nodes.Operand,
-    nodes.And,
-    nodes.Or,
-    nodes.Not,
-    nodes.Neg,
-    nodes.Test,
-    nodes.Filter,
-    nodes.Keyword,
-    nodes.Getattr,
-    nodes.Getitem,
-)
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.List, nodes.Tuple,
+    nodes.If, nodes.For, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
+    nodes.Neg, nodes.Test, nodes.Filter, nodes.Keyword, nodes.Getattr, nodes.Getitem,
+)  # fmt: skip
 _FILTERS: Final = (
-    "lower upper capitalize title trim default d first last length count map select reject "
-    "selectattr rejectattr"
-)
+    "lower", "upper", "capitalize", "title", "trim", "replace", "join", "default", "d", "first", "last",
+    "length", "count", "map", "select", "reject", "selectattr", "rejectattr",
+)  # fmt: skip
 _TESTS: Final = (
-    "defined undefined none string number in eq ne equalto lt le gt ge odd even divisibleby lower upper"
-)
+    "defined", "undefined", "none", "string", "number", "in", "eq", "ne", "equalto", "lt", "le", "gt", "ge",
+    "odd", "even", "divisibleby", "lower", "upper",
+)  # fmt: skip
 _RENDERING: Final = (
-    TemplateError,
-    TypeError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RecursionError,
-)
+    TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError,
+)  # fmt: skip
 
 
 class _Filled(str):
@@ -156,9 +133,9 @@ def _environment() -> ImmutableSandboxedEnvironment:
     """Return Jinja without globals, calls, arithmetic and every filter that could grow without bounds."""
     made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_finalize, cache_size=0)
     made.globals.clear()
-    made.filters = {name: made.filters[name] for name in _FILTERS.split()}
+    made.filters = {name: made.filters[name] for name in _FILTERS}
     made.filters.update(replace=_replace, join=_join, each=_each)
-    made.tests = {name: made.tests[name] for name in _TESTS.split()}
+    made.tests = {name: made.tests[name] for name in _TESTS}
     return made
 
 
@@ -198,7 +175,8 @@ class Jinja:
 
     def unknown(self, allowed: Iterable[str]) -> list[tuple[str, str]]:
         """Return the holes not among *allowed*, sorted, each with the nearest allowed name or ""."""
-        known = frozenset(allowed)
+        if self.holes <= (known := frozenset(allowed)):
+            return []
         return [(name, nearest(name, known) or "") for name in sorted(self.holes - known)]
 
     def chunks(self, values: Mapping[str, object]) -> Iterator[tuple[str, bool]]:
@@ -222,12 +200,17 @@ class Jinja:
 def _refuse(node: nodes.Node, *, loops: int) -> None:
     """Raise TemplateSyntaxError at the first thing in the tree that is not offered."""
     inside = loops + isinstance(node, nodes.For)
+    reason = ""
     if not isinstance(node, _NODES):
-        raise TemplateSyntaxError(_REFUSED.get(type(node), _OTHERS), node.lineno)
-    if isinstance(node, nodes.Filter) and (node.node is None or node.name == "each"):
-        raise TemplateSyntaxError("this filter is not offered here", node.lineno)
-    if inside > MAX_LOOPS:
-        raise TemplateSyntaxError(f"at most {MAX_LOOPS} loops inside each other", node.lineno)
+        reason = _REFUSED.get(type(node), _OTHERS)
+    elif isinstance(node, nodes.Filter) and node.name not in _FILTERS:
+        reason = f"there is no filter `{node.name}` here{did_you_mean(node.name, _FILTERS)}"
+    elif isinstance(node, nodes.Test) and node.name not in _TESTS:
+        reason = f"there is no test `{node.name}` here{did_you_mean(node.name, _TESTS)}"
+    elif inside > MAX_LOOPS:
+        reason = f"at most {MAX_LOOPS} loops inside each other"
+    if reason:
+        raise TemplateSyntaxError(reason, node.lineno)
     for child in node.iter_child_nodes():
         _refuse(child, loops=inside)
 
@@ -366,15 +349,11 @@ def _plain(text: str) -> str:
 
 def _outline(text: str, kept: list[str]) -> str:
     """Move the core of *text* to *kept* and return its edges with NUL for the core."""
-    match = _EDGES.match(text)
-    assert match is not None
-    before, core, after = (
-        part.replace("\n", " ") if index != 1 else part for index, part in enumerate(match.groups())
-    )
-    if not core:
+    match = _EDGES.match(text) if text else None
+    if match is None or not match[2]:
         return ""
-    kept.append(core)
-    return f"{before}\0{after}"
+    kept.append(match[2])
+    return f"{match[1]}\0{match[3]}".replace("\n", " ")
 
 
 def _tidy_line(line: str) -> str:

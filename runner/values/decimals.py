@@ -12,7 +12,7 @@ from runner.naming import DECIMAL
 
 MAX_DIGITS: Final = 40
 """Longest number read, in characters."""
-MAX_RANGE: Final = 100_000
+MAX_DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
 """Most values a range under `vary` may have."""
 
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
@@ -112,9 +112,8 @@ def parse_range_axis(text: str) -> list[str] | None:
         ValueError: It is a range, but reversed, without a step above 0, or of too many values.
 
     """
-    match = _RANGE.fullmatch(text)
-    ends = [part for part in match.groups() if part is not None] if match else []
-    if not ends or not all(DECIMAL.fullmatch(part) for part in ends):
+    ends = [part.strip() for part in _DOTS.split(text)]
+    if len(ends) not in (2, 3) or not all(DECIMAL.fullmatch(part) for part in ends):
         return None
     first, last = exact(ends[0]), exact(ends[1])
     step = exact(ends[2]) if len(ends) == 3 else Fraction(1)

@@ -1,0 +1,296 @@
+"""Labels, keys, patterns, derived seeds, file names."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner import naming
+from runner.naming import (
+    DEFAULT_NAME,
+    NameTemplate,
+    Pattern,
+    cut_path,
+    derived_seeds,
+    file_name,
+    is_name,
+    job_key,
+    label_of_list,
+    label_of_text,
+    retake_seed,
+    same_label,
+    split_key,
+    take_hole,
+    variant,
+)
+
+GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "naming.json").read_text("utf-8"))
+LABEL = re.compile(r"[A-Za-z0-9._+@-]{1,60}")
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", fullmatch=True)
+WORDS = st.from_regex(r"[a-z][a-z0-9_]{0,9}(\.[a-z]{1,9})?", fullmatch=True)
+LABELS = st.from_regex(r"[A-Za-z0-9._+@-]{1,60}", fullmatch=True)
+AXES = st.dictionaries(WORDS.filter(lambda word: word not in ("take", "seed", "alt")), LABELS, max_size=4)
+HOLES = dict.fromkeys(naming.NAME_HOLES, "") | {
+    "episode": "ep01",
+    "scene": "s01",
+    "cut": "c001",
+    "take": "03",
+}
+
+
+@pytest.mark.parametrize("case", GOLDEN["labels"], ids=lambda case: repr(case["text"])[:30])
+def test_labels_stay_what_they_were(case: dict[str, Any]) -> None:
+    """A changed label would make every picture of that variant new."""
+    assert label_of_text(case["text"], is_file=case.get("is_file", False)) == case["label"]
+
+
+@pytest.mark.parametrize("case", GOLDEN["keys"], ids=lambda case: case["key"])
+def test_keys_stay_what_they_were(case: dict[str, Any]) -> None:
+    """Keys of earlier runs are found again, and can be taken apart."""
+    axes = [tuple(pair) for pair in case["axes"]]
+    take = tuple(case["take"])
+    key = job_key(cut_path(*case["path"]), axes, take, case["alt"])
+    parts = split_key(case["key"])
+
+    assert key == case["key"]
+    assert (parts.path, parts.take, parts.alt) == ("/".join(case["path"]), take, case["alt"])
+    assert parts.axes == tuple(sorted(axes))
+
+
+@pytest.mark.parametrize("case", GOLDEN["seeds"], ids=lambda case: case["path"])
+def test_derived_seeds_stay_what_they_were(case: dict[str, Any]) -> None:
+    """A cut's takes keep their seeds for ever."""
+    assert list(derived_seeds(case["path"], len(case["seeds"]))) == case["seeds"]
+
+
+@pytest.mark.parametrize("case", GOLDEN["names"], ids=lambda case: case["name"])
+def test_file_names_stay_what_they_were(case: dict[str, Any]) -> None:
+    """Delivered files are found where they were."""
+    axes = [tuple(pair) for pair in case["axes"]]
+    holes = HOLES | dict(axes) | case["holes"] | {"variant": variant(axes)}
+
+    assert file_name(case.get("template", DEFAULT_NAME), holes) == case["name"]
+
+
+@pytest.mark.parametrize(
+    ("text", "legal"), [("a", True), ("0-_x", True), ("", False), ("_a", False), ("a.b", False)]
+)
+def test_names(text: str, legal: bool) -> None:
+    """Names begin with a letter or digit and hold no dots."""
+    assert is_name(text) is legal
+    assert not is_name("a\n")
+    assert is_name("a" * 40)
+    assert not is_name("a" * 41)
+
+
+@given(st.text(max_size=80), st.booleans())
+def test_labels_are_legal_or_refused(text: str, is_file: bool) -> None:
+    """Whatever the text, its label can stand in a key, or the text is refused with advice."""
+    try:
+        label = label_of_text(text, is_file=is_file)
+    except ValueError as error:
+        assert "name the values" in str(error)
+    else:
+        assert LABEL.fullmatch(label)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-1000, max_value=1000))
+def test_equal_numbers_have_one_label(number: Any) -> None:
+    """However a number is written, its label is the same exact decimal."""
+    assert label_of_text(f"{number:f}") == label_of_text(f"{number:e}") == label_of_text(f" {number:f}")
+
+
+@pytest.mark.parametrize("text", ["夕焼け", "???", "1e999999999", "9" * 300, "、"])
+def test_text_without_a_label_asks_for_a_name(text: str) -> None:
+    """A label of dashes alone or of endless digits tells nobody anything."""
+    with pytest.raises(ValueError, match="name the values"):
+        label_of_text(text)
+
+
+def test_long_labels_are_refused() -> None:
+    """Files and lists may come to more than 60 characters."""
+    with pytest.raises(ValueError, match="at most 60"):
+        label_of_text("x" * 61, is_file=True)
+    with pytest.raises(ValueError, match="at most 60"):
+        label_of_list(["x" * 40, "y" * 40])
+
+
+def test_lists_and_nothing() -> None:
+    """Lists are joined by plus, nothing is called none."""
+    assert label_of_list(["sub/a.safetensors@0.80", "b.safetensors"], is_file=True) == "a@0.8+b"
+    assert label_of_list([]) == label_of_text(None) == label_of_text(" ") == "none"
+
+
+def test_equal_labels_are_found_ignoring_case() -> None:
+    """Case alone does not tell two values apart, since file systems may not."""
+    assert same_label(["a", "b", "A"]) == (0, 2)
+    assert same_label(["a", "b"]) is None
+
+
+@given(
+    NAMES,
+    NAMES,
+    st.one_of(st.none(), NAMES),
+    AXES,
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 9),
+    st.randoms(),
+)
+def test_a_key_forgets_the_order_of_its_axes(
+    episode: str, scene: str, cut: str | None, axes: dict[str, str], number: int, alt: int, random: Any
+) -> None:
+    """Any order of axes gives one key, which splits into the same parts and matches itself."""
+    shuffled = list(axes.items())
+    random.shuffle(shuffled)
+    path = cut_path(episode, scene, cut)
+    key = job_key(path, axes.items(), ("seed", number), alt)
+    parts = split_key(key)
+
+    assert job_key(path, shuffled, ("seed", number), alt) == key
+    assert (parts.path, dict(parts.axes), parts.take, parts.alt) == (path, axes, ("seed", number), alt)
+    assert job_key(parts.point, (), parts.take, parts.alt) == key
+    assert Pattern.parse(key).matches(key)
+    assert all(Pattern.parse(segment).matches(key) for segment in key.split("/"))
+
+
+@pytest.mark.parametrize(
+    "key", ["", "ep01", "ep01/s01", "ep01/take=1", "a/b/c/d/take=1", "a/b/x=/take=1", "a/b/take=x"]
+)
+def test_what_is_no_key_is_refused(key: str) -> None:
+    """Only whole keys of jobs are taken apart."""
+    with pytest.raises(ValueError, match="no key"):
+        split_key(key)
+
+
+@given(st.text(max_size=20), st.integers(0, 40), st.integers(0, 40))
+def test_derived_seeds_are_distinct_and_keep_their_beginning(path: str, few: int, more: int) -> None:
+    """A larger count keeps the first seeds."""
+    seeds = derived_seeds(path, few + more)
+
+    assert seeds[:few] == derived_seeds(path, few)
+    assert len(set(seeds)) == few + more
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_a_seed_that_was_had_is_followed_by_the_next_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colliding hashes go on with .1, .2 and so on."""
+    hashes = {"p#1": 5, "p#2": 5, "p#2.1": 5, "p#2.2": 6, "p#3": 6, "p#3.1": 7}
+    monkeypatch.setattr(naming, "_first_bytes", hashes.__getitem__)
+
+    assert derived_seeds("p", 3) == (5, 6, 7)
+
+
+def test_a_retake_has_a_seed_of_its_own() -> None:
+    """Retakes differ from each other and from what is taken."""
+    first = retake_seed("ep01/s01/take=1", 1)
+
+    assert first != retake_seed("ep01/s01/take=1", 2)
+    assert retake_seed("ep01/s01/take=1", 1, taken={first}) != first
+
+
+KEY = "ep01/s01/c001/aki.weight=0.6/expression=smile/take=1"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [
+        ("s01", True), ("s02", False), ("s0", False), ("s01,s02", True), ("c00*/take=1", True),
+        ("c00*/take=2", False),
+        ("s01/expression=smile,crying", True), ("expression=crying,smile", True),
+        ("expression=crying", False),
+        ("smile", False), ("*smile", True), ("expression=*", True), ("expression=s?ile", True),
+        ("c00[12]", True),
+        ("c00[!1]", False), ("aki.*=0.[56]", True), ("take=1/s01", True), ("expression=Smile", False),
+        ("ep01/s01/c001", True), ("take=2,expression=smile", True), ("camera=wide,expression=smile", True),
+        ("expression=smile,take=9", True), ("take=10", False), ("[a,c]001", True), ("s01, s02", True),
+        ("s.1", False),
+    ],
+)  # fmt: skip
+def test_patterns(pattern: str, matches: bool) -> None:
+    """Each part must be some whole segment; alternatives behind a word share it."""
+    assert Pattern.parse(pattern).matches(KEY) is matches
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "/a", "a/", "a//b", "a,,b", "a,", "=x", "x=", "[a", "a]", "a b", "{{ x }}", "é"]
+)
+def test_patterns_that_can_match_nothing_are_refused(text: str) -> None:
+    """Empty parts, open brackets and characters that stand in no key are mistakes."""
+    with pytest.raises(ValueError, match=r"the pattern|no key|without its"):
+        Pattern.parse(text)
+
+
+def test_a_pattern_names_its_words() -> None:
+    """The words before a = and those a glob may reach are known without a key."""
+    pattern = Pattern.parse("s01/expression=smile,crying/cam*=wide/aki.weight=1")
+
+    assert pattern.words() == {"expression", "cam*", "aki.weight"}
+    assert [word for word in ("expression", "camera", "place", "aki.weight") if pattern.may_touch(word)] == [
+        "expression",
+        "camera",
+        "aki.weight",
+    ]
+    assert Pattern.parse("*").may_touch("place")
+    assert not Pattern.parse("place").may_touch("place")
+
+
+@given(st.text(alphabet="*?a", min_size=1, max_size=40))
+def test_stars_cost_no_time(stars: str) -> None:
+    """Globs of many stars on a long label end at once."""
+    key = f"ep/s/x={'a' * 60}/take=1"
+
+    assert Pattern.parse(f"x={stars}b").matches(key) is False
+
+
+def test_take_is_a_number_of_two_digits_or_the_seed() -> None:
+    """Takes sort, seeds stay recognisable, retakes say so."""
+    assert take_hole(("take", 3)) == "03"
+    assert take_hole(("take", 123)) == "123"
+    assert take_hole(("seed", 7)) == "7"
+    assert take_hole(("take", 3), 1) == "03alt1"
+
+
+@given(AXES, NAMES)
+def test_file_names_are_legal_or_refused(axes: dict[str, str], cut: str) -> None:
+    """Every default name is a path that any file system takes, or a sentence says why not."""
+    holes = HOLES | {"cut": cut, "variant": variant(axes.items())}
+    try:
+        name = file_name(DEFAULT_NAME, holes)
+    except ValueError as error:
+        assert "deliver.name writes" in str(error)
+    else:
+        assert len(name) <= 200
+        assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+@=-]{0,99}", part) for part in name.split("/"))
+        assert "__" not in name
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ scnee }}", "did you mean `scene`"), ("{{ model }}/x", "is empty"), ("/x", "is empty"),
+        ("x/", "is empty"),
+        ("a b", "not used"), ("a\\b", "not used"), ("名前", "not used"), ("../x", "starts with"),
+        ("-x", "starts with"),
+        ("CON", "device"), ("x/lpt1.old", "device"), ("x.", "ends in a point"), ("x" * 101, "101 characters"),
+        ("abcde/" * 40 + "x", "241 characters"), ("{{ x", "unexpected"), ("{{ a() }}", "called"),
+    ],
+)  # fmt: skip
+def test_names_that_some_file_system_refuses_are_refused(template: str, reason: str) -> None:
+    """The sentence says what is wrong with the name."""
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        file_name(template, HOLES)
+
+
+def test_a_name_template_knows_its_holes() -> None:
+    """Axis words stand with underscores for dots."""
+    template = NameTemplate.parse("{{ scene }}_{{ aki_weight }}")
+
+    assert template.holes == {"scene", "aki_weight"}
+    assert template.unknown_holes(["scene", "aki_weigth"]) == [("aki_weight", "aki_weigth")]
+    assert template.render({"scene": "s01", "aki.weight": "0.6"}) == "s01_0.6"
