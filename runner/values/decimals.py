@@ -12,12 +12,12 @@ from runner.naming import DECIMAL
 
 MAX_DIGITS: Final = 40
 """Longest number read, in characters."""
-MAX_DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
+MAX_RANGE: Final = 100_000
 """Most values a range under `vary` may have."""
 
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _SPECIAL: Final = re.compile(r"[-+]?\.?(?:nan|inf|infinity)", re.IGNORECASE)
-_RANGE: Final = re.compile(r"\s*([^.\s][^\s]*?|\.[0-9][^\s]*?)\s*\.\.\s*([^\s]+?)\s*(?:\.\.\s*([^\s]+?)\s*)?")
+_DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
 
 
 def exact(text: str | float) -> Fraction:
