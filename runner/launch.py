@@ -193,9 +193,10 @@ def frozen(plan: Plan, path: Path) -> Iterator[tuple[str, bytes]]:
         name = f"files/{file.path}"
         index["files"][file.path] = {"sha256": hashlib.sha256(content).hexdigest(), "kept": name}
         yield name, content
+    sources = {name: source for name, source, _ in plan.catalog.sources()}
     for template in plan.templates.values():
         index["templates"][template.name] = {"digest": template.digest}
-        yield f"templates/{template.name}.json.j2", Path(template.path).read_bytes()
+        yield f"templates/{template.name}.json.j2", sources[template.name].read_bytes()
     for used in plan.inputs.values():
         index["inputs"][used.project] = used.name
         yield f"inputs/{used.name}", used.path.read_bytes()

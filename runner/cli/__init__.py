@@ -123,4 +123,17 @@ def call(argv: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:  # noqa: BLE001 - the last border: told in full, never hidden
+        return _bug(error)
     return done if isinstance(done, int) else 0
+
+
+def _bug(error: Exception) -> int:
+    """Print a fault of our own with everything needed to mend it; what was recorded is safe."""
+    import traceback
+
+    from runner.cli.console import say
+
+    say("".join(traceback.format_exception(error)))
+    say(f"animerun {__version__}: this is a bug in animerun. What was recorded is safe.")
+    return 70
