@@ -73,7 +73,9 @@ def compose_with_warnings(
         data: UTF-8, with or without a BOM.
         path: The name for messages.
         limits: Largest file, scalar, depth, number of aliases and of nodes.
-        parser: `c` or `python`; default: C where PyYAML has it. The tree is the same.
+        parser: `c` or `python`; default: C where PyYAML has it. What both admit gives the same tree; they
+            differ over a tab behind a colon, over `?` and a colon without a blank inside unquoted text
+            in { }, and over a comment right behind `|`.
 
     Raises:
         SpecError: Every duplicate key, merge key, tag, key that is not text and unknown or cyclic alias, in
@@ -187,7 +189,8 @@ class _Builder:
                 self._document(event)
 
     def result(self) -> Composed:
-        if not self.problems and self.root is None:
+        empty = isinstance(self.root, Scalar) and self.root.is_empty
+        if not self.problems and (self.root is None or empty):
             self.problems.append(Problem(message="nothing is written here", path=self.source.path))
         if self.problems or self.root is None:
             distinct = dict.fromkeys(self.problems)

@@ -136,7 +136,7 @@ def _flow(trouble: _Trouble) -> Problem | None:
     for kind, (opening, closing) in {"flow mapping": ("{", "}"), "flow sequence": ("[", "]")}.items():
         if not trouble.says(f"parsing a {kind}"):
             continue
-        if trouble.character == ":":
+        if trouble.character == ":" and re.search(r":\s", trouble.before):
             return trouble.problem(trouble.at, "a second colon: text that holds `: ` needs quotes")
         opened = f"line {trouble.since[0] + 1}, column {trouble.since[1] + 1}"
         message = f"a `,` or `{closing}` is missing before this: the `{opening}` of {opened} is still open"
@@ -160,6 +160,8 @@ def _colon(trouble: _Trouble) -> Problem | None:
         place = (trouble.at[0], len(before) - len(before.lstrip()))
         message = "the line above has its value already; put this one in the same column"
         return trouble.problem(place, message)
+    if trouble.says("found unexpected ':'"):
+        return trouble.problem(trouble.at, "put a blank behind this colon, or quotes around the text")
     if trouble.says("could not find expected ':'"):
         width = len(trouble.line(trouble.since[0]).strip())
         return trouble.problem(trouble.since, "a colon and a blank are missing behind the name", width=width)
@@ -172,8 +174,8 @@ def _start(trouble: _Trouble) -> Problem | None:
         return trouble.problem(trouble.at, message)
     if trouble.says("cannot start any token", "mapping keys are not allowed"):
         return trouble.problem(trouble.at, f"text that begins with {trouble.character} needs quotes")
-    kinds = ("an alias", "an anchor", "a tag", "a block scalar", "a directive")
-    if trouble.says(*(f"scanning {kind}" for kind in kinds)):
+    kinds = ("an alias", "an anchor", "a tag", "a block scalar", "a directive", "a %")
+    if trouble.says(*(f"ing {kind}" for kind in kinds)):
         row, column = min(trouble.since, trouble.at)
         sign = trouble.line(row)[column : column + 1]
         return trouble.problem((row, column), f"text that begins with {sign} needs quotes")
