@@ -1,4 +1,7 @@
-"""Clothes: legs, skirts, torsos and sleeves by outfit. Units as in `face`; shoulders at y = 1.6, feet at 9.8."""
+"""Clothes: legs, skirts, torsos and sleeves by outfit.
+
+Units as in `face`; shoulders at y = 1.6, feet at 9.8.
+"""
 
 from __future__ import annotations
 
@@ -65,8 +68,11 @@ def draw_body(sketch: Sketch, looks: Looks, *, behind: bool, seated: bool) -> No
             _jacket(sketch, looks, behind=behind)
         case "hoodie":
             if not looks.boy:
-                sketch.fill([(-0.92, 4.2), (0.92, 4.2), (1.0, 5.3), (0.06, 5.3), (0, 4.9), (-0.06, 5.3), (-1.0, 5.3)],
-                            (74, 84, 118), sharp=True)  # fmt: skip
+                sketch.fill(
+                    [(-0.92, 4.2), (0.92, 4.2), (1.0, 5.3), (0.06, 5.3), (0, 4.9), (-0.06, 5.3), (-1.0, 5.3)],
+                    (74, 84, 118),
+                    sharp=True,
+                )
             _torso(sketch, wide * 1.12, cloth, 4.75, flare=1.12)
             _hood(sketch, cloth, behind=behind)
         case _:
@@ -74,6 +80,14 @@ def draw_body(sketch: Sketch, looks: Looks, *, behind: bool, seated: bool) -> No
                 _skirt(sketch, mix(cloth, (70, 70, 104), 0.7), 5.6, 1.34, seated=seated)
             _torso(sketch, wide * 1.05, cloth, 4.4)
             _knit(sketch, looks, behind=behind)
+
+
+def draw_collar(sketch: Sketch, looks: Looks, *, behind: bool) -> None:
+    """Draw what lies over the shoulder seams: a sailor collar or a hood."""
+    if looks.outfit == "sailor":
+        _sailor_collar(sketch, looks, behind=behind)
+    elif looks.outfit == "hoodie":
+        _hood(sketch, looks.cloth, behind=behind)
 
 
 def sleeve(looks: Looks) -> tuple[Ink, tuple[float, float, float]]:
@@ -90,12 +104,29 @@ def draw_scarf(sketch: Sketch, looks: Looks) -> None:
 
 
 def _torso(sketch: Sketch, wide: float, colour: Ink, hem: float, *, flare: float = 1.0) -> None:
-    right: list[Point] = [(0.34, 1.22), (0.82 * wide, 1.42), (1.02 * wide, 1.75), (0.92 * wide, 2.5), (0.80 * wide, 3.3),
-                          (0.94 * wide * flare, hem)]  # fmt: skip
+    right: list[Point] = [
+        (0.34, 1.22),
+        (0.82 * wide, 1.42),
+        (1.02 * wide, 1.75),
+        (0.92 * wide, 2.5),
+        (0.80 * wide, 3.3),
+        (0.94 * wide * flare, hem),
+    ]
     sketch.fill([*right, *flip(right)[::-1]], colour, sharp=True)
     fold = shade(colour, 0.3)
-    sketch.fill([(-0.90 * wide, 2.3), (-0.62 * wide, 2.9), (-0.56 * wide, 3.5), (-0.66 * wide, hem - 0.04),
-                 (-0.92 * wide * flare, hem - 0.04), (-0.78 * wide, 3.3)], fold, inked=False, sharp=True)  # fmt: skip
+    sketch.fill(
+        [
+            (-0.90 * wide, 2.3),
+            (-0.62 * wide, 2.9),
+            (-0.56 * wide, 3.5),
+            (-0.66 * wide, hem - 0.04),
+            (-0.92 * wide * flare, hem - 0.04),
+            (-0.78 * wide, 3.3),
+        ],
+        fold,
+        inked=False,
+        sharp=True,
+    )
 
 
 def _skirt(sketch: Sketch, colour: Ink, hem: float, wide: float, *, seated: bool) -> None:
@@ -176,8 +207,19 @@ def _hood(sketch: Sketch, cloth: Ink, *, behind: bool) -> None:
     if behind:
         sketch.fill([(-0.8, 1.25), (0.8, 1.25), (0.62, 2.2), (0, 2.6), (-0.62, 2.2)], lit(cloth, 0.08))
         return
-    sketch.fill([(-0.86, 1.25), (-0.4, 1.05), (0, 1.5), (0.4, 1.05), (0.86, 1.25), (0.6, 1.72), (0, 2.0), (-0.6, 1.72)],
-                lit(cloth, 0.1))  # fmt: skip
+    sketch.fill(
+        [
+            (-0.86, 1.25),
+            (-0.4, 1.05),
+            (0, 1.5),
+            (0.4, 1.05),
+            (0.86, 1.25),
+            (0.6, 1.72),
+            (0, 2.0),
+            (-0.6, 1.72),
+        ],
+        lit(cloth, 0.1),
+    )
     for side in (-1, 1):
         sketch.stroke([(side * 0.2, 1.85), (side * 0.24, 2.3), (side * 0.2, 2.75)], 0.06, SHIRT, blunt=1)
     sketch.fill([(-0.6, 3.5), (0.6, 3.5), (0.78, 4.4), (-0.78, 4.4)], shade(cloth, 0.16), sharp=True)

@@ -91,7 +91,7 @@ def _halo(size: int) -> Image.Image:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """An image and the similarity from drawing units to its pixels: scale (px per unit), turn, origin (px)."""
+    """An image and the similarity from units to its pixels: scale (px per unit), origin (px), turn."""
 
     image: Image.Image
     scale: float
@@ -105,7 +105,7 @@ class Canvas:
         return ImageDraw.Draw(self.image, "RGBA")
 
     def at(self, x: float, y: float, unit: float = 1.0, *, turn: float = 0.0, mirror: bool = False) -> Canvas:
-        """Return a canvas whose origin is *x*, *y* here and whose unit is *unit* of this one's; *turn* in radians."""
+        """Return a canvas whose origin is *x*, *y* here and with *unit* of this unit, turned by radians."""
         (origin,) = self.px([(x, y)])
         sense = -1.0 if self.mirror else 1.0
         return Canvas(self.image, self.scale * unit, origin, self.turn + sense * turn, self.mirror != mirror)

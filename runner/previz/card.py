@@ -1,4 +1,4 @@
-"""The storyboard card: a small illustration of what a prompt asks for, over a strip that says which cut it is.
+"""The storyboard card: an illustration of what a prompt asks for over a strip that says which cut it is.
 
 `draw_card` is pure: equal cards give equal pixels on every machine with the same Pillow. All text of a
 card is untrusted; it is bounded before it is read or measured.

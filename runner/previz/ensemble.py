@@ -1,4 +1,4 @@
-"""Putting people into the frame: who stands where and how large, with shadow at the feet and light at the rim."""
+"""Putting people into the frame: who stands where, how large, with what shadow and rim of light."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.previz.staging import Staging
 
 HEAD_TOP = 1.35
 VARIANTS = {"lean": ("lean", "lean_back", "lean_side")}
-# Half a head in picture heights, and where the head's centre stands (None: the soles stand on the ground instead).
+# Half a head in picture heights, and where the head's centre is (None: the soles are on the ground).
 FRAMES: dict[str, tuple[float, float | None]] = {
     "far": (0.030, None),
     "wide": (0.064, None),
@@ -102,8 +102,15 @@ def _ground_shadow(view: View, ground: Canvas, x: float, y: float, size: float) 
     dark = mix(view.light.deep, (20, 16, 40), 0.4)
     ground.oval(x, y - 0.1 * size, 1.5 * size, 0.3 * size, clear(dark, 0.35))
     if view.light.name in ("sunset", "gold", "dawn"):
-        ground.poly([(x - 0.5 * size, y - 0.1 * size), (x + 0.6 * size, y - 0.1 * size), (x + 2.6 * size, y + 3.4 * size),
-                     (x + 0.8 * size, y + 3.4 * size)], clear(dark, 0.28))  # fmt: skip
+        ground.poly(
+            [
+                (x - 0.5 * size, y - 0.1 * size),
+                (x + 0.6 * size, y - 0.1 * size),
+                (x + 2.6 * size, y + 3.4 * size),
+                (x + 0.8 * size, y + 3.4 * size),
+            ],
+            clear(dark, 0.28),
+        )
 
 
 def _merge(view: View, layer: Image.Image, size: float) -> None:
@@ -113,11 +120,13 @@ def _merge(view: View, layer: Image.Image, size: float) -> None:
         return
     cut = layer.crop(box)
     alpha = cut.getchannel("A")
-    reach = max(1, round(size * 0.06 * layer.height))
+    reach = max(1, round(size * 0.045 * layer.height))
     moved = Image.new("L", alpha.size)
     moved.paste(alpha, (-reach * view.sun_side, reach // 2))
     rim = ImageChops.subtract(alpha, moved)
-    strength = {"sunset": 0.85, "gold": 0.8, "dawn": 0.7, "dusk": 0.6, "night": 0.6}.get(view.light.name, 0.3)
+    strength = {"sunset": 0.85, "gold": 0.8, "dawn": 0.7, "dusk": 0.6, "night": 0.45}.get(
+        view.light.name, 0.3
+    )
     cut.paste(view.light.key, (0, 0), rim.point(lambda value: value * strength))
     cut.putalpha(alpha)
     view.canvas.image.paste(cut, box[:2], alpha)

@@ -1,4 +1,7 @@
-"""Heads: the face with its expression. Units are half a head; the origin is between the cheeks, chin at y = 1."""
+"""Heads: the face with its expression.
+
+Units are half a head; the origin is between the cheeks, the chin at y = 1.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ MOODS: dict[str, Mood] = {
     "laughing": Mood(mouth="laugh", brow=-0.07, blush=0.5, arc=-1),
     "crying": Mood(mouth="wobble", open=0.8, brow=-0.02, tilt=-0.12, blush=0.6, tears=True),
     "angry": Mood(mouth="frown", open=0.86, brow=0.06, tilt=0.15, blush=0.3),
-    "surprised": Mood(mouth="o", open=1.14, iris=0.72, brow=-0.12),
+    "surprised": Mood(mouth="o", open=1.08, iris=0.82, brow=-0.12),
     "sad": Mood(mouth="frown", open=0.74, brow=-0.01, tilt=-0.11),
     "shy": Mood(mouth="wobble", open=0.88, tilt=-0.07, blush=0.85),
     "sleepy": Mood(mouth="line", arc=1, brow=0.02),
@@ -75,7 +78,7 @@ def draw_features(sketch: Sketch, looks: Looks, turn: float) -> None:
                   shade(skin, 0.42))  # fmt: skip
     for side in (-1, 1):
         near = 1.0 - 0.34 * max(0.0, side * turn)
-        eye = sketch.at(shift + side * 0.41 * (1.0 - 0.16 * max(0.0, side * turn)), 0.16, mirror=side < 0)
+        eye = sketch.at(shift + side * 0.41 * (1.0 - 0.16 * max(0.0, side * turn)), 0.2, mirror=side < 0)
         _eye(eye, looks, mood, near)
         _brow(eye, looks, mood, near)
     _mouth(sketch.at(shift * 1.25, 0.70), mood, looks)
@@ -108,8 +111,18 @@ def _eye(eye: Sketch, looks: Looks, mood: Mood, near: float) -> None:
         inked=False,
     )
     _iris(eye, looks.eyes, mood, near)
-    eye.stroke([(-wide * 1.02, 0.03), (-wide * 0.66, -tall * 0.76), (0, -tall * 1.02), (wide * 0.78, -tall * 0.74),
-                (wide * 1.2, -0.02)], 0.105, lash, blunt=0.35)  # fmt: skip
+    eye.stroke(
+        [
+            (-wide * 1.02, 0.03),
+            (-wide * 0.66, -tall * 0.76),
+            (0, -tall * 1.02),
+            (wide * 0.78, -tall * 0.74),
+            (wide * 1.2, -0.02),
+        ],
+        0.105,
+        lash,
+        blunt=0.35,
+    )
     if not looks.boy:
         eye.stroke([(wide * 0.86, -tall * 0.62), (wide * 1.38, -tall * 0.66)], 0.055, lash)
     eye.stroke(
@@ -120,12 +133,12 @@ def _eye(eye: Sketch, looks: Looks, mood: Mood, near: float) -> None:
 
 
 def _iris(eye: Sketch, colour: Ink, mood: Mood, near: float) -> None:
-    rx, ry = 0.195 * near * mood.iris, 0.30 * mood.open * mood.iris
+    rx, ry = 0.205 * near * mood.iris, 0.305 * mood.open * mood.iris
     dark = mix(colour, (26, 18, 46), 0.62)
     eye.oval(-0.01, 0.0, rx, ry, dark)
     eye.oval(-0.01, ry * 0.22, rx * 0.86, ry * 0.72, mix(colour, dark, 0.25))
     eye.oval(-0.01, ry * 0.46, rx * 0.66, ry * 0.44, lit(colour, 0.4))
-    eye.oval(-0.01, ry * 0.02, rx * 0.42, ry * 0.40, mix(dark, (10, 8, 24), 0.5))
+    eye.oval(-0.01, ry * 0.0, rx * 0.46, ry * 0.44, mix(dark, (10, 8, 24), 0.6))
     sense = -1 if eye.canvas.mirror else 1
     eye.canvas.oval(-0.01 - sense * rx * 0.42, -ry * 0.42, rx * 0.36, ry * 0.25, WHITE)
     eye.canvas.oval(-0.01 + sense * rx * 0.45, ry * 0.42, rx * 0.17, ry * 0.12, WHITE)
@@ -180,9 +193,15 @@ def _glasses(sketch: Sketch, shift: float, turn: float) -> None:
         near = 1.0 - 0.3 * max(0.0, side * turn)
         x = shift + side * 0.42 * (1.0 - 0.16 * max(0.0, side * turn))
         ring: list[Point] = [
-            (x - 0.33 * near, 0.02), (x - 0.24 * near, -0.2), (x + 0.24 * near, -0.2), (x + 0.33 * near, 0.02),
-            (x + 0.25 * near, 0.42), (x, 0.49), (x - 0.25 * near, 0.42), (x - 0.33 * near, 0.02),
-        ]  # fmt: skip
+            (x - 0.33 * near, 0.02),
+            (x - 0.24 * near, -0.2),
+            (x + 0.24 * near, -0.2),
+            (x + 0.33 * near, 0.02),
+            (x + 0.25 * near, 0.42),
+            (x, 0.49),
+            (x - 0.25 * near, 0.42),
+            (x - 0.33 * near, 0.02),
+        ]
         sketch.wire(ring, 0.045, frame)
         sketch.stroke([(x - 0.16 * near, 0.33), (x + 0.02, 0.08)], 0.035, GLINT, blunt=0.5)
         if side * turn < 0.3:

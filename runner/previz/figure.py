@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runner.previz.attire import draw_body, draw_legs, draw_scarf, sleeve
+from runner.previz.attire import draw_body, draw_collar, draw_legs, draw_scarf, sleeve
 from runner.previz.brush import Point
 from runner.previz.face import draw_features, draw_head
 from runner.previz.hair import draw_back_hair, draw_back_of_head, draw_front_hair
@@ -45,18 +45,33 @@ POSES: dict[str, Pose] = {
     "behind_back": Pose(left=((-1.3, 3.0), (-0.72, 4.0)), right=((1.3, 3.0), (0.72, 4.0)), nod=0.06),
     "hip": Pose(left=((-1.75, 2.9), (-0.95, 3.9)), lean=-0.03),
     "wave": Pose(right=((1.95, 2.5), (2.0, 0.7)), nod=-0.05, lean=0.03),
-    "lean": Pose(left=((-1.55, 3.0), (-1.75, 4.1)), right=((1.5, 2.9), (1.72, 4.1)), legs=_CROSS, lean=-0.07, nod=0.08),
-    "lean_back": Pose(left=((-1.7, 2.6), (-2.3, 3.3)), right=((1.7, 2.6), (2.3, 3.3)), legs=_CROSS, nod=-0.08),
-    "lean_side": Pose(left=((-1.3, 3.1), (-1.1, 4.4)), right=((1.75, 2.9), (2.05, 1.9)), legs=_CROSS, lean=0.09, nod=-0.05),
-    "read": Pose(left=((-1.18, 3.3), (-0.38, 3.0)), right=((1.18, 3.3), (0.38, 3.0)), front=True, held="paper", nod=0.1),
-    "run": Pose(left=((-1.75, 2.8), (-1.2, 4.0)), right=((1.7, 2.7), (1.95, 1.6)), legs=(((-0.9, 6.6), (-1.9, 8.2)), ((0.95, 6.5), (0.75, 9.3))), lean=0.13),
+    "lean": Pose(
+        left=((-1.55, 3.0), (-1.75, 4.1)), right=((1.5, 2.9), (1.72, 4.1)), legs=_CROSS, lean=-0.07, nod=0.08
+    ),
+    "lean_back": Pose(
+        left=((-1.62, 2.7), (-1.95, 3.7)), right=((1.34, 3.1), (1.14, 4.4)), legs=_CROSS, nod=-0.08
+    ),
+    "lean_side": Pose(
+        left=((-1.3, 3.1), (-1.1, 4.4)), right=((1.75, 2.9), (2.05, 1.9)), legs=_CROSS, lean=0.09, nod=-0.05
+    ),
+    "read": Pose(
+        left=((-1.18, 3.3), (-0.38, 3.0)), right=((1.18, 3.3), (0.38, 3.0)), front=True, held="paper", nod=0.1
+    ),
+    "run": Pose(
+        left=((-1.75, 2.8), (-1.2, 4.0)),
+        right=((1.7, 2.7), (1.95, 1.6)),
+        legs=(((-0.9, 6.6), (-1.9, 8.2)), ((0.95, 6.5), (0.75, 9.3))),
+        lean=0.13,
+    ),
     "walk": Pose(left=((-1.35, 3.1), (-1.45, 4.4)), right=((1.3, 3.1), (1.0, 4.5)), legs=_STRIDE, lean=0.02),
-    "sit": Pose(left=((-1.2, 3.2), (-0.6, 4.7)), right=((1.2, 3.2), (0.6, 4.7)), legs=_SEAT, seated=True, front=True),
+    "sit": Pose(
+        left=((-1.2, 3.2), (-0.6, 4.7)), right=((1.2, 3.2), (0.6, 4.7)), legs=_SEAT, seated=True, front=True
+    ),
     "crossed": Pose(left=((-1.25, 3.0), (0.5, 2.95)), right=((1.25, 3.1), (-0.5, 3.2)), front=True),
     "heart": Pose(left=((-1.25, 3.1), (-0.12, 2.6)), right=((1.25, 3.1), (0.12, 2.6)), front=True, nod=0.05),
     "reach": Pose(right=((1.9, 1.9), (3.0, 1.5)), lean=0.06),
-    "sky": Pose(right=((1.7, 0.9), (1.35, -0.9)), nod=-0.1, lean=-0.03),
-}  # fmt: skip
+    "sky": Pose(left=((-1.25, 3.1), (-0.12, 2.7)), right=((1.25, 3.1), (0.12, 2.7)), front=True, nod=-0.13),
+}
 
 
 def draw_person(sketch: Sketch, looks: Looks, pose: Pose, *, turn: float, sway: float, behind: bool) -> None:
@@ -94,6 +109,8 @@ def _trunk(body: Sketch, looks: Looks, pose: Pose, *, behind: bool) -> None:
     for side, joints in arms:
         if (side, joints) not in hidden:
             _arm(body, looks, side, joints)
+    if not pose.front:
+        draw_collar(body, looks, behind=behind)
     if pose.held == "paper" and not behind:
         body.fill([(-0.55, 2.3), (0.5, 2.25), (0.56, 3.15), (-0.5, 3.2)], (252, 248, 238), sharp=True)
     if looks.scarf:
@@ -120,11 +137,10 @@ def _arm(body: Sketch, looks: Looks, side: int, joints: tuple[Point, Point]) -> 
         [(x, y - 0.2), (x + 0.18, y - 0.05), (x + 0.12, y + 0.2), (x - 0.08, y + 0.22), (x - 0.18, y)],
         looks.skin,
     )
-    body.limb(
-        [shoulder, elbow, (hand[0] - dx * 0.12, hand[1] - dy * 0.12)],
-        widths,
-        shade(colour, 0.08 if side < 0 else 0.0),
-    )
+    cuff = (hand[0] - dx * 0.12, hand[1] - dy * 0.12)
+    top = (shoulder[0] - side * 0.22, SHOULDER_Y - 0.16)
+    sleeve_colour = shade(colour, 0.08 if side < 0 else 0.0)
+    body.limb([top, shoulder, elbow, cuff], (widths[0] * 0.4, *widths), sleeve_colour)
 
 
 def _shadow_of_fringe(head: Sketch, looks: Looks, turn: float) -> None:

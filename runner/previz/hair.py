@@ -9,8 +9,17 @@ from runner.previz.brush import Point
 from runner.previz.looks import Looks
 from runner.previz.sketch import Sketch, flip, lit, shade
 
-DOME: list[Point] = [(-0.98, 0.05), (-1.04, -0.45), (-0.82, -1.0), (-0.36, -1.27), (0.0, -1.32), (0.36, -1.27),
-                     (0.82, -1.0), (1.04, -0.45), (0.98, 0.05)]  # fmt: skip
+DOME: list[Point] = [
+    (-0.98, 0.05),
+    (-1.04, -0.45),
+    (-0.82, -1.0),
+    (-0.36, -1.27),
+    (0.0, -1.32),
+    (0.36, -1.27),
+    (0.82, -1.0),
+    (1.04, -0.45),
+    (0.98, 0.05),
+]
 FRINGES: tuple[tuple[tuple[float, float], ...], ...] = (
     ((-0.74, 0.12), (-0.42, -0.10), (-0.08, -0.02), (0.26, -0.12), (0.60, 0.02)),
     ((-0.66, 0.02), (-0.28, -0.08), (0.10, -0.06), (0.46, -0.06), (0.76, 0.08)),
@@ -161,12 +170,19 @@ def _lock(sketch: Sketch, looks: Looks, side: int, turn: float, sway: float) -> 
 
 
 def _ring(sketch: Sketch, looks: Looks, shift: float) -> None:
-    """Draw the bright band round the crown as a row of small facets."""
+    """Draw the bright band round the crown, its lower edge in strands."""
     dice = Random(looks.fringe * 7 + len(looks.name))
-    for at in range(7):
-        x = -0.66 + at * 0.22 + shift
-        y = -0.80 + 0.16 * (x - shift) ** 2 + dice.uniform(-0.02, 0.02)
-        tall = dice.uniform(0.07, 0.15) * (1.1 - abs(x - shift) * 0.6)
-        sketch.fill(
-            [(x - 0.1, y), (x, y - tall), (x + 0.1, y), (x, y + tall)], lit(looks.hair, 0.38), inked=False
-        )
+    upper: list[Point] = []
+    lower: list[Point] = []
+    for at in range(15):
+        x = -0.7 + at * 0.1
+        y = -0.84 + 0.2 * x * x
+        upper.append((x + shift, y - (0.05 if at % 2 else 0.0) - dice.uniform(0.0, 0.03)))
+        lower.append((x + shift, y + 0.05 + (dice.uniform(0.05, 0.12) if at % 2 else 0.0)))
+    part = 0.22 if sum(looks.hair) < 260 else 0.34
+    sketch.fill(
+        [(-0.78 + shift, -0.7), *upper, (0.78 + shift, -0.7), *lower[::-1]],
+        lit(looks.hair, part),
+        inked=False,
+        sharp=True,
+    )

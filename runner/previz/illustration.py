@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
 from runner.previz.brush import Canvas, Ink, mix
+from runner.previz.die import MOST_TEXT, die
 from runner.previz.ensemble import paint_creature, paint_people
 from runner.previz.light import LIGHTS, Light
 from runner.previz.places import PLACES
 from runner.previz.sky import View, paint_fall, paint_fireworks, paint_sky
-from runner.previz.staging import MOST_TEXT, Staging, die, read_staging
+from runner.previz.staging import Staging, read_staging
 
 if TYPE_CHECKING:
     from runner.previz.card import Card
@@ -79,7 +80,7 @@ def _blur(image: Image.Image, part: float) -> None:
 
 
 def _nuance(light: Light, card: Card) -> Light:
-    """Return *light* a little warmer or cooler by the seed: takes of one cut differ like takes of one evening."""
+    """Return *light* a little warmer or cooler by the seed, as takes of one evening differ."""
     dice = die("nuance", card.seed, card.batch_index)
     towards: Ink = dice.choice(((255, 150, 120), (120, 160, 255), (200, 140, 240), (255, 220, 150)))
     part = dice.uniform(0.0, 0.09)
@@ -104,7 +105,7 @@ def _through(image: Image.Image, card: Card) -> Image.Image:
 
 
 def _grain(image: Image.Image, card: Card) -> Image.Image:
-    noise = np.random.default_rng(card.seed % 2**32).integers(-5, 6, (128, 128), dtype=np.int16)
+    noise = np.random.default_rng(card.seed % 2**32).integers(-3, 4, (128, 128), dtype=np.int16)
     tile = Image.fromarray((noise + 128).astype(np.uint8))
     sheet = Image.new("L", image.size)
     for x in range(0, image.width, 128):

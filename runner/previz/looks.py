@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
-from random import Random
 from typing import TYPE_CHECKING
 
 from runner.previz.brush import Ink, hexed
+from runner.previz.die import die
 from runner.previz.words import EXPRESSIONS, Table, first_match, seen
 
 if TYPE_CHECKING:
@@ -16,21 +15,60 @@ if TYPE_CHECKING:
 
 MOST_PEOPLE = 5
 _COLOURS = {
-    "silver": "d3d7e6", "white": "f2f1f4", "grey": "9a9daa", "gray": "9a9daa", "black": "33323e",
-    "dark": "3a3440", "light brown": "a8794f", "brown": "6d4838", "blonde": "f1d27c", "blond": "f1d27c", "golden": "eec864",
-    "yellow": "f5d155", "gold": "e0b64c", "red": "c8423d", "auburn": "9a4a34", "orange": "ea8646", "ginger": "dd7a3e",
-    "pink": "f3a3ba", "purple": "8b6bb5", "violet": "8b6bb5", "lavender": "b7a3dc", "light blue": "9fcbee",
-    "blue": "5584cf", "navy": "33416e", "aqua": "6fcfd4", "teal": "3f9c9c", "green": "5fa66c", "mint": "9bdcc0",
-    "amber": "dd9b3a", "hazel": "a8813f", "crimson": "b3233f", "beige": "dcc9a8", "cream": "f3e8cf",
-    "銀": "d3d7e6", "白": "f2f1f4", "黒": "33323e", "茶": "6d4838", "金": "f1d27c", "赤": "c8423d", "青": "5584cf",
-    "緑": "5fa66c", "紫": "8b6bb5", "桃": "f3a3ba",
-}  # fmt: skip
+    "silver": "d3d7e6",
+    "white": "f2f1f4",
+    "grey": "9a9daa",
+    "gray": "9a9daa",
+    "black": "33323e",
+    "dark": "3a3440",
+    "light brown": "a8794f",
+    "brown": "6d4838",
+    "blonde": "f1d27c",
+    "blond": "f1d27c",
+    "golden": "eec864",
+    "yellow": "f5d155",
+    "gold": "e0b64c",
+    "red": "c8423d",
+    "auburn": "9a4a34",
+    "orange": "ea8646",
+    "ginger": "dd7a3e",
+    "pink": "f3a3ba",
+    "purple": "8b6bb5",
+    "violet": "8b6bb5",
+    "lavender": "b7a3dc",
+    "light blue": "9fcbee",
+    "blue": "5584cf",
+    "navy": "33416e",
+    "aqua": "6fcfd4",
+    "teal": "3f9c9c",
+    "green": "5fa66c",
+    "mint": "9bdcc0",
+    "amber": "dd9b3a",
+    "hazel": "a8813f",
+    "crimson": "b3233f",
+    "beige": "dcc9a8",
+    "cream": "f3e8cf",
+    "銀": "d3d7e6",
+    "白": "f2f1f4",
+    "黒": "33323e",
+    "茶": "6d4838",
+    "金": "f1d27c",
+    "赤": "c8423d",
+    "青": "5584cf",
+    "緑": "5fa66c",
+    "紫": "8b6bb5",
+    "桃": "f3a3ba",
+}
 _NAMES = "|".join(sorted((re.escape(name) for name in _COLOURS), key=len, reverse=True))
 _HAIR = re.compile(
-    rf"(?<![a-z])({_NAMES})(?:[ -][a-z]+){{0,2}}[ -](?:hair(?:ed)?|bob|ponytail|twintails|braids?)(?![a-z])|([銀白黒茶金赤青緑紫桃])髪"
+    rf"(?<![a-z])({_NAMES})(?:[ -][a-z]+){{0,2}}[ -](?:hair(?:ed)?|bob|ponytail|twintails|braids?)(?![a-z])"
+    r"|([銀白黒茶金赤青緑紫桃])髪"
 )
 _EYES = re.compile(rf"(?<![a-z])({_NAMES})[ -]eye[sd]?(?![a-z])|([銀黒茶金赤青緑紫桃])い?(?:目|瞳|眼)")
-_WORN = "hoodie|dress|kimono|yukata|coat|raincoat|sweater|cardigan|shirt|t-shirt|jacket|blazer|suit|uniform|pajamas|cloak|cape|robe|skirt|serafuku"
+_WORN = (
+    "hoodie|dress|kimono|yukata|coat|raincoat|sweater|cardigan|shirt|t-shirt|"
+    "jacket|blazer|suit|uniform|pajamas|cloak|cape|robe|skirt|serafuku"
+)
 _CLOTH = re.compile(rf"(?<![a-z])({_NAMES})(?:[ -][a-z]+)?[ -](?:{_WORN})(?![a-z])")
 _TIE = re.compile(rf"(?<![a-z])({_NAMES})[ -](?:neckerchief|ribbon|scarf|necktie|tie|bow)(?![a-z])")
 OUTFITS: Table = (
@@ -55,9 +93,17 @@ HAIRS: Table = (
     ("short", r"short (?:[a-z]+ ){0,2}hair|pixie|短い髪|ショート"),
 )
 _DEFAULT_CLOTH = {
-    "sailor": "2f3c64", "gakuran": "2b2d3a", "kimono": "a4485c", "hoodie": "c9b59a", "pajamas": "a9c3e2", "suit": "3c4254",
-    "coat": "8a6f5c", "dress": "f4f1ea", "sweater": "d9b48f", "shirt": "f3f2ee",
-}  # fmt: skip
+    "sailor": "2f3c64",
+    "gakuran": "2b2d3a",
+    "kimono": "a4485c",
+    "hoodie": "c9b59a",
+    "pajamas": "a9c3e2",
+    "suit": "3c4254",
+    "coat": "8a6f5c",
+    "dress": "f4f1ea",
+    "sweater": "d9b48f",
+    "shirt": "f3f2ee",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +144,8 @@ def read_people(card: Card, prompt: str, told: str) -> tuple[Looks, ...]:
 
 
 def read_looks(name: str, *, boy: bool, words: str, told: str, order: int) -> Looks:
-    """Return the looks that *words* give, the rest derived from *name* (or, unnamed, from the words and *order*)."""
-    dice = Random(
-        int.from_bytes(
-            hashlib.sha256(f"{name.lower()}|{order}".encode("utf-8", "replace")).digest()[:8], "big"
-        )
-    )
+    """Return the looks that *words* give, the rest derived from *name*, or for the unnamed from *order*."""
+    dice = die("looks", name.lower(), order)
     hair = dice.choice(("33323e", "6d4838", "4a3a36", "8a5a3c", "d9b36a", "3a4666", "a5566a", "c9cede"))
     style = dice.choice(
         ("short", "short", "bob") if boy else ("long", "bob", "ponytail", "twintails", "short", "long")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runner.previz import landscapes, rooms, town
+from runner.previz import landscapes, rooms, town, waters
 from runner.previz.sky import View
 
 
@@ -21,14 +21,14 @@ class Place:
 
 PLACES: dict[str, Place] = {
     "plain": Place(back=rooms.paint_plain, inside=True),
-    "lighthouse": Place(back=landscapes.paint_lighthouse, horizon=0.7),
+    "lighthouse": Place(back=waters.paint_lighthouse, horizon=0.7),
     "rooftop": Place(back=town.paint_rooftop, horizon=0.6),
     "classroom": Place(back=rooms.paint_classroom, front=rooms.front_classroom, inside=True),
     "corridor": Place(back=rooms.paint_corridor, inside=True),
     "station": Place(back=town.paint_station, horizon=0.56),
     "shrine": Place(back=town.paint_shrine, horizon=0.54),
-    "river": Place(back=landscapes.paint_river, horizon=0.56),
-    "sea": Place(back=landscapes.paint_sea, horizon=0.58),
+    "river": Place(back=waters.paint_river, horizon=0.56),
+    "sea": Place(back=waters.paint_sea, horizon=0.58),
     "forest": Place(back=landscapes.paint_forest, horizon=0.56),
     "snowfield": Place(back=landscapes.paint_snowfield, horizon=0.56),
     "mountains": Place(back=landscapes.paint_mountains, horizon=0.6),

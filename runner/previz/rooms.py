@@ -1,4 +1,7 @@
-"""Rooms: classroom, corridor, bedroom, café, and the plain paper of a character sheet. Windows show the sky."""
+"""Rooms: classroom, corridor, bedroom, café, and the plain paper of a character sheet.
+
+Their windows show the sky.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +55,15 @@ def _shafts(view: View, panes: list[tuple[float, float, float, float]], floor: f
         view.canvas.poly(
             [(left, top), (right, top), (right + slant, 1.1), (left + slant, 1.1)], clear(key, 0.07)
         )
-        view.canvas.poly([(left + slant * 0.5, floor + 0.03), (right + slant * 0.5, floor + 0.03), (right + slant * 1.1, 1.1),
-                          (left + slant * 1.1, 1.1)], clear(key, 0.26))  # fmt: skip
+        view.canvas.poly(
+            [
+                (left + slant * 0.5, floor + 0.03),
+                (right + slant * 0.5, floor + 0.03),
+                (right + slant * 1.1, 1.1),
+                (left + slant * 1.1, 1.1),
+            ],
+            clear(key, 0.26),
+        )
 
 
 def _floor(view: View, top: float, colour: Ink) -> None:
@@ -67,8 +77,9 @@ def _floor(view: View, top: float, colour: Ink) -> None:
 
 def _lamp_light(view: View, x: float, y: float) -> None:
     if view.light.lamps > 0.3:
-        view.canvas.glow(x, y, 0.75, LAMP, 0.5)
-        view.canvas.glow(x, y, 0.2, (255, 246, 214), 0.8)
+        view.canvas.glow(x, y, 1.5, (255, 196, 120), 0.5)
+        view.canvas.glow(x, y, 0.6, LAMP, 0.5)
+        view.canvas.glow(x, y, 0.16, (255, 246, 214), 0.85)
 
 
 def _indoor(view: View, colour: Ink) -> Ink:
@@ -242,7 +253,7 @@ def paint_bedroom(view: View) -> None:
     _floor(view, 0.76, _indoor(view, WOOD))
     _shafts(view, panes, 0.76)
     side, frame = -view.sun_side, _indoor(view, (150, 106, 78))
-    shelf = view.aspect * 0.5 - side * view.aspect * 0.42
+    shelf = view.aspect * 0.5 - side * view.aspect * 0.33
     for level in (0.2, 0.36):
         _books(view, shelf - 0.18, level, 13)
         canvas.box(shelf - 0.2, level, shelf + 0.2, level + 0.014, frame)

@@ -15,7 +15,7 @@ LINE: Ink = (52, 30, 48)
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """A canvas on an RGBA layer and the light its colours stand in; every colour is given as in white light."""
+    """A canvas on an RGBA layer and the light its colours stand in; colours are given as in white light."""
 
     canvas: Canvas
     light: Light
@@ -72,7 +72,7 @@ class Sketch:
 def shade(colour: Ink, part: float = 0.3) -> Ink:
     """Return the cel shadow of *colour*: warm on skin and warm cloth, violet on white and cold cloth."""
     warm = min(1.0, max(0.0, (colour[0] - colour[2] - 10) / 30))
-    shadow = tint(colour, mix((176, 172, 216), (226, 168, 160), warm))
+    shadow = tint(colour, mix((176, 172, 216), (226, 176, 174), warm))
     return mix(colour, shadow, min(1.0, part * 2.2))
 
 

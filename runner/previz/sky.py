@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from runner.previz.brush import Canvas, clear, gradient, mix
+from runner.previz.brush import Canvas, Point, clear, gradient, mix
 from runner.previz.light import Light
 
 LOW_SUN = frozenset({"sunset", "dawn", "gold"})
@@ -100,18 +100,27 @@ def _clouds(view: View) -> None:
 
 
 def _streak(view: View) -> None:
-    """Draw one long flat cloud, lit from below towards the horizon."""
-    y = view.horizon * (0.12 + 0.72 * view.dice.random())
-    x, wide = view.dice.uniform(-0.1, 1.1) * view.aspect, view.dice.uniform(0.25, 0.75)
-    thick = view.dice.uniform(0.008, 0.024) * (1.6 if view.light.fall else 1.0)
-    colour = mix(view.light.cloud, view.light.cloud_shade, view.dice.random() * 0.7)
-    for part in range(5):
-        shift = (part - 2) * wide * 0.23 + view.dice.uniform(-0.03, 0.03)
-        length = wide * view.dice.uniform(0.18, 0.34)
-        lift = view.dice.uniform(-0.5, 0.5) * thick
-        points = [(x + shift - length, y + lift), (x + shift, y + lift - thick), (x + shift + length, y + lift),
-                  (x + shift, y + lift + thick * 0.5)]  # fmt: skip
-        view.canvas.blob(points, clear(colour, 0.34))
+    """Draw one long cloud: a flat base, a rolling top, a lit rim."""
+    dice = view.dice
+    y = view.horizon * (0.10 + 0.74 * dice.random())
+    nearness = 1.25 - y / max(0.2, view.horizon)
+    x, wide = dice.uniform(-0.1, 1.1) * view.aspect, dice.uniform(0.18, 0.5) * (0.6 + nearness)
+    thick = dice.uniform(0.014, 0.034) * (0.35 + nearness) * (1.5 if view.light.fall else 1.0)
+    colour = mix(view.light.cloud, view.light.cloud_shade, dice.random() * 0.7)
+    bumps = dice.randint(6, 9)
+    top: list[Point] = []
+    for at in range(bumps):
+        part = at / (bumps - 1)
+        swell = math.sin(math.pi * part) ** 0.8
+        top.append((x + wide * (part * 2 - 1), y - thick * swell * dice.uniform(0.35, 1.0)))
+    base = [
+        (x + wide * 0.6, y + thick * 0.16),
+        (x - wide * 0.2, y + thick * 0.22),
+        (x - wide * 0.7, y + thick * 0.1),
+    ]
+    view.canvas.blob([(x - wide * 1.25, y), *top, (x + wide * 1.3, y), *base], clear(colour, 0.62))
+    rim = [(a, b + thick * 0.05) for a, b in top]
+    view.canvas.stroke(rim, thick * 0.16, clear(mix(colour, view.light.key, 0.6), 0.5))
 
 
 def _cumulus(view: View) -> None:

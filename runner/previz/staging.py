@@ -6,12 +6,11 @@ seeded by the card, so takes differ, while a character's looks follow from its n
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
-from random import Random
 from typing import TYPE_CHECKING
 
+from runner.previz.die import MOST_TEXT, die
 from runner.previz.looks import Looks, read_people
 from runner.previz.words import (
     ANGLES,
@@ -28,8 +27,6 @@ from runner.previz.words import (
 if TYPE_CHECKING:
     from runner.previz.card import Card
 
-MOST_TEXT = 4000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
@@ -45,12 +42,6 @@ class Staging:
     pose: str
     petals: bool
     fireworks: bool
-
-
-def die(*parts: object) -> Random:
-    """Return a random source that depends on *parts* alone, on every machine."""
-    text = "\x1f".join(str(part)[:MOST_TEXT] for part in parts)
-    return Random(int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8], "big"))
 
 
 def read_staging(card: Card) -> Staging:

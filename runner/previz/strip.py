@@ -32,6 +32,7 @@ class Measure:
     pad: int
     leading: int
     prompt_lines: int
+    foot_lines: int
     height: int
 
 
@@ -52,10 +53,19 @@ def measure(card: Card) -> Measure | None:
     if not has_story(card):
         lines = 1 if width(heading(card), Face(size=round(text * 1.2))) < wide - 2 * pad else 2
         height = 2 * pad + lines * round(title * 1.2) + round(small * 1.7)
+    foot = 2 if wide < 1.2 * high and high >= 300 else 1
+    height += (foot - 1) * round(small * 1.5)
     if high < 300:
         height = 2 * pad + title + leading
     return Measure(
-        title=title, text=text, small=small, pad=pad, leading=leading, prompt_lines=lines, height=height
+        title=title,
+        text=text,
+        small=small,
+        pad=pad,
+        leading=leading,
+        prompt_lines=lines,
+        foot_lines=foot,
+        height=height,
     )
 
 
@@ -81,12 +91,14 @@ def technical(card: Card) -> str:
     parts += [clean(card.sampler, limit=60)] if card.sampler else []
     parts += [f"denoise {card.denoise:g}"] if card.denoise < 1 else []
     parts += [_stem(name) for name in (card.model, *card.loras[:8]) if name]
+    parts += [clean(card.template, limit=60)] if card.template else []
+    parts += [clean(card.key, limit=120)] if card.key and not card.cut else []
     return "   ".join(parts)
 
 
 def heading(card: Card) -> str:
-    """Return the line a reader looks for first: the title, else the action, else the prompt's beginning."""
-    return clean(card.title or card.action or card.prompt, limit=300) or "untitled"
+    """Return the line a reader looks for first: title, action, cast, or the prompt's beginning."""
+    return clean(card.title or card.action or _cast_line(card) or card.prompt, limit=300) or "untitled"
 
 
 def has_story(card: Card) -> bool:
@@ -145,7 +157,9 @@ def _story(
 ) -> None:
     left, top, right = span
     room = right - left
-    title, text = Face(size=sizes.title, weight="bold"), Face(size=sizes.text)
+    title, text, small = Face(size=sizes.title, weight="bold"), Face(size=sizes.text), Face(size=sizes.small)
+    settings = wrap(technical(card), small, room=room, lines=sizes.foot_lines)
+    foot = draw.im.size[1] - sizes.pad - (len(settings) - 1) * round(sizes.small * 1.5)
     y = top + sizes.pad + round(sizes.title * 0.85)
     if not has_story(card):
         plain = Face(size=round(sizes.text * 1.2))
@@ -155,12 +169,12 @@ def _story(
     else:
         write(draw, (left, y), shorten(heading(card), title, room), title, BRIGHT)
         y = _doing(draw, card, sizes, (left, y + round(sizes.text * 1.75), right), accent)
-        lines = (draw.im.size[1] - sizes.pad - sizes.small - y) // sizes.leading + 1
+        lines = (foot - sizes.small - sizes.text // 3 - y) // sizes.leading + 1
         for line in wrap(clean(card.prompt), text, room=room, lines=max(1, lines)):
             write(draw, (left, y), line, text, SOFT)
             y += sizes.leading
-    foot, small = draw.im.size[1] - sizes.pad, Face(size=sizes.small)
-    write(draw, (left, foot), shorten(technical(card), small, room), small, DIM)
+    for at, line in enumerate(settings):
+        write(draw, (left, foot + at * round(sizes.small * 1.5)), line, small, DIM)
 
 
 def _doing(
@@ -169,7 +183,8 @@ def _doing(
     """Draw cast and action on one line; return the next baseline, the same one if there is neither."""
     left, y, right = spot
     text = Face(size=sizes.text)
-    cast, action = _cast_line(card), clean(card.action, limit=300) if card.title else ""
+    cast = _cast_line(card) if card.title or card.action else ""
+    action = clean(card.action, limit=300) if card.title else ""
     if not (cast or action):
         return y
     x = write(draw, (left, y), shorten(cast, text, right - left), text, mix(accent, BRIGHT, 0.35))

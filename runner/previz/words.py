@@ -23,7 +23,7 @@ PLACE_WORDS: Table = (
     ("cafe", r"caf[eé]|coffee|restaurant|kitchen|library|bookshel|喫茶|図書"),
     (
         "street",
-        r"street|alley|vending|power lines?|crosswalk|intersection|road|konbini|convenience|道|路地|街角|自販",
+        r"street|alley|vending|power lines?|crosswalk|road|konbini|convenience|道|路地|街角|自販",
     ),
     ("town", r"city|town|skyline|skyscraper|village|neon|tokyo|building|街|町|都市|東京"),
     ("space", r"space|galaxy|planet|starship|orbit|宇宙|銀河"),

@@ -138,8 +138,8 @@ def test_a_source_of_any_mode_is_taken(mode: str) -> None:
 def test_hostile_text_is_drawn_like_any_other(text: str) -> None:
     """No text in any field breaks a card or changes its size."""
     card = replace(
-        CARD, prompt=text, title=text, cast=(text, text), action=text, model=text, loras=(text,) * 50, sampler=text,
-        place=text, light=text, camera=text, expression=text, episode=text, scene=text, cut=text, take=text,
+        CARD, prompt=text, title=text, cast=(text, text), action=text, model=text, loras=(text,) * 50,
+        sampler=text, place=text, light=text, camera=text, expression=text, episode=text, scene=text, cut=text, take=text,
     )  # fmt: skip
 
     assert draw_card(card).size == (416, 304)
