@@ -34,10 +34,12 @@ def decode(data: bytes, *, path: str) -> tuple[str, Source]:
     guess = _wide(data)
     if guess:
         raise SpecError([Problem(message=f"this file is {guess}, not UTF-8; save it as UTF-8", path=path)])
+    body = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = body.decode()
     except UnicodeDecodeError as fault:
-        raise SpecError([_not_utf8(data, fault.start, path)]) from fault
+        offset = fault.start + len(data) - len(body)
+        raise SpecError([_not_utf8(data, offset, path)]) from fault
     source = Source(path, tuple(_BREAK.split(text)))
     refused = REFUSED.search(text)
     if refused:
