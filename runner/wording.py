@@ -320,7 +320,8 @@ _SEPARATOR: Final = rf"(?:,|(?<=[^ ]){_HEAVY}|{_HEAVY}(?=[ ,;.\0]|\Z))"
 _RUN: Final = re.compile(rf" *{_SEPARATOR}(?: *{_SEPARATOR})*")
 _OPENING: Final = re.compile(rf"(?: *{_SEPARATOR})+ *")
 _BLANKS: Final = re.compile(r"[ \t\r\f\v]+")
-_EDGES: Final = re.compile(r"([\s,]*)(.*?)((?:[\s,;]|(?<!\.)\.{1,2}(?!\.))*)\Z", re.DOTALL)
+_SHED: Final = " \t\r\n\f\v,"
+_ELLIPSIS: Final = re.compile(r"\.{3,}")
 
 
 def tidy(text: str) -> str:
@@ -349,11 +350,16 @@ def _plain(text: str) -> str:
 
 def _outline(text: str, kept: list[str]) -> str:
     """Move the core of *text* to *kept* and return its edges with NUL for the core."""
-    match = _EDGES.match(text) if text else None
-    if match is None or not match[2]:
+    opened = text.lstrip(_SHED)
+    tail = opened[len(opened.rstrip(f"{_SHED};.")) :]
+    ellipses = list(_ELLIPSIS.finditer(tail))
+    loose = len(tail) - (ellipses[-1].end() if ellipses else 0)
+    core = opened[: len(opened) - loose]
+    if not core:
         return ""
-    kept.append(match[2])
-    return f"{match[1]}\0{match[3]}".replace("\n", " ")
+    kept.append(core)
+    before, after = text[: len(text) - len(opened)], opened[len(core) :]
+    return f"{before}\0{after}".replace("\n", " ")
 
 
 def _tidy_line(line: str) -> str:
@@ -373,7 +379,7 @@ def _heaviest(run: re.Match[str]) -> str:
 
 def joined(texts: Iterable[str]) -> str:
     """Return the texts joined by `, `, each without blanks and commas at its ends, empty ones left out."""
-    stripped = (text.strip(" \t\r\n\f\v,") for text in texts)
+    stripped = (text.strip(_SHED) for text in texts)
     return ", ".join(text for text in stripped if text)
 
 

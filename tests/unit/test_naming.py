@@ -240,6 +240,22 @@ def test_a_pattern_names_its_words() -> None:
     assert not Pattern.parse("place").may_touch("place")
 
 
+PIECES = st.text(alphabet="ab=*?[].,", min_size=1, max_size=8)
+
+
+@given(PIECES, st.sampled_from(["a", "b", "ab", "a.b"]), LABELS, LABELS)
+def test_what_a_pattern_may_not_touch_changes_nothing(text: str, word: str, one: str, other: str) -> None:
+    """Axes that `may_touch` rules out can be left out when counting."""
+    try:
+        pattern = Pattern.parse(text)
+    except ValueError:
+        return
+    if not pattern.may_touch(word):
+        keys = [job_key("a/b", [(word, label)], ("take", 1)) for label in (one, other)]
+
+        assert pattern.matches(keys[0]) is pattern.matches(keys[1]) is pattern.matches("a/b/take=1")
+
+
 @given(st.text(alphabet="*?a", min_size=1, max_size=40))
 def test_stars_cost_no_time(stars: str) -> None:
     """Globs of many stars on a long label end at once."""

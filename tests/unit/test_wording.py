@@ -120,6 +120,31 @@ def test_the_edges_of_a_slot_take_part_in_tidying() -> None:
     assert render("{{ place }}, {{ light }}. end", place=", roof, ", light="night.") == "roof, night. end"
 
 
+def test_what_slots_end_in_is_told_from_what_they_say() -> None:
+    """An ellipsis at the end is text, a point before the wording's comma is the heavier separator."""
+    assert render("{{ prompt }}, x", prompt="wait...") == "wait..., x"
+    assert render("{{ prompt }}, x", prompt="It rains.") == "It rains. x"
+    assert render("{{ prompt }} x", prompt="a,") == "a, x"
+    assert render("{{ prompt }}, x", prompt=" , ;. ") == "x"
+
+
+@given(st.text(alphabet="ab,;. \n", max_size=30))
+def test_a_slot_loses_only_its_edges(text: str) -> None:
+    """Between two words of the wording a slot's text stands as written, its ends apart."""
+    prompt = render("X, {{ prompt }}, Y", prompt=text)
+
+    assert text.strip(" \n,;.") in prompt
+    assert prompt.startswith("X")
+    assert prompt.endswith("Y")
+
+
+def test_long_runs_of_separators_cost_no_time() -> None:
+    """Tidying is linear, whatever a slot or a wording holds."""
+    assert render("{{ prompt }}", prompt=", ; " * 100_000 + "x").endswith("x")
+    assert tidy(", ; ." * 100_000) == ""
+    assert tidy("x" + " . ," * 100_000 + "y") == "x.y"
+
+
 def test_loops_over_members_and_filters_work() -> None:
     """A wording may speak of each member by itself."""
     wording = Wording.parse("{% for m in members %}{{ m.name | capitalize }} in {{ m.outfit }}. {% endfor %}")
