@@ -29,12 +29,13 @@ class Faults:
         self.warnings.update(dict.fromkeys(problems))
 
     def settle(self, order: Iterable[str] = ()) -> None:
-        """Raise SpecError with everything found, by file in *order* (others behind), then by place."""
+        """Raise SpecError with everything found, by file in *order* (others as found), then by place."""
         if not self.problems:
             return
-        rank = {path: index for index, path in enumerate(order)}
+        files = dict.fromkeys((*order, *(problem.path for problem in self.problems)))
+        rank = {path: index for index, path in enumerate(files)}
         raise SpecError(
             sorted(
-                self.problems, key=lambda found: (rank.get(found.path, len(rank)), found.line, found.column)
+                self.problems, key=lambda found: (rank[found.path], found.line, found.column)
             )
         )

@@ -230,5 +230,5 @@ class Spec:
     files: tuple[SpecFile, ...] = ()
     """The spec first, then its libraries in the order they were reached."""
     warnings: tuple[Problem, ...] = ()
-    later: tuple[Problem, ...] = ()
-    """What is understood and checked here but not acted upon yet, for the CLI to say plainly."""
+    later: tuple[str, ...] = ()
+    """A sentence for each thing that is understood and checked but not acted upon yet."""

@@ -7,21 +7,17 @@ from dataclasses import dataclass
 
 from runner.domain import Job, Templates
 from runner.errors import Problem
-from runner.expand.cast import Casts
-from runner.expand.fragments import Fragments
-from runner.expand.heads import Heads
-from runner.expand.labels import axis_labels
-from runner.expand.parameters import Parameters
-from runner.expand.pictures import Pictures
-from runner.expand.points import Namer, Points, jobs_at
-from runner.expand.sieve import Sieve
-from runner.expand.speech import Speaker
-from runner.expand.standing import resolve
-from runner.expand.takes import takes_of
-from runner.expand.wardrobe import Wardrobe
+from runner.expand.effects import Effects
+from runner.expand.names import Namer, Taken, read_namer
+from runner.expand.patterns import check_deliver, check_patterns
+from runner.expand.points import Points, jobs_at
+from runner.expand.stage import Choice, Stage, patterns_of
+from runner.expand.twins import Twins
 from runner.faults import Faults
-from runner.naming import DEFAULT_NAME, NAME_HOLES, NameTemplate, Pattern
-from runner.story import CutPlans, Spec
+from runner.story import Spec
+
+_ENOUGH = 100
+"""Mistakes after which walking stops; what is behind them is mostly the same again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +33,9 @@ class Expansion:
     selected: int
     """Those that are yielded."""
     warnings: tuple[Problem, ...] = ()
-    later: tuple[Problem, ...] = ()
-    """What is validated but not acted upon yet."""
+    """Those of the spec, then those of expanding it."""
+    later: tuple[str, ...] = ()
+    """A sentence for each thing that is validated but not acted upon yet."""
     _cuts: tuple[Points, ...] = ()
     _namer: Namer
 
@@ -47,13 +44,15 @@ class Expansion:
 
     def __iter__(self) -> Iterator[Job]:
         """Yield the selected jobs in order."""
+        return (job for job, selected in self._walk() if selected)
+
+    def _walk(self) -> Iterator[tuple[Job, bool]]:
         seq = 0
         for points in self._cuts:
             for at, point in points:
                 for job, selected in jobs_at(points, at, point, self._namer, seq):
                     seq = job.seq + 1
-                    if selected:
-                        yield job
+                    yield job, selected
 
 
 def expand(
@@ -78,88 +77,50 @@ def expand(
 
     """
     faults = Faults()
-    stage = _Stage(spec, templates, faults)
-    cuts = stage.cuts(
-        only=_patterns(only, "--only", faults),
-        without=_patterns(without, "--except", faults),
-        max_jobs=max_jobs,
+    choice = Choice(
+        only=patterns_of(only, "--only", faults), without=patterns_of(without, "--except", faults)
     )
-    faults.settle()
+    stage = Stage.of(spec, templates, faults)
+    cuts = stage.cuts(choice, max_jobs=max_jobs)
+    namer = read_namer(spec, cuts, faults)
+    _walk(cuts, faults)
     counts = [points.sieve.count() for points in cuts]
-    namer = Namer(
-        NameTemplate.parse(spec.deliver.name.text if spec.deliver.name else DEFAULT_NAME), _blank(cuts)
-    )
+    check_patterns(spec, cuts, choice, faults)
+    check_deliver(spec, cuts, faults)
+    Effects(spec, stage.heads, faults).judge(cuts)
+    faults.settle([spec.path])
+    assert namer is not None
     expansion = Expansion(
         count=sum(jobs for jobs, _ in counts),
         selected=sum(selected for _, selected in counts),
-        warnings=tuple(faults.warnings),
+        warnings=(*spec.warnings, *faults.warnings),
         later=spec.later,
         _cuts=tuple(cuts),
         _namer=namer,
     )
-    for _ in expansion:
-        pass
-    faults.settle()
+    _check_names(expansion, spec, faults)
+    faults.settle([spec.path])
     return expansion
 
 
-@dataclass(slots=True)
-class _Stage:
-    spec: Spec
-    templates: Templates
-    faults: Faults
-
-    def cuts(self, *, only: tuple[Pattern, ...], without: tuple[Pattern, ...], max_jobs: int) -> list[Points]:
-        spec, faults = self.spec, self.faults
-        casts = Casts(spec, faults)
-        heads = Heads(spec, self.templates, faults)
-        speaker = Speaker(spec, casts, Fragments(spec, faults), Wardrobe(spec, faults), faults)
-        parameters = Parameters(faults, Pictures(spec.root, faults))
-        found = []
-        for cut in spec.cuts:
-            standing = resolve(cut, casts, faults)
-            takes = takes_of(standing, faults)
-            labels = tuple(axis_labels(one.axis, files={"lora"}, faults=faults) for one in standing.axes)
-            excepts = tuple(Pattern.parse(text.text) for scope in cut.scopes for text in scope.excepts)
-            sieve = Sieve(standing, labels, takes, excepts, only, without)
-            speech = {
-                "model",
-                "template",
-                "wording",
-                "cast",
-                "lora",
-                "negative",
-                "outfit",
-                "expression",
-                *spec.slots,
-            }
-            varied = tuple(
-                (word, index)
-                for word, (index, _) in standing.columns.items()
-                if word not in speech and "." not in word
-            )
-            spoken = standing.axes_of(word for word in standing.columns if word in speech or "." in word)
-            found.append(
-                Points(
-                    standing,
-                    takes,
-                    labels,
-                    sieve,
-                    spec.plans.get(cut.path, CutPlans()),
-                    heads,
-                    speaker,
-                    parameters,
-                    spoken,
-                    varied,
-                )
-            )
-        return found
+def _walk(cuts: Sequence[Points], faults: Faults) -> None:
+    """Look at every point once; mistakes in it are noted on the way."""
+    for points in cuts:
+        twins = Twins(points, faults)
+        before = len(faults.problems)
+        for at, point in points:
+            twins.meet(at, point)
+            if len(faults.problems) > before + _ENOUGH:
+                break
+        points.broken |= len(faults.problems) > before
+        twins.tell()
 
 
-def _patterns(texts: Sequence[str], flag: str, faults: Faults) -> tuple[Pattern, ...]:
-    return tuple(Pattern.parse(text) for text in texts)
-
-
-def _blank(cuts: Sequence[Points]) -> dict[str, str]:
-    words = {one.axis.words[0] for points in cuts for one in points.standing.axes}
-    return dict.fromkeys((*sorted(words), *sorted(NAME_HOLES)), "")
+def _check_names(expansion: Expansion, spec: Spec, faults: Faults) -> None:
+    """Note names that cannot be files, and names that two jobs share."""
+    taken = Taken(spec, faults, lambda: (job for job, _ in expansion._walk()))
+    for points in expansion._cuts:
+        for at, point in points:
+            taken.point(points, at, point, expansion._namer)
+            if len(faults.problems) > _ENOUGH:
+                return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 
 from runner.domain import Template, Templates
 from runner.errors import SpecError, TemplateError
@@ -43,6 +44,20 @@ class Heads:
             self._check_preset(model, template)
         wordings = self._wordings_of(standing, at, model, template)
         return Head(template=template, model=model, wordings=wordings) if wordings is not None else None
+
+    def templates_of(self, standing: Standing) -> tuple[Template, ...]:
+        """Return every template that points of the cut may be rendered with, mistakes noted."""
+        axes = standing.axes_of(("model", "template"))
+        found: dict[str, Template] = {}
+        for part in product(*(range(len(standing.axes[index])) for index in axes)):
+            at = [0] * len(standing.axes)
+            for index, value in zip(axes, part, strict=True):
+                at[index] = value
+            known, model = self._model(standing, tuple(at))
+            template = self._template(standing, tuple(at), model) if known else None
+            if template is not None:
+                found[template.name] = template
+        return tuple(found.values())
 
     def load(self, name: str, mark: Mark) -> Template | None:
         """Return template *name*; None after noting at *mark* that there is none."""

@@ -31,7 +31,7 @@ class Parameters:
         self, standing: Standing, at: At, head: Head, spoken: Spoken, plans: CutPlans
     ) -> dict[str, Plain]:
         """Return every parameter of the template but the seeds, for the point *at*."""
-        sources = self.sources(standing, head.template, plans)
+        sources = self.sources(head.template, plans)
         values: dict[str, Plain] = {}
         for parameter in head.template.parameters.values():
             name = parameter.name
@@ -46,12 +46,12 @@ class Parameters:
             elif parameter.type == "seed":
                 continue
             elif name in sources:
-                values[name] = {"$from": _wanted(sources[name])}
+                values[name] = None
             else:
                 values[name] = self.value(standing, at, head, parameter)
         return values
 
-    def sources(self, standing: Standing, template: Template, plans: CutPlans) -> Mapping[str, Upstream]:
+    def sources(self, template: Template, plans: CutPlans) -> Mapping[str, Upstream]:
         """Return the picture parameters that are filled from earlier cuts."""
         found: dict[str, Upstream] = {}
         for word, upstream in plans.upstream.items():
@@ -129,10 +129,6 @@ def _chain(spoken: Spoken, parameter: Parameter) -> Plain:
         for lora in spoken.loras
         if lora.part == parameter.part
     ]
-
-
-def _wanted(upstream: Upstream) -> str:
-    return f"{upstream.cut}/{upstream.pattern}" if upstream.pattern else upstream.cut
 
 
 def _missing(parameter: Parameter, head: Head) -> str:

@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Protocol
 
-from runner.domain import Job, Plain
-from runner.expand.heads import Heads
+from runner.domain import Job, Plain, Template
+from runner.expand.heads import Heads, settable
 from runner.expand.parameters import Parameters
 from runner.expand.sieve import Sieve, Verdict
-from runner.expand.speech import Head, Speaker, Spoken
+from runner.expand.speech import UNSURE, Head, Speaker, Spoken
 from runner.expand.standing import At, Standing
 from runner.expand.takes import Takes
-from runner.naming import NameTemplate, point_key, variant
+from runner.expand.upstream import Picks
+from runner.naming import point_key
 from runner.story import CutPlans
 from runner.text.tree import Scalar
 
 _MOST_KEPT = 4096
+
+
+class Naming(Protocol):
+    """What writes deliver names."""
+
+    def holes(self, points: Points, point: Point) -> dict[str, str]:
+        """Return what the holes write at *point*."""
+        ...
+
+    def name(self, holes: dict[str, str], take: str, seed: int) -> str:
+        """Return the name of one job."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +71,17 @@ class Points:
     heads: Heads
     speaker: Speaker
     parameters: Parameters
+    templates: tuple[Template, ...]
+    """Those that its points may be rendered with."""
+    picks: Picks
     spoken_axes: tuple[int, ...]
     """Axes that change more than plain parameters."""
     varied: tuple[tuple[str, int], ...]
     """Plain parameters that vary, with their axis."""
+    used: set[str] = field(default_factory=set)
+    """Words that had a say in what was walked so far."""
+    broken: bool = False
+    """A mistake in it was noted: what it uses cannot be known."""
     _scripts: dict[At, Scripted | None] = field(default_factory=dict)
     _varied: dict[tuple[str, str, str, int], tuple[Plain, int]] = field(default_factory=dict)
 
@@ -90,6 +111,9 @@ class Points:
                 for index, standing in enumerate(self.standing.axes)
             )
         )
+        waits = self._await(values, dict(axes), script) if self.plans.upstream else ""
+        if waits:
+            pictures.append(hash(waits))
         length = self.standing.told("length", at)
         return Point(
             key=point_key(self.standing.cut.path, axes),
@@ -98,8 +122,17 @@ class Points:
             values=values,
             picture=hash(tuple(pictures)),
             length=length.node.text if length and isinstance(length.node, Scalar) else "",
-            waits="",
+            waits=waits,
         )
+
+    def _await(self, values: dict[str, Plain], axes: Mapping[str, str], script: Scripted) -> str:
+        """Fill the pictures that come from earlier cuts; return what the point waits for."""
+        wanted: list[str] = []
+        for name, upstream in self.parameters.sources(script.head.template, self.plans).items():
+            pick = self.picks.wanted(upstream, axes)
+            values[name] = {"$from": pick}
+            wanted.append(pick)
+        return f"a pick of {' and of '.join(wanted)}" if wanted else ""
 
     def script(self, at: At) -> Scripted | None:
         """Return what the point *at* shares with those that differ only in parameters."""
@@ -113,8 +146,11 @@ class Points:
     def _script(self, at: At) -> Scripted | None:
         head = self.heads.head(self.standing, at)
         if head is None:
+            self.broken = True
             return None
         spoken = self.speaker.speak(self.standing, at, head)
+        self.used |= spoken.used | set(settable(head.template))
+        self.broken |= UNSURE in spoken.used
         base = self.parameters.base(self.standing, at, head, spoken, self.plans)
         varied = {word for word, _ in self.varied}
         rest = {name: value for name, value in base.items() if name not in varied}
@@ -128,35 +164,9 @@ class Points:
         return self._varied[known]
 
 
-@dataclass(slots=True)
-class Namer:
-    """Writes the deliver name of jobs."""
-
-    template: NameTemplate
-    blank: Mapping[str, str]
-    """Every hole that some cut of the spec fills, empty."""
-
-    def name(self, points: Points, point: Point, number: int, seed: int) -> str:
-        """Return the name of the job at *point* with *seed*; raises ValueError."""
-        cut, head = points.standing.cut, point.script.head
-        return self.template.render(
-            {
-                **self.blank,
-                **dict(point.axes),
-                "episode": cut.episode,
-                "scene": cut.scene,
-                "cut": cut.name,
-                "variant": variant(point.axes),
-                "take": points.takes.hole(number),
-                "seed": str(seed),
-                "model": head.model.name if head.model else "",
-                "template": head.template.name,
-            }
-        )
-
-
-def jobs_at(points: Points, at: At, point: Point, namer: Namer, seq: int) -> Iterator[tuple[Job, bool]]:
+def jobs_at(points: Points, at: At, point: Point, namer: Naming, seq: int) -> Iterator[tuple[Job, bool]]:
     """Yield the jobs of *point*, numbered from *seq*, each with whether it is selected."""
+    holes = namer.holes(points, point)
     cut, head, spoken = points.standing.cut, point.script.head, point.script.spoken
     seeds = [name for name, parameter in head.template.parameters.items() if parameter.type == "seed"]
     place = cut.mark.problem("")
@@ -176,7 +186,7 @@ def jobs_at(points: Points, at: At, point: Point, namer: Namer, seq: int) -> Ite
             axes=point.axes,
             take=f"t{points.takes.hole(number)}",
             seed=seed,
-            name=namer.name(points, point, number, seed),
+            name=namer.name(holes, points.takes.hole(number), seed),
             template=head.template.name,
             model=head.model.name if head.model else "",
             values=values,

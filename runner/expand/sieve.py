@@ -72,6 +72,10 @@ class Sieve:
                 selected += rest * (verdict == Verdict.SELECTED)
         return jobs, selected
 
+    def only_these(self, pattern: Pattern) -> Sieve:
+        """Return a sieve over the same cut that selects what *pattern* matches."""
+        return Sieve(self.standing, self.labels, self.takes, self.excepts, (pattern,), ())
+
     def segments(self) -> Iterator[str]:
         """Yield every segment that keys of this cut may hold, takes left out."""
         yield from self.standing.cut.path.split("/")

@@ -22,6 +22,8 @@ from runner.wording import Wording, cast_text, count_of, hole, joined
 PLAIN_WORDING = "{{ prompt }}"
 """The wording of a template that gives none."""
 MAX_WEIGHT = 100
+UNSURE = "*"
+"""Among the words used: a mistake keeps others from being known."""
 CAST_HOLES = frozenset({"cast", "count", "members"})
 
 
@@ -115,7 +117,7 @@ class _Turn:
             members=members,
             refs=tuple(_refs(one) for one in wearing),
             loras=tuple(self.chain.values()),
-            used=frozenset(self.used),
+            used=frozenset(self.used | ({"wording"} if "prompt" in self.head.wordings else set())),
         )
 
     def _told(self, word: str) -> Told | None:
@@ -226,6 +228,8 @@ class _Turn:
     def _cast(self) -> list[Wearing]:
         told = self._told("cast")
         parts = self.speaker.casts.read(told.node) if told else ()
+        if parts is None:
+            self.used.add(UNSURE)
         if told is None or not parts:
             return []
         wearing = [self.speaker.wardrobe.dress(part, told, self.standing, self.at) for part in parts]

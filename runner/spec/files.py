@@ -12,9 +12,10 @@ from runner.errors import Problem, SpecError
 from runner.faults import Faults
 from runner.story import SpecFile
 from runner.text.compose import Limits, compose_with_warnings
-from runner.text.tree import Mapping, Scalar, Sequence
+from runner.text.tree import Entry, Mapping, Node, Scalar, Sequence
 
 PROJECT_FILE = "animerun.toml"
+IGNORED = "x-"
 LIBRARY_DEPTH = 32
 
 
@@ -82,7 +83,7 @@ class Shelf:
         )
         self.faults.warn(composed.warnings)
         if isinstance(composed.root, Mapping):
-            return composed.root
+            return without_ignored(composed.root)
         self.faults.at(composed.root.mark, "a spec is a map of words; begin with `animerun: 1`")
         return None
 
@@ -123,6 +124,22 @@ class Shelf:
             self.faults.at(item.mark, f"include: there is no file `{item.text}` in {self.folder}")
             return None
         return path
+
+
+def without_ignored(root: Mapping) -> Mapping:
+    """Return *root* without the keys that begin with `x-`, at any depth."""
+    entries = tuple(
+        Entry(entry.key, _kept(entry.value)) for entry in root if not entry.key.text.startswith(IGNORED)
+    )
+    return Mapping(entries, root.mark)
+
+
+def _kept(node: Node) -> Node:
+    if isinstance(node, Mapping):
+        return without_ignored(node)
+    if isinstance(node, Sequence):
+        return Sequence(tuple(_kept(item) for item in node), node.mark)
+    return node
 
 
 def _listed(node: object) -> tuple[Scalar, ...]:

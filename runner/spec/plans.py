@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from runner.errors import Problem
 from runner.faults import Faults
 from runner.story import Check, Cut, CutPlans, Deliver, Scope, Setting, Sheet, Upstream, Video
 from runner.text.nearest import did_you_mean
-from runner.text.tree import Entry, Mapping, Node, Scalar
+from runner.text.tree import Entry, Mapping, Mark, Node, Scalar
 from runner.text.tree import Sequence as List
 
 LEVELS = ("off", "info", "warn", "fail")
@@ -33,23 +32,23 @@ def read_deliver(node: Node | None, faults: Faults) -> Deliver:
     )
 
 
-def notes_for_later(root: Mapping, scopes: Sequence[Scope]) -> tuple[Problem, ...]:
+def notes_for_later(root: Mapping, scopes: Sequence[Scope]) -> tuple[str, ...]:
     """Return one sentence, with its place, for each thing that is validated but not acted upon yet."""
-    notes: list[Problem] = []
+    marks: list[tuple[str, Mark]] = []
     for word, sentence in (
         ("checks", "checks are validated but not run yet"),
         ("pick", "picks by rule are validated but not made yet"),
     ):
         settings = [scope.settings[word] for scope in scopes if word in scope.settings]
-        notes += [settings[0].mark.problem(sentence)] if settings else []
+        marks += [(sentence, settings[0].mark)] if settings else []
     deliver = root.get("deliver")
     for key, sentence in (
         ("video", "the film of deliver.video is validated but not made yet"),
         ("sheets", "the sheets of deliver.sheets are validated but not made yet"),
     ):
         entry = deliver.entry(key) if isinstance(deliver, Mapping) else None
-        notes += [entry.key.mark.problem(sentence)] if entry else []
-    return tuple(notes)
+        marks += [(sentence, entry.key.mark)] if entry else []
+    return tuple(f"{sentence} ({mark.source.path}:{mark.line})" for sentence, mark in marks)
 
 
 def _plans(cut: Cut, earlier: Sequence[Cut], faults: Faults) -> CutPlans:

@@ -1,0 +1,113 @@
+"""Deliver names: written for every job, all distinct ignoring case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from runner.domain import Job
+from runner.expand.points import Point, Points
+from runner.expand.sieve import Verdict
+from runner.expand.standing import At
+from runner.faults import Faults
+from runner.naming import DEFAULT_NAME, NAME_HOLES, NameTemplate, variant
+from runner.story import Spec
+from runner.text.nearest import did_you_mean
+from runner.text.tree import Mark
+from runner.wording import hole
+
+_MOST_TOLD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Namer:
+    """Writes the deliver name of jobs."""
+
+    template: NameTemplate
+    blank: Mapping[str, str]
+    """Every hole that some cut of the spec fills, empty."""
+
+    def holes(self, points: Points, point: Point) -> dict[str, str]:
+        """Return what the holes write at *point*, those of single jobs left out."""
+        cut, head = points.standing.cut, point.script.head
+        return {
+            **self.blank,
+            **dict(point.axes),
+            "episode": cut.episode,
+            "scene": cut.scene,
+            "cut": cut.name,
+            "variant": variant(point.axes),
+            "model": head.model.name if head.model else "",
+            "template": head.template.name,
+        }
+
+    def name(self, holes: dict[str, str], take: str, seed: int) -> str:
+        """Return the name of the job with *take* and *seed* where *holes* stand; raises ValueError."""
+        holes["take"], holes["seed"] = take, str(seed)
+        return self.template.render(holes)
+
+
+def read_namer(spec: Spec, cuts: Iterable[Points], faults: Faults) -> Namer | None:
+    """Return what writes the names of *spec*; None after noting why its template cannot."""
+    words = {word for points in cuts for one in points.standing.axes for word in one.axis.words[:1]}
+    blank = dict.fromkeys((*sorted(words), *sorted(NAME_HOLES)), "")
+    written = spec.deliver.name
+    try:
+        template = NameTemplate.parse(written.text if written else DEFAULT_NAME)
+    except ValueError as error:
+        faults.at(_mark(spec), f"deliver.name: {error}")
+        return None
+    known = {hole(word) for word in blank}
+    unknown = sorted(template.holes - known)
+    for name in unknown:
+        hint = did_you_mean(name, known) or f"; it has {', '.join(sorted(known))}"
+        faults.at(_mark(spec), f"deliver.name has no hole `{name}`{hint}")
+    return None if unknown else Namer(template, blank)
+
+
+@dataclass(slots=True)
+class Taken:
+    """The names given so far; holds a hash of each, so that a million of them fit."""
+
+    spec: Spec
+    faults: Faults
+    again: Callable[[], Iterable[Job]]
+    """Walks all jobs once more, to find who had a name first."""
+    _hashes: set[int] = field(default_factory=set)
+    _told: int = 0
+
+    def point(self, points: Points, at: At, point: Point, namer: Namer) -> None:
+        """Write the names of all jobs at *point*; note what is wrong with them."""
+        holes = namer.holes(points, point)
+        for number, seed in points.takes:
+            if points.sieve.verdict(at, number) == Verdict.EXCEPTED:
+                continue
+            try:
+                name = namer.name(holes, points.takes.hole(number), seed)
+            except ValueError as error:
+                mark = self.spec.deliver.name.mark if self.spec.deliver.name else points.standing.cut.mark
+                self.faults.at(mark, str(error))
+                return
+            self._take(name, f"{point.key}/{points.takes.word}={number}")
+
+    def _take(self, name: str, key: str) -> None:
+        folded = name.casefold()
+        known = hash(folded)
+        if known not in self._hashes:
+            self._hashes.add(known)
+        elif self._told < _MOST_TOLD:
+            self._tell(name, folded, key)
+
+    def _tell(self, name: str, folded: str, key: str) -> None:
+        first = next((job.key for job in self.again() if job.name.casefold() == folded), key)
+        if first != key:
+            self._told += 1
+            self.faults.at(
+                _mark(self.spec),
+                f"two jobs would write `{name}`: {first} and {key};"
+                " add {{ variant }} or {{ take }} to deliver.name",
+            )
+
+
+def _mark(spec: Spec) -> Mark:
+    return spec.deliver.name.mark if spec.deliver.name else spec.cuts[0].mark
