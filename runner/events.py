@@ -59,6 +59,14 @@ class AttemptProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCollecting:
+    """The server is done with the attempt and free for another; its files are being fetched."""
+
+    prompt_id: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptSucceeded:
     """Every declared output lies verified and hashed on our disk."""
 
@@ -95,6 +103,7 @@ ExecutorEvent = (
     | AttemptSubmitted
     | AttemptRunning
     | AttemptProgress
+    | AttemptCollecting
     | AttemptSucceeded
     | AttemptFailed
     | AttemptCancelled

@@ -82,7 +82,7 @@ class Plan:
     samples: tuple[Rendered, ...]
     """One job for every distinct demand on a server, see `Demands`."""
     warnings: tuple[Problem, ...]
-    later: tuple[Problem, ...]
+    later: tuple[str, ...]
     """What the spec asks for that is checked but not acted upon yet."""
 
     def rendered(self) -> Iterator[Rendered]:

@@ -139,11 +139,18 @@ class Conductor:
         began = time.monotonic()
         pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
         try:
-            while not self._schedule.done and self._control.asked < 2 and self._trouble is None:
+            seen: list[ExecutorEvent | Stopping] = []
+            while self._control.asked < 2 and self._trouble is None:
                 self._feed()
-                await self._start()
-                if not self._schedule.done:
-                    await self._step()
+                starting = self._intend_all()
+                await self._commit()
+                self._tell(seen, starting)
+                if self._schedule.done:
+                    break
+                seen = await self._events_now()
+                for event in seen:
+                    self._decide(event)
+                self._judge_servers()
             await self._drain()
         finally:
             for pump in pumps:
@@ -180,27 +187,24 @@ class Conductor:
             self._held[rendered.job.key] = rendered
             self._schedule.offer(rendered.ticket)
 
-    async def _start(self) -> None:
-        """Make the intents of everything that starts now durable, then start it."""
-        starting = [self._intend(prompt_id, start) for prompt_id, start in self._schedule.take(self._id)]
-        if not starting:
-            return
-        await self._commit()
-        for attempt in starting:
-            self._executor.start(attempt, self._folder)
+    def _intend_all(self) -> list[AttemptIntended]:
+        """Hand the recorder the intents of everything that starts now; they must be durable before it does."""
+        return [self._intend(prompt_id, start) for prompt_id, start in self._schedule.take(self._id)]
 
-    async def _step(self) -> None:
-        """Wait for one event, take what else has come, decide, record, tell."""
+    def _tell(self, seen: list[ExecutorEvent | Stopping], starting: list[AttemptIntended]) -> None:
+        """Start what is durable by now, then tell people what has happened."""
+        for intended in starting:
+            self._executor.start(intended.attempt, self._folder)
+        for event in (*seen, *starting):
+            self._observe(event)
+
+    async def _events_now(self) -> list[ExecutorEvent | Stopping]:
+        """Wait for one event and return it with all that have come by then; none when a deadline passed."""
         first = await self._wait()
         seen = [first] if first is not None else []
         while not self._events.empty():
             seen.append(self._events.get_nowait())
-        for each in seen:
-            self._decide(each)
-        await self._commit()
-        for each in seen:
-            self._observe(each)
-        self._judge_servers()
+        return seen
 
     async def _wait(self) -> ExecutorEvent | Stopping | None:
         """Return the next event, or None when a deadline passed first."""
@@ -286,16 +290,16 @@ class Conductor:
     def _id(self, key: str, number: int) -> str:
         return str(uuid.uuid5(self._uuid, f"{key}/{number}"))
 
-    def _intend(self, prompt_id: str, start: Start) -> Attempt:
+    def _intend(self, prompt_id: str, start: Start) -> AttemptIntended:
         rendered = self._held[start.ticket.key]
         workflow = rendered.workflow
         assert workflow is not None, "only rendered jobs are offered"
         if start.number == 1:
             self._recorder.job(rendered.job, workflow, recipe=rendered.recipe)
         attempt = self._attempt(prompt_id, start, rendered.job, workflow)
-        self._recorder.handle(AttemptIntended(attempt=attempt, seq=start.ticket.seq, at=self._clock()))
-        self._observe(AttemptIntended(attempt=attempt, seq=start.ticket.seq, at=self._clock()))
-        return attempt
+        intended = AttemptIntended(attempt=attempt, seq=start.ticket.seq, at=self._clock())
+        self._recorder.handle(intended)
+        return intended
 
     def _attempt(self, prompt_id: str, start: Start, job: Job, workflow: Workflow) -> Attempt:
         shard, stem = f"{job.seq // _SHARD:04}", job.name.rsplit("/", 1)[-1]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from runner.domain import Fault
 from runner.events import (
     AttemptCancelled,
+    AttemptCollecting,
     AttemptFailed,
     AttemptProgress,
     AttemptRunning,
@@ -32,6 +33,9 @@ WINDOW = 2_000
 
 IdOf = Callable[[str, int], str]
 """(key, attempt number) → prompt id."""
+
+COLLECTING = 8
+"""Most attempts of one server whose files are still on their way: a slow network must hold rendering back."""
 
 _ATTEMPTS_BY_CODE = {"INTERRUPTED": 2, "CACHED_OUTPUT": 2}
 """Faults that are worth one more attempt, never two: a person or a cache will answer the same again."""
@@ -73,7 +77,9 @@ class _Server:
     up: bool = False
     lost: bool = False
     outstanding: dict[str, bool] = field(default_factory=dict)
-    """prompt_id → whether it is known to run."""
+    """What the server holds: prompt_id → whether it is known to run."""
+    collecting: set[str] = field(default_factory=set)
+    """What it is done with, while we are not."""
     models: str | None = None
     texts: str | None = None
 
@@ -137,7 +143,7 @@ class Schedule:
     def done(self) -> bool:
         """Nothing is under way and nothing more will be."""
         waiting = not self.stopping and (not self._fed or self._held or self._retries)
-        return not waiting and not any(server.outstanding for server in self._servers.values())
+        return not waiting and not self._under_way
 
     @property
     def stranded(self) -> bool:
@@ -180,7 +186,7 @@ class Schedule:
     def take(self, new_id: IdOf) -> Iterator[tuple[str, Start]]:
         """Yield (prompt_id, start) for everything that starts now; each counts as under way at once."""
         while not self.stopping:
-            free = [name for name, s in self._servers.items() if s.up and len(s.outstanding) < self._depth]
+            free = [name for name in self._servers if self._has_room(name)]
             free.sort(key=lambda name: len(self._servers[name].outstanding))
             start = next((s for s in map(self._start_on, free) if s is not None), None)
             if start is None:
@@ -199,6 +205,9 @@ class Schedule:
             case AttemptRunning(prompt_id=prompt_id, server=name):
                 if prompt_id in self._servers[name].outstanding:
                     self._servers[name].outstanding[prompt_id] = True
+            case AttemptCollecting(prompt_id=prompt_id, server=name):
+                if self._servers[name].outstanding.pop(prompt_id, None) is not None:
+                    self._servers[name].collecting.add(prompt_id)
             case AttemptSubmitted() | AttemptProgress():
                 pass
             case AttemptSucceeded(prompt_id=prompt_id) | AttemptCancelled(prompt_id=prompt_id):
@@ -208,6 +217,10 @@ class Schedule:
         return None
 
     # -- inside ----------------------------------------------------------------------------------------
+
+    def _has_room(self, name: str) -> bool:
+        server = self._servers[name]
+        return server.up and len(server.outstanding) < self._depth and len(server.collecting) < COLLECTING
 
     def _note(self, prompt_id: str, start: Start) -> Start:
         server = self._servers[start.server]
@@ -223,6 +236,7 @@ class Schedule:
         if known is None:
             return None
         self._servers[known.server].outstanding.pop(prompt_id, None)
+        self._servers[known.server].collecting.discard(prompt_id)
         ended = Ended(known.ticket.key, known.number, final=not self._again(known, fault))
         if fault is not None and not ended.final:
             self._retries.append(_Retry(known.ticket, known.number + 1, fault.retry == "elsewhere"))

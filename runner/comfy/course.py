@@ -26,6 +26,7 @@ from runner.domain import Attempt, Fault, Output, OutputKind, Plain
 from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
 from runner.events import (
     AttemptCancelled,
+    AttemptCollecting,
     AttemptFailed,
     AttemptProgress,
     AttemptRunning,
@@ -233,6 +234,7 @@ class Course:
             interrupted = watch.cancelled and verdict.code == "INTERRUPTED"
             return self._withdrawn() if interrupted else self._failed(verdict)
         ended_at = time.monotonic()
+        self._means.emit(AttemptCollecting(prompt_id=attempt.prompt_id, server=attempt.server))
         outputs = await self._means.collect(
             verdict.refs,
             fetch=self._fetch,
