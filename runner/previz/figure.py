@@ -102,6 +102,9 @@ def _trunk(body: Sketch, looks: Looks, pose: Pose, *, behind: bool) -> None:
     if not pose.seated:
         draw_legs(body, looks, legs)
     body.fill([(-0.3, 0.6), (0.3, 0.6), (0.36, 1.42), (0, 1.75), (-0.36, 1.42)], shade(looks.skin, 0.4))
+    if pose.seated:
+        body.fill([(-1.25, 4.3), (1.25, 4.3), (1.3, 7.85), (-1.3, 7.85)], (150, 118, 98), sharp=True)
+        body.fill([(-1.35, 4.2), (1.35, 4.2), (1.35, 4.6), (-1.35, 4.6)], (190, 152, 122), sharp=True)
     draw_body(body, looks, behind=behind, seated=pose.seated)
     if pose.seated:
         draw_legs(body, looks, legs)

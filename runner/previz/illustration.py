@@ -12,14 +12,17 @@ from runner.previz.brush import Canvas, Ink, mix
 from runner.previz.die import MOST_TEXT, die
 from runner.previz.ensemble import paint_creature, paint_people
 from runner.previz.light import LIGHTS, Light
+from runner.previz.marks import paint_marks
 from runner.previz.places import PLACES
 from runner.previz.sky import View, paint_fall, paint_fireworks, paint_sky
 from runner.previz.staging import Staging, read_staging
+from runner.previz.strip import has_story
 
 if TYPE_CHECKING:
     from runner.previz.card import Card
 
 WORK_PIXELS = 4_000_000
+LAMPLIT = 0.3
 ZOOM = {"close": 1.35, "upper": 1.2, "cowboy": 1.08}
 BLURRED = {"close": 0.016, "upper": 0.007}
 
@@ -41,6 +44,8 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
     dice = die("compose", card.prompt, card.seed, card.batch_index)
     aspect = image.width / image.height
     place = PLACES[staging.place]
+    if place.inside and light.lamps > LAMPLIT:
+        light = replace(light, ambient=mix(light.ambient, (255, 216, 172), 0.55))
     horizon = place.horizon + {"low": 0.12, "high": -0.14}.get(staging.angle, 0.0) + dice.uniform(-0.03, 0.03)
     turn = 0.07 if staging.angle == "dutch" else dice.uniform(-0.008, 0.008)
     zoom = ZOOM.get(staging.shot, 1.0) * dice.uniform(1.0, 1.14)
@@ -68,8 +73,11 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
         paint_creature(view, staging, card.prompt[:MOST_TEXT].lower())
     if place.front and staging.shot in ("wide", "far"):
         place.front(view)
-    if not place.inside:
+    if not place.inside or staging.petals:
         paint_fall(view, petals=staging.petals)
+    if has_story(card):
+        told = ", ".join((card.camera, card.action, card.prompt))[:MOST_TEXT].lower()
+        paint_marks(Canvas(image, image.height), aspect, told)
 
 
 def _blur(image: Image.Image, part: float) -> None:

@@ -105,6 +105,15 @@ _DEFAULT_CLOTH = {
     "shirt": "f3f2ee",
 }
 
+_UNIFORMS = frozenset({"sailor", "gakuran", "suit"})
+_CLOTH_INKS = ("c56a5b", "5f8f8a", "d9a94f", "6b78b0", "e8e2d6", "8f6f9f")
+_HAIR_INKS = ("33323e", "6d4838", "d9b36a", "4a3a36", "8a5a3c", "3a4666", "a5566a", "c9cede")
+_EYE_INKS = ("5584cf", "6d4838", "5fa66c", "8b6bb5", "b3563f", "3f8f9c")
+_GIRLS_HAIR = ("long", "bob", "ponytail", "short", "twintails", "long", "braid")
+_BOYS_HAIR = ("short", "short", "bob", "short")
+_GIRLS_WEAR = ("sailor", "sweater", "dress", "hoodie")
+_BOYS_WEAR = ("shirt", "hoodie", "gakuran", "sweater")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
@@ -145,22 +154,16 @@ def read_people(card: Card, prompt: str, told: str) -> tuple[Looks, ...]:
 
 def read_looks(name: str, *, boy: bool, words: str, told: str, order: int) -> Looks:
     """Return the looks that *words* give, the rest derived from *name*, or for the unnamed from *order*."""
-    dice = die("looks", name.lower(), order)
-    hair = dice.choice(("33323e", "6d4838", "4a3a36", "8a5a3c", "d9b36a", "3a4666", "a5566a", "c9cede"))
-    style = dice.choice(
-        ("short", "short", "bob") if boy else ("long", "bob", "ponytail", "twintails", "short", "long")
+    dice = die("looks", name.lower() or ",".join(words.split(",")[:3]))
+    hair, style, eyes = (
+        table[(dice.randrange(len(table)) + 3 * order) % len(table)]
+        for table in (_HAIR_INKS, _BOYS_HAIR if boy else _GIRLS_HAIR, _EYE_INKS)
     )
-    eyes = dice.choice(("5584cf", "6d4838", "5fa66c", "8b6bb5", "b3563f", "3f8f9c"))
-    outfit = dice.choice(
-        ("shirt", "hoodie", "gakuran", "sweater") if boy else ("sailor", "sweater", "dress", "hoodie")
-    )
-    worn = first_match(OUTFITS, words) or outfit
-    cloth = hexed(_DEFAULT_CLOTH[worn]) if worn != outfit or worn in ("sailor", "gakuran") else hexed(
-        dice.choice(("c56a5b", "5f8f8a", "d9a94f", "6b78b0", "e8e2d6", "8f6f9f"))
-    )  # fmt: skip
-    fringe = dice.randrange(4)
-    if order:
-        hair = dice.choice(("33323e", "6d4838", "d9b36a", "a5566a", "c9cede"))
+    told_outfit = first_match(OUTFITS, words)
+    worn = told_outfit or dice.choice(_BOYS_WEAR if boy else _GIRLS_WEAR)
+    own = dice.choice((*_CLOTH_INKS, _DEFAULT_CLOTH[worn]))
+    cloth = hexed(_DEFAULT_CLOTH[worn] if worn in _UNIFORMS else own)
+    fringe = (dice.randrange(4) + order) % 4
     first = order == 0
     return Looks(
         name=name,

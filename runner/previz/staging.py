@@ -65,6 +65,6 @@ def read_staging(card: Card) -> Staging:
         people=people,
         creature=creature,
         pose=first_match(POSE_WORDS, told) or first_match(POSE_WORDS, prompt),
-        petals=seen(r"petal|cherry blossom|sakura|桜", whole),
-        fireworks=seen(r"firework|花火", whole),
+        petals=seen(r"petals?|cherry blossoms?|sakura|桜", whole),
+        fireworks=seen(r"fireworks?|花火", whole),
     )

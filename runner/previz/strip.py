@@ -45,7 +45,7 @@ def measure(card: Card) -> Measure | None:
     if wide < LEAST_WIDTH or high < LEAST_HEIGHT:
         return None
     base = (wide * high) ** 0.5
-    text = max(9, round(min(base / 50, wide / 32)))
+    text = max(9, round(min(base / 50, wide / 32, high / 18)))
     title, small, pad = round(text * 1.5), max(8, round(text * 0.84)), round(text * 1.1)
     leading = round(text * 1.42)
     lines = 1 if high < 520 else 2 if high < 640 or wide > 1.6 * high else 3

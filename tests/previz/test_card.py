@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from PIL import Image, ImageChops
@@ -80,12 +81,14 @@ def test_what_the_words_or_the_seed_say_shows_in_the_picture(change: dict[str, o
     assert difference(picture_of(before), picture_of(after)) >= 1
 
 
-def test_two_unlike_names_look_unlike() -> None:
-    """A character without tags gets looks from its name, so another name is another face."""
+def test_names_alone_tell_characters_apart() -> None:
+    """A character without tags gets looks from its name, so a cast of strangers has different faces."""
     plain = replace(CARD, prompt="close-up, simple background", title="", cut="", seed=3)
-    aki, mio = draw_card(replace(plain, cast=("aki",))), draw_card(replace(plain, cast=("mio",)))
+    cards = [draw_card(replace(plain, cast=(name,))) for name in ("aki", "mio", "ren", "yuki")]
+    apart = [difference(picture_of(one), picture_of(other)) for one, other in combinations(cards, 2)]
 
-    assert difference(picture_of(aki), picture_of(mio)) >= 2
+    assert min(apart) >= 0.5
+    assert max(apart) >= 3
 
 
 def test_light_decides_how_bright_the_picture_is() -> None:
@@ -139,7 +142,8 @@ def test_hostile_text_is_drawn_like_any_other(text: str) -> None:
     """No text in any field breaks a card or changes its size."""
     card = replace(
         CARD, prompt=text, title=text, cast=(text, text), action=text, model=text, loras=(text,) * 50,
-        sampler=text, place=text, light=text, camera=text, expression=text, episode=text, scene=text, cut=text, take=text,
+        sampler=text, place=text, light=text, camera=text, expression=text, episode=text, scene=text,
+        cut=text, take=text, template=text, key=text, negative=text,
     )  # fmt: skip
 
     assert draw_card(card).size == (416, 304)
@@ -162,3 +166,20 @@ def test_the_same_cut_keeps_its_strip_height_over_takes() -> None:
     heights = {measure(replace(CARD, seed=seed, prompt=AKI * seed)).height for seed in (1, 2, 9)}  # type: ignore[union-attr]
 
     assert len(heights) == 1
+
+
+def test_a_camera_move_is_pencilled_over_the_picture() -> None:
+    """A push-in draws its red frame, a static cut does not."""
+    still = replace(CARD, prompt="hills, noon", cast=())
+    moving = replace(still, camera="slow push in")
+    reds = [
+        sum(
+            count
+            for count, (red, green, blue) in picture_of(draw_card(card)).getcolors(2**18) or []
+            if red > 180 and green < 110 and blue < 110
+        )
+        for card in (still, moving)
+    ]
+
+    assert reds[0] == 0
+    assert reds[1] > 100
