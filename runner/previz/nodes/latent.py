@@ -66,8 +66,9 @@ def scaled_to(
 
 
 def resized(latent: Latent, width: int, height: int) -> Latent:
-    """Return *latent* at another size, rounded to whole cells."""
-    return replace(latent, width=whole(width), height=whole(height))
+    """Return *latent* at another size, in whole cells; a sampler's result becomes a picture to start from."""
+    source = latent.source if latent.sample is None else decoded(latent)
+    return replace(latent, width=whole(width), height=whole(height), sample=None, source=source)
 
 
 def masked(call: Call, *, samples: Latent, mask: Mask) -> tuple[Any, ...]:
