@@ -1,0 +1,245 @@
+"""Frames, queue and history, read from what a real server said."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.comfy.protocol import (
+    Absent,
+    FileRef,
+    Finished,
+    Frame,
+    Queue,
+    Queued,
+    Running,
+    Tracker,
+    files_of,
+    locate,
+    parse_frame,
+    parse_json,
+    parse_queue,
+    printable,
+)
+
+from . import transcripts
+
+PHASES = ["unknown", "queued", "running", "over"]
+RAN = [name for name in transcripts.NAMES if any("history" in line for line in transcripts.lines(name))]
+
+
+def heard(name: str, count: int | None = None) -> Tracker:
+    tracker = Tracker(prompt_id=transcripts.prompt_id(name))
+    for message in transcripts.messages(name)[:count]:
+        frame = parse_frame(message)
+        tracker = tracker if frame is None else tracker.after(frame)
+    return tracker
+
+
+@pytest.mark.parametrize("name", RAN)
+def test_any_prefix_of_a_transcript_leaves_the_tracker_valid(name: str) -> None:
+    """However much of the frames arrives, phases only move forward and progress stays within its maximum."""
+    before = 0
+    for count in range(len(transcripts.messages(name)) + 1):
+        tracker = heard(name, count)
+
+        assert PHASES.index(tracker.phase) >= before
+        assert 0 <= tracker.value <= max(tracker.maximum, 0)
+        assert tracker.phase != "unknown" or not tracker.node
+        before = PHASES.index(tracker.phase)
+
+
+@pytest.mark.parametrize("name", RAN)
+@given(data=st.data())
+def test_frames_in_any_order_or_lost_never_break_the_tracker(name: str, data: st.DataObject) -> None:
+    """Frames lost, doubled and out of order give some valid state."""
+    frames = [frame for message in transcripts.messages(name) if (frame := parse_frame(message))]
+    tracker = Tracker(prompt_id=transcripts.prompt_id(name))
+    for frame in data.draw(st.lists(st.sampled_from(frames), max_size=12)):
+        tracker = tracker.after(frame)
+
+    assert tracker.phase in PHASES
+    assert 0 <= tracker.value <= max(tracker.maximum, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("success", "success"),
+        ("node_error", "error"),
+        ("interrupted", "interrupted"),
+        ("oom", "error"),
+        ("blocked", "success"),
+    ],
+)
+def test_the_last_frame_ends_it_and_tells_how(name: str, hint: str) -> None:
+    """Only `executing` without a node ends a prompt; a blocked branch's error frame is no end."""
+    assert heard(name).phase == "over"
+    assert heard(name).hint == hint
+
+
+def test_progress_is_followed() -> None:
+    """A sampler's steps show as value of maximum at its node."""
+    states = [heard("interrupted", count) for count in range(len(transcripts.messages("interrupted")))]
+
+    assert any(state.node == "4" and state.maximum == 60 and state.value > 0 for state in states)
+
+
+def test_frames_of_other_prompts_are_ignored() -> None:
+    """A frame with a foreign prompt id, or with none, changes nothing."""
+    tracker = Tracker(prompt_id="mine")
+    for data in ({"prompt_id": "theirs", "node": None}, {"node": None}, {"prompt_id": 7, "node": None}):
+        frame = parse_frame(json.dumps({"type": "executing", "data": data}))
+
+        assert frame is not None
+        assert tracker.after(frame) is tracker
+
+
+def test_nothing_changes_after_the_end() -> None:
+    """Late and doubled frames of a prompt that is over are ignored."""
+    tracker = Tracker(prompt_id="a", phase="over", hint="success")
+
+    assert tracker.after(Frame(type="execution_error", prompt_id="a")) is tracker
+
+
+JUNK = [
+    b"\x00\x00\x00\x01\x00\x00\x00\x02\x89PNG",
+    "",
+    "null",
+    "[]",
+    "{",
+    '{"type": 7}',
+    '{"data": {}}',
+    "[" * 100_000,
+    '{"type": 1e999, "data": NaN}',
+]
+
+
+@pytest.mark.parametrize("message", JUNK, ids=range(len(JUNK)))
+def test_what_is_no_frame_is_no_frame(message: str | bytes) -> None:
+    """Previews, junk and bottomless nesting give None instead of an exception."""
+    assert parse_frame(message) is None
+
+
+def test_nan_and_lone_surrogates_are_read() -> None:
+    """The non-standard literals and half characters that servers write do not stop the reader."""
+    frame = parse_frame(
+        '{"type": "progress", "data": {"prompt_id": "\\ud800", "value": NaN, "max": Infinity}}'
+    )
+
+    assert frame is not None
+    assert Tracker(prompt_id="\ud800").after(frame).maximum == 0
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+TYPES = ["execution_start", "execution_cached", "executing", "progress", "executed", "execution_success"]
+
+
+@given(
+    kind=st.sampled_from(TYPES),
+    data=st.fixed_dictionaries(
+        {"prompt_id": st.just("a")},
+        optional=dict.fromkeys(("node", "display_node", "value", "max", "nodes", "output"), json_values),
+    ),
+)
+def test_any_data_in_a_known_frame_is_survived(kind: str, data: dict[str, object]) -> None:
+    """No content of a frame, of whatever type, raises."""
+    frame = parse_frame(json.dumps({"type": kind, "data": data}))
+
+    assert frame is not None
+    assert Tracker(prompt_id="a").after(frame).phase in PHASES
+
+
+@given(json_values)
+def test_any_queue_answer_is_survived(body: object) -> None:
+    """A queue answer of any shape gives ids or None."""
+    parse_queue(body)
+    parse_queue({"queue_running": [body], "queue_pending": [body, [0, body]]})
+
+
+def test_queue_tells_running_from_pending() -> None:
+    """The ids of a real queue answer are found on their side."""
+    body = next(line["queue"] for line in transcripts.lines("interrupted") if "queue" in line)
+    queue = parse_queue(body)
+
+    assert queue is not None
+    assert queue.running == {transcripts.prompt_id("interrupted")}
+    assert transcripts.prompt_id("interrupted") in queue
+
+
+@pytest.mark.parametrize(
+    ("running", "pending", "history", "expected"),
+    [
+        ([], ["a"], {}, Queued()),
+        (["a"], [], {}, Running()),
+        (["a"], [], {"a": {"status": 1}}, Finished({"status": 1})),
+        ([], [], {"a": {}}, Finished({})),
+        (["b"], ["c"], {"b": {}}, Absent()),
+        ([], [], None, Absent()),
+        ([], [], {"a": "broken"}, Absent()),
+    ],
+)
+def test_a_prompt_is_in_one_place(
+    running: list[str], pending: list[str], history: object, expected: object
+) -> None:
+    """Queue asked first, history second: history wins, and absent is only what is in neither."""
+    queue = Queue(running=frozenset(running), pending=frozenset(pending))
+
+    assert locate(queue, history, "a") == expected
+
+
+def test_files_are_found_under_any_key() -> None:
+    """Every object with a file name counts, whatever a node calls its list; positions count on."""
+    output = {
+        "images": [{"filename": "a.png", "subfolder": "s", "type": "output"}],
+        "animated": [True],
+        "gifs": [{"filename": "b.mp4", "subfolder": "", "type": "output"}],
+        "text": ["filename"],
+    }
+
+    assert files_of("7", output) == (
+        FileRef(node="7", index=0, filename="a.png", subfolder="s"),
+        FileRef(node="7", index=1, filename="b.mp4"),
+    )
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"filename": "../../etc/passwd"},
+        {"filename": "a.png", "subfolder": "../.."},
+        {"filename": "a\0.png"},
+        {"filename": ""},
+        {"filename": 7},
+        {"filename": "a.png", "subfolder": ["x"]},
+        {"filename": "a.png", "type": "input"},
+        {"filename": "a.png", "type": "/etc"},
+        "a.png",
+    ],
+)
+def test_file_entries_that_lead_elsewhere_are_left_out(entry: object) -> None:
+    """Traversal, NUL, wrong types and folders that are no outputs are not asked for."""
+    assert files_of("1", {"images": [entry]}) == ()
+
+
+@given(st.text(alphabet=st.characters(), max_size=200) | st.just("\x1b[31mred\u202e\u200b\ud800\r\n"))
+def test_printable_text_is_one_harmless_line(text: str) -> None:
+    """Nothing that moves a cursor, hides or reverses survives, and never more than the limit."""
+    shown = printable(text, limit=50)
+
+    assert shown.isprintable()
+    assert len(shown) <= 50
+    shown.encode("utf-8")
+
+
+def test_unreadable_json_is_none() -> None:
+    """Numbers of absurd length and cut objects are no exception."""
+    assert parse_json("9" * 10_000) is None
+    assert parse_json(b"\xff\xfe") is None
