@@ -17,6 +17,7 @@ from runner.errors import Problem
 from runner.spec.schema import Kind, spec_schema
 from runner.text.compose import unset_problem
 from runner.text.nearest import did_you_mean, nearest
+from runner.text.shown import shown
 from runner.text.tree import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _misfit(error: _Error, node: Node, key: Scalar | None) -> Problem:
         )
         return node.mark.problem(wish)
     advice = _rule(error).get("errorMessage", "holds what cannot stand here")
-    return node.mark.problem(f"`{_short(name)}` {advice}")
+    return node.mark.problem(f"`{shown(name)}` {advice}")
 
 
 def _rule(error: _Error) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def _wanted(error: _Error) -> tuple[str, ...]:
 
 def _bad_name(error: _Error, node: Node) -> Iterator[Problem]:
     if isinstance(node, Mapping) and (entry := node.entry(str(error.instance))):
-        name = _short(entry.key.text)
+        name = shown(entry.key.text)
         yield entry.key.mark.problem(f"`{name}` {_rule(error)['errorMessage']}")
 
 
@@ -179,15 +180,15 @@ def _unknown(
         if key not in _misspelt(root).values():
             in_preset = "models" in error.absolute_path
             meant = "" if in_preset else did_you_mean(key.text, _blocks())
-            yield key.mark.problem(f"`{_short(key.text)}` takes no map{meant or '; words are flat'}")
+            yield key.mark.problem(f"`{shown(key.text)}` takes no map{meant or '; words are flat'}")
         return
     for name in extra:
         if kind == "library" and key is None and name.text in _words():
             holds = "models, characters, prompts and include"
-            yield name.mark.problem(f"`{_short(name.text)}` belongs into a spec; a library holds {holds}")
+            yield name.mark.problem(f"`{shown(name.text)}` belongs into a spec; a library holds {holds}")
         else:
             meant = did_you_mean(name.text, known)
-            yield name.mark.problem(f"unknown key `{_short(name.text)}`{meant}")
+            yield name.mark.problem(f"unknown key `{shown(name.text)}`{meant}")
 
 
 def _of_entry(key: Scalar) -> bool:
@@ -200,7 +201,7 @@ def _missing(error: _Error, node: Mapping) -> Iterator[Problem]:
     for name in _wanted(error):
         if name in misspelt:
             found = misspelt[name]
-            yield found.mark.problem(f"unknown word `{_short(found.text)}`; did you mean `{name}`?")
+            yield found.mark.problem(f"unknown word `{shown(found.text)}`; did you mean `{name}`?")
         elif not node.entry(name):
             yield node.mark.problem(f"`{name}` is missing; {remedy[name]}")
 
@@ -256,7 +257,7 @@ def _same_but_for_case(root: Mapping) -> Iterator[Problem]:
         for entry in names:
             other = first.setdefault(entry.key.text.casefold(), entry.key)
             if other is not entry.key and not _ignored(entry.key):
-                pair = f"`{_short(entry.key.text)}` and `{_short(other.text)}` (line {other.mark.line})"
+                pair = f"`{shown(entry.key.text)}` and `{shown(other.text)}` (line {other.mark.line})"
                 yield entry.key.mark.problem(f"{pair} differ only in case; give one another name")
 
 
@@ -299,12 +300,12 @@ def _rows(scope: Mapping) -> Iterator[Problem]:
         if len(words) < 2 or _ignored(axis.key):
             continue
         for word in {word for word in words if words.count(word) > 1}:
-            yield axis.key.mark.problem(f"`{_short(word)}` stands twice in `{_short(axis.key.text)}`")
+            yield axis.key.mark.problem(f"`{shown(word)}` stands twice in `{shown(axis.key.text)}`")
         for row in _children(axis.value):
             if isinstance(row, Sequence) and len(row) != len(words):
                 count = "1 value" if len(row) == 1 else f"{len(row)} values"
                 mark = replace(row.mark, width=1)
-                yield mark.problem(f"this row has {count}; `{_short(axis.key.text)}` needs {len(words)}")
+                yield mark.problem(f"this row has {count}; `{shown(axis.key.text)}` needs {len(words)}")
 
 
 def _children(node: Node) -> Iterator[Node]:
@@ -312,7 +313,3 @@ def _children(node: Node) -> Iterator[Node]:
         yield from node
     elif isinstance(node, Mapping):
         yield from (entry.value for entry in node if not _ignored(entry.key))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -24,6 +24,7 @@ from yaml.events import (
 
 from runner.errors import Problem, SpecError
 from runner.text.decode import REFUSED, decode
+from runner.text.shown import shown
 from runner.text.syntax import syntax_problem
 from runner.text.tree import Entry, Mapping, Mark, Node, Scalar, Sequence, Source
 
@@ -103,7 +104,7 @@ def unset_problem(entry: Entry) -> Problem:
         reason = "inside { } text with commas needs quotes"
     else:
         reason = 'write a value, `""` for an empty text, or `null` to unset it'
-    return key.mark.problem(f"`{_short(key.text)}` has no value: {reason}")
+    return key.mark.problem(f"`{shown(key.text)}` has no value: {reason}")
 
 
 def _next_character(mark: Mark) -> str:
@@ -303,9 +304,7 @@ class _Builder:
         first = level.names.setdefault(node.text, node.mark)
         if first is not node.mark:
             place = f"line {first.line}, column {first.column}"
-            self._problem(
-                node.mark, f"`{_short(node.text)}` is set twice in one map; the first is in {place}"
-            )
+            self._problem(node.mark, f"`{shown(node.text)}` is set twice in one map; the first is in {place}")
             return None
         return node
 
@@ -319,7 +318,7 @@ class _Builder:
     def _refuse_tag(self, event: Any, mark: Mark) -> None:
         if event.tag is not None:
             self._problem(
-                mark, f"tags (`{_short(event.tag)}`) are not used; text that begins with ! needs quotes"
+                mark, f"tags (`{shown(event.tag)}`) are not used; text that begins with ! needs quotes"
             )
 
     def _warn_of_comment(self, event: Any) -> None:
@@ -328,7 +327,7 @@ class _Builder:
         if comment and event.value:
             mark = Mark(self.source, line + 1, comment.start(1) + 1, len(comment[1]))
             remedy = "quote the text, or put a blank behind the #"
-            self.warnings.append(mark.problem(f"`{_short(comment[1])}` is read as a comment; {remedy}"))
+            self.warnings.append(mark.problem(f"`{shown(comment[1])}` is read as a comment; {remedy}"))
 
     def _mark(self, event: Any) -> Mark:
         start, end = event.start_mark, event.end_mark
@@ -354,7 +353,3 @@ class _Builder:
 
 def _standing_at_key(node: Node, key: Scalar) -> Node:
     return Scalar("", key.mark) if isinstance(node, Scalar) and node.is_empty else node
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
