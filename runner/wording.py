@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 from jinja2 import (
@@ -39,6 +40,7 @@ MAX_LOOPS: Final = 2
 """Loops inside each other."""
 KINDS: Final = ("girl", "boy", "other")
 """Kinds of character in the order in which `count` names them."""
+_MEMBER: Final = ("name", "prompt", "outfit", "expression")
 FIXED_HOLES: Final = frozenset({"cast", "count", "members"})
 """Holes that every wording has besides its slots."""
 
@@ -105,14 +107,25 @@ def _replace(text: str, old: str, new: str) -> str:
 def _join(items: Iterable[object], glue: str = "", attribute: str | None = None) -> str:
     """Return texts and numbers joined by *glue*; with *attribute*, that field of each item."""
     texts: list[str] = []
-    for item in items:
-        value = item.get(attribute, "") if attribute is not None and isinstance(item, Mapping) else item
+    size = 0
+    for value in items if attribute is None else _map(items, attribute=attribute):
         if not isinstance(value, str | int | float):
             raise TemplateRuntimeError("`join` joins texts")
         texts.append(str(value))
-    if sum(map(len, texts)) + len(texts) * len(glue) > MAX_OUTPUT:
-        raise TemplateRuntimeError("`join` makes the text too long")
+        size += len(texts[-1]) + len(glue)
+        if size > MAX_OUTPUT:
+            raise TemplateRuntimeError("`join` makes the text too long")
     return str(glue).join(texts)
+
+
+def _map(items: Iterable[object], *others: object, attribute: str = "") -> list[object]:
+    """Return the field *attribute* of each item; the form with a filter would be without bounds."""
+    if others or not attribute:
+        raise TemplateRuntimeError("`map` is offered as map(attribute='name') only")
+    fields = [item.get(attribute) if isinstance(item, Mapping) else None for item in items]
+    if None in fields:
+        raise TemplateRuntimeError(f"there is no `{attribute}` to take; members have {', '.join(_MEMBER)}")
+    return fields
 
 
 def _each(items: Any) -> Sequence[Any]:
@@ -123,9 +136,9 @@ def _each(items: Any) -> Sequence[Any]:
         items = [] if isinstance(items, str) and not items else items
         if isinstance(items, str | Mapping) or not isinstance(items, Iterable):
             raise TemplateRuntimeError("`for` walks lists, such as members")
-    walked = list(items)
+    walked = list(islice(items, MAX_ITEMS + 1))
     if len(walked) > MAX_ITEMS:
-        raise TemplateRuntimeError(f"`for` walks at most {MAX_ITEMS} items, here {len(walked)}")
+        raise TemplateRuntimeError(f"`for` walks at most {MAX_ITEMS} items")
     return walked
 
 
@@ -134,7 +147,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_finalize, cache_size=0)
     made.globals.clear()
     made.filters = {name: made.filters[name] for name in _FILTERS}
-    made.filters.update(replace=_replace, join=_join, each=_each)
+    made.filters.update(replace=_replace, join=_join, map=_map, each=_each)
     made.tests = {name: made.tests[name] for name in _TESTS}
     return made
 
@@ -298,12 +311,7 @@ def unknown_hole(name: str, suggestion: str = "") -> str:
 
 
 def _member_hole(member: Member) -> dict[str, str]:
-    return {
-        "name": member.name,
-        "prompt": member.prompt,
-        "outfit": member.outfit,
-        "expression": member.expression,
-    }
+    return {name: getattr(member, name) for name in _MEMBER}
 
 
 def _spec_error(mark: Mark | None, message: str) -> SpecError:

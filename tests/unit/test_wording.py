@@ -150,6 +150,9 @@ def test_loops_over_members_and_filters_work() -> None:
     wording = Wording.parse("{% for m in members %}{{ m.name | capitalize }} in {{ m.outfit }}. {% endfor %}")
     members = [Member(name="aki", outfit="hoodie"), Member(name="ren", outfit="gakuran")]
 
+    names = Wording.parse("{{ members | map(attribute='name') | join(' and ') }}")
+
+    assert names.render({}, members=members) == "aki and ren"
     assert wording.holes == {"members"}
     assert wording.render({}, members=members) == "Aki in hoodie. Ren in gakuran."
 
@@ -209,6 +212,8 @@ def test_what_is_not_offered_is_refused_when_parsed(text: str) -> None:
         "{{ a.__class__ }}", "{{ a['__class__'] }}", "{{ a.upper }}", "{{ members }}", "{{ none }}",
         "{{ true }}",
         "{{ a < 1 }}", "{{ members[5].name }}", "{% for x in a %}{{ x }}{% endfor %}",
+        "{{ members | map(attribute='nothing') | join }}", "{{ a | map('replace', 'x', a) | join }}",
+        "{{ a | join(a) | join(a) }}", "{{ [a, [a]] | join }}",
         "{{ a | replace('', a) | replace('', a) | replace('', a) }}",
         "{% for m in members %}{{ m.nothing }}{% endfor %}",
         "{{ members | map(attribute='__class__') | join }}",
