@@ -99,13 +99,21 @@ class Images:
     """An IMAGE value: *count* pictures of one size, drawn when a frame is asked for."""
 
     def __init__(
-        self, *, width: int, height: int, count: int, draw: Callable[[int, Story], Image.Image]
+        self,
+        *,
+        width: int,
+        height: int,
+        count: int,
+        draw: Callable[[int, Story], Image.Image],
+        origin: Latent | None = None,
     ) -> None:
         if width < 1 or height < 1 or width * height > LARGEST_AREA:
             raise ValueError(f"a picture of {width}x{height} px is outside what previz draws")
         self.width = width
         self.height = height
         self.count = count
+        self.origin = origin
+        """The sampled latent these pictures show, at whatever size; None when they show anything else."""
         self._draw = draw
         self._drawn: dict[tuple[int, Story], Image.Image] = {}
 
@@ -160,11 +168,21 @@ def held(picture: Image.Image) -> Images:
     return Images(width=rgb.width, height=rgb.height, count=1, draw=lambda _i, _s: rgb)
 
 
-def mapped(images: Images, change: Callable[[Image.Image], Image.Image], size: tuple[int, int]) -> Images:
+def mapped(
+    images: Images,
+    change: Callable[[Image.Image], Image.Image],
+    size: tuple[int, int],
+    *,
+    origin: Latent | None = None,
+) -> Images:
     """Return *images* with *change* applied to each frame; *change* must return *size*."""
     width, height = size
     return Images(
-        width=width, height=height, count=images.count, draw=lambda i, story: change(images.frame(i, story))
+        width=width,
+        height=height,
+        count=images.count,
+        draw=lambda i, story: change(images.frame(i, story)),
+        origin=origin,
     )
 
 
@@ -213,7 +231,7 @@ def _cards(latent: Latent, sample: Sample, count: int) -> Images:
     def draw(index: int, story: Story) -> Image.Image:
         return draw_card(card_for(latent, sample, story, index))
 
-    return Images(width=latent.width, height=latent.height, count=count, draw=draw)
+    return Images(width=latent.width, height=latent.height, count=count, draw=draw, origin=latent)
 
 
 def card_for(latent: Latent, sample: Sample, story: Story, index: int) -> Card:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 from runner.previz.nodes.definition import Call
 from runner.previz.nodes.image import scale_to
-from runner.previz.nodes.latent import scaled
+from runner.previz.nodes.latent import encode, scaled
 from runner.previz.nodes.sampling import sampled
 from runner.previz.picture import (
     Images,
@@ -78,8 +79,13 @@ def test_a_card_is_told_everything_that_was_asked_for() -> None:
     assert card.source.getpixel((0, 0)) == (9, 9, 9)
 
 
-def test_a_second_sampler_starts_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The source of a hires card is the card before it."""
+@pytest.mark.parametrize(
+    ("seed", "expected"),
+    [(7, [(128, 64, True)]), (8, [(128, 64, True), (128, 64, False)])],
+    ids=["same picture", "another picture"],
+)
+def test_a_second_pass(monkeypatch: pytest.MonkeyPatch, seed: int, expected: list[tuple]) -> None:
+    """Over the same picture it is one larger card; with another seed it starts from the card before."""
     cards = []
 
     def draw(card: Any) -> Image.Image:
@@ -89,12 +95,18 @@ def test_a_second_sampler_starts_from_the_first(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("runner.previz.picture.draw_card", draw)
     first = sampled(Latent(width=64, height=32), SAMPLE)
     (larger,) = scaled(CALL, samples=first, upscale_method="area", scale_by=2.0)
-    decoded(sampled(larger, SAMPLE)).frame(0, Story())
+    decoded(sampled(larger, replace(SAMPLE, seed=seed))).frame(0, Story())
 
-    assert [(card.width, card.height, card.source is None) for card in cards] == [
-        (64, 32, True),
-        (128, 64, False),
-    ]
+    assert [(card.width, card.height, card.source is None) for card in cards] == expected
+
+
+def test_an_enlarged_card_is_still_known_as_one() -> None:
+    """Scaling pixels and encoding them again keeps what was sampled, at the new size."""
+    cards = decoded(sampled(Latent(width=64, height=32), SAMPLE))
+    (larger,) = scale_to(CALL, image=cards, upscale_method="area", width=128, height=64, crop="center")
+    (latent,) = encode(CALL, pixels=larger, vae=None)
+
+    assert (latent.width, latent.height, latent.sample, latent.source) == (128, 64, SAMPLE, None)
 
 
 CALL: Call = None  # type: ignore[assignment]  # these nodes do not look at their call

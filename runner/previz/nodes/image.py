@@ -64,14 +64,15 @@ def scale_to(
     height = height or max(1, round(old_height * width / old_width))
     if crop == "center":
         method = RESAMPLING[upscale_method]
-        return (mapped(image, lambda p: ImageOps.fit(p, (width, height), method), (width, height)),)
+        size = (width, height)
+        return (mapped(image, lambda p: ImageOps.fit(p, size, method), size, origin=image.origin),)
     return (scaled(image, (width, height), upscale_method),)
 
 
 def scaled(image: Images, size: tuple[int, int], method: str) -> Images:
     """Return *image* at *size* (width, height)."""
     resampling = RESAMPLING[method]
-    return mapped(image, lambda picture: picture.resize(size, resampling), size)
+    return mapped(image, lambda picture: picture.resize(size, resampling), size, origin=image.origin)
 
 
 def scale_with_model(call: Call, *, upscale_model: Named, image: Images) -> tuple[Any, ...]:

@@ -42,8 +42,11 @@ def encode(call: Call, *, pixels: Images, **_: Any) -> tuple[Any, ...]:
 
 
 def held_latent(pixels: Images) -> Latent:
-    """Return a latent of the pictures' size that holds them."""
-    return Latent(width=whole(pixels.width), height=whole(pixels.height), batch=pixels.count, source=pixels)
+    """Return a latent of the pictures' size that holds them; a sampler's pictures stay known as such."""
+    width, height = whole(pixels.width), whole(pixels.height)
+    if pixels.origin is not None:
+        return resized(pixels.origin, width, height)
+    return Latent(width=width, height=height, batch=pixels.count, source=pixels)
 
 
 def scaled(call: Call, *, samples: Latent, upscale_method: str, scale_by: float) -> tuple[Any, ...]:
@@ -66,9 +69,8 @@ def scaled_to(
 
 
 def resized(latent: Latent, width: int, height: int) -> Latent:
-    """Return *latent* at another size, in whole cells; a sampler's result becomes a picture to start from."""
-    source = latent.source if latent.sample is None else decoded(latent)
-    return replace(latent, width=whole(width), height=whole(height), sample=None, source=source)
+    """Return *latent* at another size, in whole cells."""
+    return replace(latent, width=whole(width), height=whole(height))
 
 
 def masked(call: Call, *, samples: Latent, mask: Mask) -> tuple[Any, ...]:

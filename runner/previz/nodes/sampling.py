@@ -81,9 +81,17 @@ def walk(call: Call, steps: int) -> None:
 
 
 def sampled(latent: Latent, sample: Sample) -> Latent:
-    """Return the latent after sampling; what it held before becomes the source of the new picture."""
-    source = decoded(latent) if latent.sample is not None else latent.source
-    return replace(latent, sample=sample, source=source)
+    """Return the latent after sampling; what it held before becomes the source of the new picture.
+
+    A second pass over the same picture (same text and seed) is the same picture, only larger.
+    """
+    before = latent.sample
+    if before is None:
+        return replace(latent, sample=sample)
+    if (before.positive, before.seed) != (sample.positive, sample.seed):
+        return replace(latent, sample=sample, source=decoded(latent))
+    denoise = sample.denoise if latent.source is None else before.denoise
+    return replace(latent, sample=replace(sample, denoise=denoise))
 
 
 def sample(
