@@ -72,7 +72,7 @@ def _beast(sketch: Sketch, coat: Coat, fur: Ink, dice: Random) -> None:
     sketch.fill([(-0.1, -0.46), (0.1, -0.46), (0.13, -0.26), (0, -0.12), (-0.13, -0.26)], pale, inked=False)
     for side in (-1, 1):
         leg: list[Point] = [(side * 0.09, -0.32), (side * 0.085, -0.15), (side * 0.085, -0.02)]
-        sketch.limb(leg, [0.13, 0.1, 0.09], fur)
+        sketch.limb(leg, [0.04, 0.11, 0.09], fur)
         sketch.fill(
             [(side * 0.03, -0.1), (side * 0.14, -0.1), (side * 0.15, 0.015), (side * 0.02, 0.015)],
             coat.socks or pale,

@@ -18,7 +18,7 @@ FRAMES: dict[str, tuple[float, float | None]] = {
     "far": (0.030, None),
     "wide": (0.064, None),
     "cowboy": (0.112, 0.24),
-    "upper": (0.158, 0.34),
+    "upper": (0.174, 0.36),
     "close": (0.262, 0.47),
 }
 

@@ -110,7 +110,7 @@ _CLOTH_INKS = ("c56a5b", "5f8f8a", "d9a94f", "6b78b0", "e8e2d6", "8f6f9f")
 _HAIR_INKS = ("33323e", "6d4838", "d9b36a", "4a3a36", "8a5a3c", "3a4666", "a5566a", "c9cede")
 _EYE_INKS = ("5584cf", "6d4838", "5fa66c", "8b6bb5", "b3563f", "3f8f9c")
 _GIRLS_HAIR = ("long", "bob", "ponytail", "short", "twintails", "long", "braid")
-_BOYS_HAIR = ("short", "short", "bob", "short")
+_BOYS_HAIR = ("short",)
 _GIRLS_WEAR = ("sailor", "sweater", "dress", "hoodie")
 _BOYS_WEAR = ("shirt", "hoodie", "gakuran", "sweater")
 
@@ -137,7 +137,7 @@ class Looks:
 
 def read_people(card: Card, prompt: str, told: str) -> tuple[Looks, ...]:
     """Return the characters of *card*, left to right; *prompt* and *told* are its words in lower case."""
-    cast = [name[:60] for name in card.cast[:MOST_PEOPLE] if name.strip()]
+    cast = [name[:60].split(".")[0].strip() for name in card.cast[:MOST_PEOPLE] if name.strip(" .")]
     if not cast:
         counted = _counted(prompt)
         return tuple(
@@ -206,7 +206,8 @@ def _parts(cast: list[str], prompt: str) -> list[str]:
         return [prompt]
     places: list[int] = []
     for name in cast:
-        found = re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", prompt)
+        word = re.escape(name.lower())
+        found = re.search(rf"(?<!\w){word}(?!\w)" if name.isascii() else word, prompt)
         places.append(found.start() if found else -1)
     ends = [*sorted(place for place in places if place >= 0), len(prompt)]
     return [

@@ -113,3 +113,24 @@ def test_a_character_keeps_its_looks_in_another_cut() -> None:
     other = read_staging(card("noon, classroom, aki", cast=("aki",), seed=99)).people[0]
 
     assert one == other
+
+
+def test_a_name_in_japanese_prose_is_found_without_spaces() -> None:
+    """CJK text has no word breaks, so a name counts wherever it stands."""
+    one, other = read_staging(card("アキは銀髪、レンは黒髪で眼鏡", cast=("アキ", "レン"))).people
+
+    assert (one.hair, other.hair, one.glasses, other.glasses) == (
+        hexed("d3d7e6"),
+        hexed("33323e"),
+        False,
+        True,
+    )
+
+
+def test_outfit_and_expression_behind_a_member_do_not_make_it_a_stranger() -> None:
+    """`aki.school.smile` is still aki."""
+    plain, dressed = (
+        read_staging(card("street", cast=(name,))).people[0] for name in ("aki", "aki.school.smile")
+    )
+
+    assert plain == dressed
