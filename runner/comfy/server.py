@@ -255,19 +255,19 @@ class Server:
         """Poll the queue for all watches together, and knock while the server is down; until cancelled."""
         probe_s = self._pace.probe_s
         while not self.final:
+            await self._rest()
             if self.down:
                 await asyncio.sleep(probe_s * random.uniform(0.75, 1.25))
                 probe_s = min(2 * probe_s, 30.0)
-            else:
-                probe_s = self._pace.probe_s
-                await self._rest()
             await self._poll()
-            if self.down and time.monotonic() - self._down_at > self._pace.server_wait_s:
+            if not self.down:
+                probe_s = self._pace.probe_s
+            elif time.monotonic() - self._down_at > self._pace.server_wait_s:
                 self._give_up()
 
     async def _rest(self) -> None:
-        """Wait until the next poll is due."""
-        while True:
+        """Wait until the next poll is due; not at all while the server is down."""
+        while not self.down:
             self._kicked.clear()
             due_s = self._due() - time.monotonic()
             if due_s <= 0:

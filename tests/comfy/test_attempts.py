@@ -1,0 +1,527 @@
+"""One attempt against a server that misbehaves: every ambiguous answer ends in the truth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from runner.domain import Attempt
+from runner.errors import NoServer, StorageError, UsageError
+from runner.events import (
+    AttemptCancelled,
+    AttemptCollecting,
+    AttemptFailed,
+    AttemptRunning,
+    AttemptSubmitted,
+    AttemptSucceeded,
+    ExecutorEvent,
+    ServerDown,
+    ServerUp,
+)
+from runner.submit import ComfyExecutor
+
+from .conftest import GRAPH, opened
+from .conftest import make as attempt_on
+from .fake import Fake
+
+Make = Callable[..., Attempt]
+ENDS = (AttemptSucceeded, AttemptFailed, AttemptCancelled)
+HTML = (502, "text/html", b"<html><h1>Bad Gateway</h1></html>")
+
+
+async def until_end(executor: ComfyExecutor) -> list[ExecutorEvent]:
+    """Return the events up to and with the first that ends an attempt."""
+    events: list[ExecutorEvent] = []
+    async with asyncio.timeout(20):
+        while not events or not isinstance(events[-1], ENDS):
+            events.append(await executor.next_event())
+    return events
+
+
+async def until(executor: ComfyExecutor, kind: type) -> ExecutorEvent:
+    async with asyncio.timeout(20):
+        while not isinstance(event := await executor.next_event(), kind):
+            pass
+    return event
+
+
+async def test_an_attempt_ends_as_a_file(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Submit, poll, download: the output lies verified under its deliver name."""
+    it = attempt()
+    executor.start(it, tmp_path)
+    events = await until_end(executor)
+
+    assert [type(event) for event in events] == [AttemptSubmitted, AttemptCollecting, AttemptSucceeded]
+    (output,) = events[-1].outputs
+    assert (output.path, output.kind, output.width, output.media) == ("s01/a.png", "image", 8, "image/png")
+    assert (tmp_path / output.path).read_bytes() == fake.picture
+    assert [path.name for path in (tmp_path / "s01").iterdir()] == ["a.png"]
+
+
+async def test_what_is_sent_names_us_and_the_job(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Our id, a client id and the tags travel with the bound graph."""
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until_end(executor)
+    (post,) = fake.posts
+
+    assert post["prompt_id"] == it.prompt_id
+    assert post["client_id"]
+    assert post["extra_data"]["extra_pnginfo"] == {"animerun": {"key": "ep/x"}}
+    assert post["prompt"]["2"]["inputs"]["filename_prefix"] == it.prefix
+
+
+@pytest.mark.parametrize("fault", ["eat", "500 yet queued"])
+async def test_an_unclear_answer_to_a_job_that_runs_is_found_out(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, fault: str
+) -> None:
+    """The answer is lost but the job is not: it is found by its id and submitted only once."""
+    fake.plan("POST /prompt", fault)
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert len(fake.posts) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "retry"),
+    [
+        ("drop", "LOST", "again"),
+        ("stall", "LOST", "again"),
+        (HTML, "LOST", "again"),
+        ((500, "text/plain", b"500 Internal Server Error"), "LOST", "again"),
+        ((200, "text/html", b"<html>sign in</html>"), "LOST", "again"),
+        ((200, "application/json", b"{}"), "LOST", "again"),
+        ((400, "text/html", b"<h1>no</h1>"), "SERVER_REJECTS", "elsewhere"),
+        ((302, "text/html", b""), "SERVER_REJECTS", "elsewhere"),
+        ((401, "text/plain", b"who?"), "SERVER_REJECTS", "elsewhere"),
+        ((404, "text/plain", b""), "SERVER_REJECTS", "elsewhere"),
+    ],
+    ids=str,
+)
+async def test_an_unclear_answer_to_a_job_that_never_came_is_a_loss(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, fault: object, code: str, retry: str
+) -> None:
+    """Nowhere for the settle time, with the server answering: lost, and never posted twice by us."""
+    fake.plan("POST /prompt", fault)
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptFailed)
+    assert (events[-1].fault.code, events[-1].fault.retry) == (code, retry)
+    assert fake.count("POST /prompt") == 1
+    assert not any(isinstance(event, AttemptSubmitted) for event in events)
+
+
+async def test_absence_is_believed_only_after_a_look_at_queue_then_history(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Each look at the history that could prove absence comes after one at the queue."""
+    fake.plan("POST /prompt", "drop")
+    executor.start(attempt(), tmp_path)
+    await until_end(executor)
+    after = fake.seen[fake.seen.index(("POST", "/prompt")) + 1 :]
+    kinds = [path.split("/")[1] for _, path in after]
+
+    assert kinds[0] == "queue"
+    assert kinds.count("history") >= 2
+    assert all(before == "queue" for before, kind in pairwise(kinds) if kind == "history")
+
+
+async def test_trouble_while_looking_is_no_evidence(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Looks that fail restart the settle clock; the job is found in the end."""
+    fake.plan("POST /prompt", "eat")
+    fake.plan("GET /queue", "drop", HTML, "drop")
+    fake.plan("GET /history", "drop", HTML)
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+
+
+async def test_an_echoed_foreign_id_is_taken_back(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A server that chooses ids itself cannot be used; what it queued is deleted."""
+    fake.hold = True
+    fake.plan("POST /prompt", "other id")
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert events[-1].fault.code == "SERVER_REJECTS"
+    assert fake.pending == []
+
+
+async def test_partly_accepted_is_refused_and_taken_back(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """200 with node errors: deleted, confirmed gone, told as a refusal."""
+    fake.plan("POST /prompt", "partly")
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("VALIDATION", "never")
+    assert "width" in events[-1].fault.message
+    assert fake.pending == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (400, b'{"error": {"type": "x", "message": "nope"}, "node_errors": {}}', "VALIDATION"),
+        (413, b"", "TOO_LARGE"),
+    ],
+)
+async def test_a_plain_no_is_believed_at_once(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, status: int, body: bytes, code: str
+) -> None:
+    """ComfyUI's own 400 and a 413 need no look."""
+    fake.plan("POST /prompt", (status, "application/json", body))
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert events[-1].fault.code == code
+    assert events[-1].fault.retry == "never"
+    assert ("GET", "/queue") not in fake.seen
+
+
+@pytest.mark.parametrize(
+    "fault", ["truncated", "unannounced", "corrupt", "drop", "compressed", "stall", HTML]
+)
+async def test_a_damaged_download_is_repeated(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, fault: object
+) -> None:
+    """Cut short, silently cut short, a flipped bit, compressed, stalled: the next download counts."""
+    fake.plan("GET /view", fault)
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert fake.count("GET /view") == 2
+    assert (tmp_path / "s01/a.png").read_bytes() == fake.picture
+
+
+async def test_a_download_that_never_comes_whole_fails_the_attempt(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Five damaged downloads are enough, and nothing is left behind."""
+    fake.plan("GET /view", *["corrupt"] * 5)
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("DOWNLOAD_CORRUPT", "again")
+    assert list((tmp_path / "s01").iterdir()) == []
+
+
+async def test_a_file_that_is_gone_is_made_again(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """404 on a reported file: the attempt is worth repeating."""
+    fake.plan("GET /view", (404, "application/octet-stream", b""))
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("CACHED_OUTPUT", "again")
+
+
+async def test_a_pending_attempt_is_cancelled(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Cancelling deletes it from the queue, and says so only when it is gone."""
+    fake.hold = True
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    executor.cancel(it.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptCancelled)
+    assert fake.pending == []
+    assert ("POST", "/interrupt") not in fake.seen
+
+
+async def test_a_running_attempt_is_interrupted_by_its_id(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """What runs is interrupted, and only because it is ours that runs."""
+    fake.hold = True
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.pending, fake.running = [], [it.prompt_id]
+    await until(executor, AttemptRunning)
+    executor.cancel(it.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptCancelled)
+
+
+async def test_what_finished_before_its_cancelling_is_kept(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A cancel that comes too late loses nothing."""
+    fake.hold = True
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.finish(it.prompt_id)
+    executor.cancel(it.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+
+
+async def test_cancelling_leaves_strangers_alone(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Another's running job is not interrupted when ours is pending."""
+    fake.hold = True
+    fake.running = ["a-stranger"]
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    executor.cancel(it.prompt_id)
+    await until_end(executor)
+
+    assert fake.running == ["a-stranger"]
+
+
+async def test_a_restarted_server_has_lost_the_attempt(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Down, up again with an empty memory: ServerDown, ServerUp, then LOST, worth another attempt."""
+    fake.hold = True
+    executor.start(attempt(), tmp_path)
+    await until(executor, AttemptSubmitted)
+    await fake.down()
+    down = await until(executor, ServerDown)
+    await fake.up()
+    events = await until_end(executor)
+
+    assert not down.final
+    assert any(isinstance(event, ServerUp) for event in events)
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "again")
+
+
+async def test_a_job_that_outlives_an_outage_is_collected(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A server that was only unreachable still has the job: silence is no evidence."""
+    fake.hold = True
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    await fake.down()
+    await until(executor, ServerDown)
+    fake.history[it.prompt_id] = fake._entry(it.prompt_id, fake.posts[0]["prompt"])
+    await fake.up()
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+
+
+async def test_a_submission_waits_for_its_only_server(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Nothing could be sent, so nothing happened: it is sent when the server is back."""
+    await fake.down()
+    executor.start(attempt(), tmp_path)
+    await until(executor, ServerDown)
+    await fake.up()
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert len(fake.posts) == 1
+
+
+async def test_with_another_server_up_a_submission_moves_on(fake: Fake, tmp_path: Path) -> None:
+    """One of two servers is gone: its attempt is free for the other at once."""
+    async with Fake() as other, opened(fake, other) as executor:
+        await fake.down()
+        executor.start(attempt_on(executor.servers[0]), tmp_path)
+        events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("UNREACHABLE", "elsewhere")
+
+
+async def test_inputs_are_uploaded_once(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A file that two attempts use travels once, under its content's name, byte for byte."""
+    file = tmp_path / "in.png"
+    file.write_bytes(fake.picture)
+    name = "ab" * 32 + ".png"
+    graph = GRAPH | {"1": {"class_type": "LoadImage", "inputs": {"image": {"$input": name}}}}
+    for number in range(2):
+        executor.start(attempt(name=f"n{number}", graph=graph, files={name: file}), tmp_path)
+    await until_end(executor)
+    await until_end(executor)
+
+    assert fake.count("POST /upload/image") == 1
+    assert fake.inputs == {name: fake.picture}
+    assert all(post["prompt"]["1"]["inputs"]["image"] == name for post in fake.posts)
+
+
+async def test_an_upload_under_another_name_is_refused(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A server that renames what we send would render something else."""
+    file = tmp_path / "in.png"
+    file.write_bytes(b"x")
+    fake.plan("POST /upload/image", "other name")
+    executor.start(attempt(files={"ab.png": file}), tmp_path)
+    events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("SERVER_REJECTS", "elsewhere")
+    assert fake.posts == []
+
+
+async def test_a_missing_input_file_is_ours_to_tell(
+    executor: ComfyExecutor, attempt: Make, tmp_path: Path
+) -> None:
+    """A local file that cannot be read is no fault of the attempt."""
+    executor.start(attempt(files={"ab.png": tmp_path / "absent.png"}), tmp_path)
+
+    with pytest.raises(StorageError, match=r"absent\.png"):
+        await until_end(executor)
+
+
+async def test_an_earlier_process_attempt_is_adopted(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """What was submitted before a crash is followed and collected without another POST."""
+    it = attempt()
+    fake.posts.append({"prompt_id": it.prompt_id, "prompt": {}})
+    fake.pending.append(it.prompt_id)
+    executor.adopt(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.posts[0]["prompt"] = {"2": {"inputs": {"filename_prefix": it.prefix}}}
+    fake.finish(it.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert ("POST", "/prompt") not in fake.seen
+
+
+async def test_an_adopted_attempt_that_is_nowhere_is_lost(
+    executor: ComfyExecutor, attempt: Make, tmp_path: Path
+) -> None:
+    """After the settle time the conductor may try again."""
+    executor.adopt(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "again")
+
+
+async def test_find_tells_where_each_id_is(executor: ComfyExecutor, fake: Fake) -> None:
+    """Queued, running, finished and absent are told apart."""
+    fake.pending, fake.running, fake.history = ["q"], ["r"], {"f": {}}
+
+    assert await executor.find(["q", "r", "f", "a"], executor.servers[0]) == {
+        "q": "queued",
+        "r": "running",
+        "f": "finished",
+        "a": "absent",
+    }
+
+
+async def test_no_server_says_what_was_tried(fake: Fake) -> None:
+    """With nobody there, the error names each address and what came of it."""
+    await fake.down()
+
+    with pytest.raises(NoServer, match=f"127.0.0.1:{fake.port} cannot be reached"):
+        async with opened(fake):
+            pass
+
+
+async def test_something_else_at_the_address_is_told_as_such(fake: Fake) -> None:
+    """A login page is not a ComfyUI, and its first words are shown."""
+    fake.plan("GET /system_stats", (200, "text/html", b"<html>Sign in</html>"))
+
+    with pytest.raises(NoServer, match="does not answer like a ComfyUI: 200 text/html: <html>Sign in"):
+        async with opened(fake):
+            pass
+
+
+async def test_one_of_two_servers_is_enough(fake: Fake) -> None:
+    """The other is told as down."""
+    async with Fake() as other:
+        await fake.down()
+        async with opened(fake, other) as executor:
+            events = [await executor.next_event(), await executor.next_event()]
+
+    assert {type(event) for event in events} == {ServerUp, ServerDown}
+
+
+async def test_a_server_silent_for_too_long_is_left_out(fake: Fake, tmp_path: Path) -> None:
+    """Its attempts are lost to it and may go elsewhere."""
+    from runner.comfy.server import Pace
+
+    fake.hold = True
+    async with opened(fake, pace=Pace(settle_s=0.1, server_wait_s=0.2, probe_s=0.02)) as executor:
+        executor.start(attempt_on(executor.servers[0]), tmp_path)
+        await until(executor, AttemptSubmitted)
+        await fake.down()
+        events = await until_end(executor)
+
+    assert any(isinstance(event, ServerDown) and event.final for event in events)
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "elsewhere")
+
+
+async def test_a_base_path_is_kept(tmp_path: Path) -> None:
+    """Behind a proxy at /comfy every route lies under /comfy/api."""
+    async with Fake(base="/comfy") as fake, opened(fake) as executor:
+        executor.start(attempt_on(executor.servers[0]), tmp_path)
+        events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+
+
+async def test_credentials_go_with_every_request(fake: Fake, tmp_path: Path) -> None:
+    """A token opens the door each time, and compression is declined."""
+    async with opened(fake, credentials={"ANIMERUN_TOKEN": "s3cret"}) as executor:
+        executor.start(attempt_on(executor.servers[0]), tmp_path)
+        await until_end(executor)
+
+    assert {headers.get("authorization") for headers in fake.headers} == {"Bearer s3cret"}
+    assert {headers.get("accept-encoding") for headers in fake.headers} == {"identity"}
+
+
+async def test_a_refused_token_is_not_shown(fake: Fake) -> None:
+    """401 names the credential that was used, never its value."""
+    fake.plan("GET /system_stats", (401, "text/plain", b"no"))
+
+    with pytest.raises(NoServer, match="ANIMERUN_TOKEN") as caught:
+        async with opened(fake, credentials={"ANIMERUN_TOKEN": "s3cret"}):
+            pass
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_password_in_an_address_is_refused_without_showing_it() -> None:
+    """`user:pass@` is a usage error."""
+    with pytest.raises(UsageError) as caught:
+        ComfyExecutor(["http://me:s3cret@host:1"], bind=lambda *_, **__: {}, collect=None)
+
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_closing_leaves_jobs_where_they_are(fake: Fake, tmp_path: Path) -> None:
+    """Only cancel takes things back; close ends at once and deletes nothing."""
+    fake.hold = True
+    async with opened(fake) as executor:
+        it = attempt_on(executor.servers[0])
+        executor.start(it, tmp_path)
+        await until(executor, AttemptSubmitted)
+
+    assert fake.pending == [it.prompt_id]
