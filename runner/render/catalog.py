@@ -16,7 +16,8 @@ from jinja2.runtime import Macro
 import runner
 from runner.domain import Template
 from runner.errors import Problem, SpecError, TemplateError
-from runner.render.environment import JsonEnvironment, bound
+from runner.render.budget import bound
+from runner.render.environment import JsonEnvironment
 from runner.render.front import NAME, cut, read_front
 from runner.render.lint import Slip, lint_body, lint_macros, lint_tokens
 from runner.render.program import Program, problem_at

@@ -6,7 +6,7 @@ holes side by side never melt into one number or one word.
 
 What a template may do is bounded by construction rather than watched: attributes exist on nothing but the
 loop, methods cannot be called, filters and tests are listed here, and everything that makes or repeats text
-or lists draws on one budget per rendering.
+or lists draws on one budget per rendering (`budget`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from itertools import islice
 from typing import Any, Final, cast
 
-from jinja2 import StrictUndefined, Undefined, nodes, pass_context
+from jinja2 import StrictUndefined, Undefined, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS, do_round
 from jinja2.runtime import Context, LoopContext, Macro
@@ -26,10 +25,9 @@ from jinja2.tests import TESTS
 from jinja2.utils import Namespace
 from markupsafe import Markup
 
+from runner.render.budget import STEP, Budget
 from runner.text.nearest import did_you_mean
 
-BUDGET: Final = 16 * 2**20
-"""Characters and items made, plus rounds of loops, in one rendering."""
 MAX_RANGE: Final = 10_000
 MAX_BITS: Final = 128
 MAX_PLACES: Final = 15
@@ -49,6 +47,7 @@ GLOBAL_NAMES: Final = frozenset({"namespace", "range"})
 _LOOP_ATTRIBUTES: Final = frozenset(
     {"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem", "depth"}
 )
+_NO_TEXT: Final = "what a macro wrote cannot be joined with text; it stands alone in its hole"
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -84,13 +83,13 @@ def emit(context: Context, value: Any) -> Markup:
         return cast(Markup, value)
     environment = cast(JsonEnvironment, context.environment)
     if kind is str:
-        environment.spend(len(value))
+        environment.budget.spend(len(value))
         return Markup(f" {_encode(value)} ")
     if kind is int:
         return Markup(f" {value} ")
     if isinstance(value, Undefined):
         str(value)  # raises with the message that fits
-    environment.weigh(value)
+    environment.budget.weigh(value)
     return Markup(f" {_encode(value)} ")
 
 
@@ -105,106 +104,81 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(autoescape=True, finalize=emit, undefined=Missing, optimized=False, cache_size=0)
-        self.left = BUDGET
+        self.budget = Budget()
+        self._paying = (self.budget.loop, self.budget.weighed, self.budget.spend)
         self.globals = {
             "namespace": Namespace, "range": _bounded_range,
-            "__join": self.join, "__loop": self.loop, "__made": self.made, "__spend": self.spend,
+            "__join": self.join, "__loop": self.budget.loop,
+            "__weighed": self.budget.weighed, "__spend": self.budget.spend,
         }  # fmt: skip
-        self.filters = {name: self._measured(FILTERS[name]) for name in FILTER_NAMES}
+        self.filters = {
+            name: self._measured(cast(Callable[..., Any], FILTERS[name])) for name in FILTER_NAMES
+        }
         self.filters |= {"replace": self.replace, "join": self.join_filter, "round": _round}
-        self.tests = {name: TESTS[name] for name in TEST_NAMES}
+        self.tests = {name: self._measured(cast(Callable[..., Any], TESTS[name])) for name in TEST_NAMES}
 
     def add_macros(self, macros: Mapping[str, Macro]) -> None:
         """Make *macros* callable from every template compiled from now on."""
         self.globals.update(macros)
 
-    def spend(self, amount: int) -> None:
-        """Draw *amount* from this rendering's budget."""
-        self.left -= amount
-        if self.left < 0:
-            raise SecurityError(f"it writes or loops more than {BUDGET:,} times")
-
-    def weigh(self, value: Any) -> None:
-        """Draw as much as *value* would be when written out, so that lists in lists cannot grow unseen."""
-        self.spend(1)
-        if isinstance(value, str):
-            self.spend(len(value))
-        elif isinstance(value, (list, tuple)):
-            for item in value:
-                self.weigh(item)
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                self.weigh(key)
-                self.weigh(item)
-
-    def made(self, value: Any) -> Any:
-        """Return a list or map that the template wrote down, paid for."""
-        self.weigh(value)
-        return value
-
-    def loop(self, items: Any, cost: int) -> Any:
-        """Return what a `for` walks over, paid in advance at *cost* a round."""
-        if isinstance(items, Undefined):
-            str(items)
-        if not isinstance(items, (list, tuple, range, str, dict)):
-            items = list(islice(iter(items), BUDGET + 1))
-        self.spend(len(items) * cost)
-        return items
-
     def join(self, *parts: Any) -> str:
         """Return what `~` makes: plain text, never JSON text."""
-        text = "".join(self._plain(part) for part in parts)
-        self.spend(len(text))
-        return text
+        return self._joined("", parts)
 
     def join_filter(self, parts: Iterable[Any], separator: str = "") -> str:
         """Join texts with *separator* between them."""
-        text = self._plain(separator).join(self._plain(part) for part in parts)
-        self.spend(len(text))
-        return text
+        return self._joined(self._plain(separator), parts)
 
     def replace(self, text: Any, old: str, new: str) -> str:
         """Replace every *old* in *text*."""
         plain, old, new = self._plain(text), self._plain(old), self._plain(new)
-        self.spend(len(plain) + plain.count(old) * len(new))
+        self.budget.spend(len(plain) + plain.count(old) * len(new))
         return plain.replace(old, new)
+
+    def _joined(self, separator: str, parts: Iterable[Any]) -> str:
+        texts = [self._plain(part) for part in parts]
+        self.budget.spend(sum(map(len, texts)) + len(texts) * (STEP + len(separator)))
+        return separator.join(texts)
 
     def _plain(self, value: Any) -> str:
         if type(value) is Markup:
-            raise SecurityError("what a macro wrote cannot be joined with text; it stands alone in its hole")
+            raise SecurityError(_NO_TEXT)
         if value is None or isinstance(value, (bool, dict, list)):
             raise TypeError(f"{_encode(value)} is no text")
         return str(value)
 
     def _measured(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a filter or test that pays for what goes in and what comes out."""
+
         @wraps(make)
         def measured(*arguments: Any, **options: Any) -> Any:
-            made = make(*arguments, **options)
-            self.weigh(made)
-            return made
+            for argument in arguments:
+                self.budget.weigh(argument)
+            return self.budget.weighed(make(*arguments, **options))
 
         return measured
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Return the result of an operator, refused when it would be large before it is made."""
+        if isinstance(left, Markup) or isinstance(right, Markup):
+            raise SecurityError(_NO_TEXT)
         if operator in ("**", "%", "//", "/") and not (_is_number(left) and _is_number(right)):
             raise TypeError(f"`{operator}` needs two numbers")
         if operator == "**" and abs(right) > MAX_BITS:
             raise SecurityError(f"an exponent of more than {MAX_BITS}")
-        if operator == "*":
-            self._pay_for_product(left, right)
+        self._pay(operator, left, right)
         result = super().call_binop(context, operator, left, right)
         if isinstance(result, int) and result.bit_length() > MAX_BITS:
             raise SecurityError(f"a number of more than {MAX_BITS} bits")
-        if isinstance(result, Markup):
-            raise SecurityError("what a macro wrote cannot be joined with text; it stands alone in its hole")
-        self.weigh(result)
+        self.budget.weigh(result)
         return result
 
-    def _pay_for_product(self, left: Any, right: Any) -> None:
+    def _pay(self, operator: str, left: Any, right: Any) -> None:
         for many, times in ((left, right), (right, left)):
-            if isinstance(many, (str, list, tuple)) and isinstance(times, int):
-                self.spend(len(many) * max(0, times))
+            if operator == "*" and isinstance(many, (str, list, tuple)) and isinstance(times, int):
+                self.budget.spend(len(many) * max(0, times))
+            elif operator == "+" and isinstance(many, (str, list, tuple)):
+                self.budget.spend(len(many))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a map's or namespace's entry, or what the loop says of itself; no other attribute exists."""
@@ -238,14 +212,8 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Macros, `range` and `namespace` are called; nothing else is."""
-        return isinstance(obj, Macro) or obj in (
-            _bounded_range,
-            Namespace,
-            self.loop,
-            self.join,
-            self.made,
-            self.spend,
-        )
+        ours = (_bounded_range, Namespace, self.join, *self._paying)
+        return isinstance(obj, Macro) or obj in ours
 
 
 def _bounded_range(*bounds: int) -> range:
@@ -275,48 +243,3 @@ def _kind(value: Any) -> str:
         type(None): "none",
     }
     return "none" if value is None else names.get(type(value), "this")
-
-
-def bound(tree: nodes.Template) -> nodes.Template:
-    """Return *tree* with everything that makes or repeats drawing on the budget (changed in place).
-
-    What is meant: `~`, lists and maps written down, every `for` and every macro.
-    """
-    for loop in tree.find_all(nodes.For):
-        loop.iter = _call(
-            "__loop", cast(nodes.Expr, loop.iter), nodes.Const(_weight(loop.body)), lineno=loop.lineno
-        )
-    for macro in tree.find_all(nodes.Macro):
-        spend = _call("__spend", nodes.Const(_weight(macro.body)), lineno=macro.lineno)
-        macro.body.insert(0, nodes.ExprStmt(spend, lineno=macro.lineno))
-    _pay(tree)
-    return tree
-
-
-def _weight(body: list[nodes.Node]) -> int:
-    return 1 + sum(len(fixed.data) for node in body for fixed in node.find_all(nodes.TemplateData))
-
-
-def _call(name: str, *arguments: nodes.Expr, lineno: int) -> nodes.Call:
-    return nodes.Call(nodes.Name(name, "load", lineno=lineno), list(arguments), [], None, None, lineno=lineno)
-
-
-def _pay(node: nodes.Node) -> None:
-    for name, value in node.iter_fields():
-        if isinstance(value, list):
-            value[:] = [_paying(item) for item in value]
-        elif isinstance(value, nodes.Node):
-            setattr(node, name, _paying(value))
-
-
-def _paying(value: Any) -> Any:
-    if not isinstance(value, nodes.Node):
-        return value
-    _pay(value)
-    match value:
-        case nodes.Concat():
-            return _call("__join", *value.nodes, lineno=value.lineno)
-        case nodes.List() | nodes.Dict() | nodes.Tuple(ctx="load"):
-            return _call("__made", value, lineno=value.lineno)
-        case _:
-            return value

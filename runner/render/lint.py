@@ -31,11 +31,11 @@ _REFUSED: dict[type[nodes.Node], str] = {
 }
 _ALLOWED: frozenset[type[nodes.Node]] = frozenset(
     {
-        nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Macro, nodes.With, nodes.Scope,
-        nodes.Assign, nodes.Name, nodes.NSRef, nodes.Const, nodes.Tuple, nodes.List, nodes.Dict, nodes.Pair,
-        nodes.Keyword, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call, nodes.Getitem, nodes.Getattr,
-        nodes.Concat, nodes.Compare, nodes.Operand, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Add,
-        nodes.Sub, nodes.Mod, nodes.Pow, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
+        nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Macro, nodes.With,
+        nodes.Scope, nodes.Assign, nodes.Name, nodes.NSRef, nodes.Const, nodes.Tuple, nodes.List, nodes.Dict,
+        nodes.Pair, nodes.Keyword, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call, nodes.Getitem,
+        nodes.Getattr, nodes.Concat, nodes.Compare, nodes.Operand, nodes.Mul, nodes.Div, nodes.FloorDiv,
+        nodes.Add, nodes.Sub, nodes.Mod, nodes.Pow, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
     }
 )  # fmt: skip
 _TAGS_BEGIN = ("variable_begin", "block_begin", "raw_begin")
@@ -223,7 +223,7 @@ def _unknown_names(tree: nodes.Template, *, known: Collection[str]) -> Iterator[
 
 
 def _name_what_exists(tree: nodes.Template) -> None:
-    """Rename filters and tests that are told already: Jinja looks no further at a tree that has unknown ones."""
+    """Rename filters and tests that are told already: Jinja looks at no tree that has unknown ones."""
     for filter_ in tree.find_all(nodes.Filter):
         filter_.name = filter_.name if filter_.name in FILTER_NAMES else "trim"
     for test in tree.find_all(nodes.Test):

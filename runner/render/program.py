@@ -15,7 +15,8 @@ from jinja2.exceptions import TemplateRuntimeError
 
 from runner.domain import Plain
 from runner.errors import Problem, TemplateError
-from runner.render.environment import BUDGET, JsonEnvironment, bound
+from runner.render.budget import bound
+from runner.render.environment import JsonEnvironment
 from runner.render.graph import Flaw, flaws
 
 LARGEST_GRAPH: Final = 8 * 2**20
@@ -96,7 +97,7 @@ class Program:
         return graph
 
     def _text(self, template: JinjaTemplate, values: Mapping[str, Plain]) -> str:
-        self._environment.left = BUDGET
+        self._environment.budget.refill()
         try:
             return "".join(template.root_render_func(template.new_context(dict(values))))
         except _SENSELESS as fault:

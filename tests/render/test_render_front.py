@@ -134,7 +134,7 @@ def test_all_mistakes_are_told_at_once(load: Callable[..., Template]) -> None:
     """Nothing is hidden behind the first mistake."""
     with pytest.raises(TemplateError) as fault:
         load(
-            "---\ntitel: x\nparameters:\n  a: {type: txt}\n  b: {type: int, min: x}\noutputs: {out: pic}\n---\n"
+            "---\ntitel: x\nparameters:\n  a: {type: txt}\n  b: {type: int, min: x}\noutputs: {o: pic}\n---\n"
         )
 
     assert [line for line, _ in problems(fault)] == [2, 4, 5, 6]

@@ -1,7 +1,7 @@
 """The shipped templates render to exactly these graphs and digests.
 
-`ANIMERUN_UPDATE_GOLDEN=1 pytest tests/render` writes them anew; the change is then reviewed as a diff. A digest
-that changes here makes every earlier rendering of that graph look new: raise RENDER_VERSION knowingly.
+`ANIMERUN_UPDATE_GOLDEN=1 pytest tests/render` writes them anew; the change is then reviewed as a diff. A
+digest that changes here makes every earlier picture of that graph look new: change it knowingly.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ LORAS = [
     {"file": "aki_v3.safetensors", "weight": 0.8, "clip": 0.5, "part": ""},
     {"file": "cel_90s.safetensors", "weight": 1.0, "clip": 1.0, "part": ""},
 ]
+WIDE = {"width": 1216, "height": 832}
+ODD = {"width": 520, "height": 328}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "txt2img": ("txt2img", {}),
     "txt2img-sdxl": (
         "txt2img",
-        {"loras": LORAS, "clip_skip": 2, "vae": "sdxl_vae.safetensors", "size": {"width": 1216, "height": 832}},
+        {"loras": LORAS, "clip_skip": 2, "vae": "sdxl_vae.safetensors", "size": WIDE},
     ),
     "txt2img-vpred": ("txt2img", {"loras": LORAS[:1], "prediction": "v_prediction", "rescale_cfg": 0.7}),
     "img2img": ("img2img", {"loras": LORAS[:1], "denoise": 0.4}),
     "hires-latent": ("hires", {"scale": 1.25, "loras": LORAS[1:]}),
-    "hires-model": ("hires", {"upscaler": "4x.safetensors", "steps2": 12, "size": {"width": 520, "height": 328}}),
+    "hires-model": ("hires", {"upscaler": "4x.safetensors", "steps2": 12, "size": ODD}),
     "dit-flux": (
         "txt2img-dit",
         {
