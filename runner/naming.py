@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
 
-from runner.wording import Jinja, hole
+from runner.text.jinja import Jinja, hole
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 """A name, to be matched whole: episode, scene, cut, model, character, entry, axis value."""
