@@ -183,3 +183,11 @@ def test_a_camera_move_is_pencilled_over_the_picture() -> None:
 
     assert reds[0] == 0
     assert reds[1] > 100
+
+
+def test_the_seed_moves_the_composition_and_not_only_its_colours() -> None:
+    """On plain paper, where the hour's tint does not show, another seed still puts the person elsewhere."""
+    plain = replace(CARD, prompt="aki, upper body, simple background, noon")
+    first, *others = (picture_of(draw_card(replace(plain, seed=seed))) for seed in range(5))
+
+    assert max(difference(first, other) for other in others) >= 6
