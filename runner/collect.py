@@ -44,6 +44,8 @@ class Bounds:
     """Per frame, checked before anything is decoded."""
     tries: int = 5
     """Downloads of one file until one is whole."""
+    pause_s: float = 0.1
+    """Before the second download; doubles with each further one."""
 
 
 async def collect(
@@ -100,22 +102,23 @@ def _safe(node: str) -> str:
 async def _take(
     ref: FileRef, stem: str, *, kind: OutputKind, fetch: Fetch, folder: Path, bounds: Bounds
 ) -> Output:
-    for left in range(bounds.tries - 1, -1, -1):
+    reason = ""
+    for count in range(bounds.tries):
         part = _part(folder, stem)
         try:
             await _download(ref, part, fetch, bounds.image if kind == "image" else bounds.other)
             # Decoding and fsync would hold up every other attempt.
             return await asyncio.to_thread(_settle, ref, part, stem, kind, folder, bounds)
         except (NotWhole, Ambiguous) as error:
-            if not left:
-                raise Uncollected(_fault(ref, "DOWNLOAD_CORRUPT", str(error))) from error
+            reason = str(error)
         except Unwanted as error:
             raise Uncollected(_fault(ref, error.code, str(error))) from error
         except Refused as error:
             raise Uncollected(_refused(ref, error)) from error
         finally:
             _remove(part)
-    raise AssertionError("unreachable")
+        await asyncio.sleep(bounds.pause_s * 2**count)
+    raise Uncollected(_fault(ref, "DOWNLOAD_CORRUPT", f"{reason} ({bounds.tries} downloads)"))
 
 
 def _fault(ref: FileRef, code: str, reason: str) -> Fault:
