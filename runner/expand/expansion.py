@@ -83,14 +83,14 @@ def expand(
     stage = Stage.of(spec, templates, faults)
     cuts = stage.cuts(choice, max_jobs=max_jobs)
     namer = read_namer(spec, cuts, faults)
-    _walk(cuts, faults)
+    _walk(spec, cuts, namer, faults)
     counts = [points.sieve.count() for points in cuts]
     check_patterns(spec, cuts, choice, faults)
     check_deliver(spec, cuts, faults)
     Effects(spec, stage.heads, faults).judge(cuts)
     faults.settle([spec.path])
     assert namer is not None
-    expansion = Expansion(
+    return Expansion(
         count=sum(jobs for jobs, _ in counts),
         selected=sum(selected for _, selected in counts),
         warnings=(*spec.warnings, *faults.warnings),
@@ -98,29 +98,19 @@ def expand(
         _cuts=tuple(cuts),
         _namer=namer,
     )
-    _check_names(expansion, spec, faults)
-    faults.settle([spec.path])
-    return expansion
 
 
-def _walk(cuts: Sequence[Points], faults: Faults) -> None:
-    """Look at every point once; mistakes in it are noted on the way."""
+def _walk(spec: Spec, cuts: Sequence[Points], namer: Namer | None, faults: Faults) -> None:
+    """Look at every point and every name once; mistakes in them are noted on the way."""
+    taken = Taken(spec, namer, cuts, faults) if namer else None
     for points in cuts:
         twins = Twins(points, faults)
         before = len(faults.problems)
         for at, point in points:
             twins.meet(at, point)
+            if taken and not points.broken:
+                taken.point(points, at, point)
             if len(faults.problems) > before + _ENOUGH:
                 break
         points.broken |= len(faults.problems) > before
         twins.tell()
-
-
-def _check_names(expansion: Expansion, spec: Spec, faults: Faults) -> None:
-    """Note names that cannot be files, and names that two jobs share."""
-    taken = Taken(spec, faults, lambda: (job for job, _ in expansion._walk()))
-    for points in expansion._cuts:
-        for at, point in points:
-            taken.point(points, at, point, expansion._namer)
-            if len(faults.problems) > _ENOUGH:
-                return

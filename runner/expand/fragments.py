@@ -21,11 +21,16 @@ ELSE = "else"
 
 @dataclass(slots=True)
 class Fragments:
-    """Looks entries up, each node once, and chooses their parts for a model."""
+    """Looks entries up, each node once, and chooses their parts for a model.
+
+    Fragments are told apart by identity: they must live as long as this.
+    """
 
     spec: Spec
     faults: Faults
     _slots: dict[tuple[str, int], Fragment | None] = field(default_factory=dict)
+    _texts: dict[tuple[int, str, str], str] = field(default_factory=dict)
+    _chosen: dict[tuple[int, str], tuple[Lora, ...] | None] = field(default_factory=dict)
     _loras: dict[int, tuple[Lora, ...]] = field(default_factory=dict)
 
     def slot(self, word: str, node: Node) -> Fragment | None:
@@ -54,6 +59,12 @@ class Fragments:
 
     def text(self, fragment: Fragment, part: str, model: Model | None) -> str:
         """Return the text of *part* (`prompt` or `negative`) for *model*; empty when there is none."""
+        known = (id(fragment), part, model.name if model else "")
+        if known not in self._texts:
+            self._texts[known] = self._text(fragment, part, model)
+        return self._texts[known]
+
+    def _text(self, fragment: Fragment, part: str, model: Model | None) -> str:
         node = self.choose(fragment, part, model)
         if node is None:
             return ""
@@ -66,10 +77,13 @@ class Fragments:
 
     def loras(self, fragment: Fragment, model: Model | None) -> tuple[Lora, ...] | None:
         """Return the LoRAs of *fragment* for *model*; None when it says nothing about any."""
-        node = self.choose(fragment, "lora", model)
-        if node is None:
-            return None if fragment.lora is None else ()
-        return self.lora_list(node)
+        if fragment.lora is None:
+            return None
+        known = (id(fragment), model.name if model else "")
+        if known not in self._chosen:
+            node = self.choose(fragment, "lora", model)
+            self._chosen[known] = () if node is None else self.lora_list(node)
+        return self._chosen[known]
 
     def lora_list(self, node: Node) -> tuple[Lora, ...]:
         """Return the LoRAs that *node*, one or a list, writes."""

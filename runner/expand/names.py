@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runner.domain import Job
 from runner.expand.points import Point, Points
 from runner.expand.sieve import Verdict
 from runner.expand.standing import At
@@ -70,25 +69,28 @@ class Taken:
     """The names given so far; holds a hash of each, so that a million of them fit."""
 
     spec: Spec
+    namer: Namer
+    cuts: Sequence[Points]
     faults: Faults
-    again: Callable[[], Iterable[Job]]
-    """Walks all jobs once more, to find who had a name first."""
     _hashes: set[int] = field(default_factory=set)
     _told: int = 0
 
-    def point(self, points: Points, at: At, point: Point, namer: Namer) -> None:
+    def point(self, points: Points, at: At, point: Point) -> None:
         """Write the names of all jobs at *point*; note what is wrong with them."""
-        holes = namer.holes(points, point)
+        try:
+            for name, key in self._names(points, at, point):
+                self._take(name, key)
+        except ValueError as error:
+            written = self.spec.deliver.name
+            self.faults.at(written.mark if written else points.standing.cut.mark, str(error))
+
+    def _names(self, points: Points, at: At, point: Point) -> Iterator[tuple[str, str]]:
+        """Yield name and key of every job at *point*; raises ValueError."""
+        holes = self.namer.holes(points, point)
         for number, seed in points.takes:
-            if points.sieve.verdict(at, number) == Verdict.EXCEPTED:
-                continue
-            try:
-                name = namer.name(holes, points.takes.hole(number), seed)
-            except ValueError as error:
-                mark = self.spec.deliver.name.mark if self.spec.deliver.name else points.standing.cut.mark
-                self.faults.at(mark, str(error))
-                return
-            self._take(name, f"{point.key}/{points.takes.word}={number}")
+            if points.sieve.verdict(at, number) != Verdict.EXCEPTED:
+                name = self.namer.name(holes, points.takes.hole(number), seed)
+                yield name, f"{point.key}/{points.takes.word}={number}"
 
     def _take(self, name: str, key: str) -> None:
         folded = name.casefold()
@@ -99,7 +101,11 @@ class Taken:
             self._tell(name, folded, key)
 
     def _tell(self, name: str, folded: str, key: str) -> None:
-        first = next((job.key for job in self.again() if job.name.casefold() == folded), key)
+        """Find who had *name* first, by walking all jobs up to there once more."""
+        every = (
+            pair for points in self.cuts for at, point in points for pair in self._names(points, at, point)
+        )
+        first = next((other for written, other in every if written.casefold() == folded), key)
         if first != key:
             self._told += 1
             self.faults.at(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from runner.domain import Parameter, Plain, Template
 from runner.errors import SpecError
+from runner.expand.heads import FILLED_NAMES, FILLED_TYPES
 from runner.expand.pictures import Pictures
 from runner.expand.speech import Head, Spoken
 from runner.expand.standing import At, Standing
@@ -27,28 +28,16 @@ class Parameters:
     pictures: Pictures
     _parsed: dict[tuple[str, str, int, str | None], Plain] = field(default_factory=dict)
 
-    def base(
-        self, standing: Standing, at: At, head: Head, spoken: Spoken, plans: CutPlans
-    ) -> dict[str, Plain]:
-        """Return every parameter of the template but the seeds, for the point *at*."""
-        sources = self.sources(head.template, plans)
-        values: dict[str, Plain] = {}
-        for parameter in head.template.parameters.values():
-            name = parameter.name
-            if name in spoken.texts:
-                values[name] = spoken.texts[name]
-            elif name == "negative" and parameter.type == "text":
+    def composed(self, head: Head, spoken: Spoken) -> dict[str, Plain]:
+        """Return the parameters that the words fill: composed texts, negative, LoRAs, cast."""
+        values: dict[str, Plain] = dict(spoken.texts)
+        for name, parameter in head.template.parameters.items():
+            if name == "negative" and parameter.type == "text":
                 values[name] = spoken.negative
             elif parameter.type == "loras":
                 values[name] = _chain(spoken, parameter)
             elif parameter.type == "cast":
                 values[name] = self._cast(spoken)
-            elif parameter.type == "seed":
-                continue
-            elif name in sources:
-                values[name] = None
-            else:
-                values[name] = self.value(standing, at, head, parameter)
         return values
 
     def sources(self, template: Template, plans: CutPlans) -> Mapping[str, Upstream]:
@@ -116,6 +105,15 @@ class Parameters:
                 }
             )
         return {"members": members}
+
+
+def is_told(parameter: Parameter) -> bool:
+    """Return whether a spec or preset gives *parameter* its value, rather than the wording or the runner."""
+    return (
+        parameter.type not in FILLED_TYPES
+        and parameter.name not in FILLED_NAMES
+        and parameter.wording is None
+    )
 
 
 def first_picture(template: Template) -> str:

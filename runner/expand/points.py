@@ -9,7 +9,7 @@ from typing import Protocol
 
 from runner.domain import Job, Plain, Template
 from runner.expand.heads import Heads, settable
-from runner.expand.parameters import Parameters
+from runner.expand.parameters import Parameters, is_told
 from runner.expand.sieve import Sieve, Verdict
 from runner.expand.speech import UNSURE, Head, Speaker, Spoken
 from runner.expand.standing import At, Standing
@@ -83,6 +83,7 @@ class Points:
     broken: bool = False
     """A mistake in it was noted: what it uses cannot be known."""
     _scripts: dict[At, Scripted | None] = field(default_factory=dict)
+    _fixed: dict[tuple[str, str], tuple[Mapping[str, Plain], int]] = field(default_factory=dict)
     _varied: dict[tuple[str, str, str, int], tuple[Plain, int]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[At, Point]]:
@@ -151,10 +152,32 @@ class Points:
         spoken = self.speaker.speak(self.standing, at, head)
         self.used |= spoken.used | set(settable(head.template))
         self.broken |= UNSURE in spoken.used
-        base = self.parameters.base(self.standing, at, head, spoken, self.plans)
-        varied = {word for word, _ in self.varied}
-        rest = {name: value for name, value in base.items() if name not in varied}
-        return Scripted(head=head, spoken=spoken, base=base, picture=hash((head.template.name, repr(rest))))
+        fixed, same = self._fixed_values(at, head)
+        composed = self.parameters.composed(head, spoken)
+        plain = {word for word, _ in self.varied}
+        moving = {
+            name: self.parameters.value(self.standing, at, head, parameter)
+            for name, parameter in head.template.parameters.items()
+            if name not in fixed and name not in composed and name not in plain and parameter.type != "seed"
+        }
+        return Scripted(
+            head=head,
+            spoken=spoken,
+            base={**fixed, **moving, **composed},
+            picture=hash((same, repr(composed), repr(moving))),
+        )
+
+    def _fixed_values(self, at: At, head: Head) -> tuple[Mapping[str, Plain], int]:
+        """Return the parameters that no axis and no wording moves, with a hash of them."""
+        known = (head.template.name, head.model.name if head.model else "")
+        if known not in self._fixed:
+            waiting = self.parameters.sources(head.template, self.plans)
+            values: dict[str, Plain] = dict.fromkeys(waiting)
+            for name, parameter in head.template.parameters.items():
+                if name not in waiting and name not in self.standing.columns and is_told(parameter):
+                    values[name] = self.parameters.value(self.standing, at, head, parameter)
+            self._fixed[known] = (values, hash((known[0], repr(values))))
+        return self._fixed[known]
 
     def _parameter(self, word: str, axis: int, at: At, head: Head) -> tuple[Plain, int]:
         known = (word, head.template.name, head.model.name if head.model else "", at[axis])

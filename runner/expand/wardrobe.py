@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from runner.expand.cast import Part
 from runner.expand.fragments import inline
@@ -31,12 +31,13 @@ class Wearing:
     """Words that decided what is worn."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wardrobe:
-    """Dresses members."""
+    """Dresses members; keeps every garment, so that its identity lasts."""
 
     spec: Spec
     faults: Faults
+    _garments: dict[tuple[str, str, int], Fragment | None] = field(default_factory=dict)
 
     def dress(self, part: Part, cast: Told, standing: Standing, at: At) -> Wearing:
         """Return *part* of the cast that *cast* tells, dressed for the point *at*."""
@@ -66,9 +67,15 @@ class Wardrobe:
         if named and (best is None or cast.nearness >= best.nearness):
             return self._known(character, word)[named], ""
         if best:
-            return self._garment(character, word, best.node), best.word
+            return self._kept(character, word, best.node), best.word
         habit = character.worn.get(word)
-        return (self._garment(character, word, habit) if habit is not None else None), ""
+        return (self._kept(character, word, habit) if habit is not None else None), ""
+
+    def _kept(self, character: Character, word: str, node: Node) -> Fragment | None:
+        known = (character.name, word, id(node))
+        if known not in self._garments:
+            self._garments[known] = self._garment(character, word, node)
+        return self._garments[known]
 
     def _garment(self, character: Character, word: str, node: Node) -> Fragment | None:
         if isinstance(node, MapNode):
