@@ -288,7 +288,7 @@ async def test_a_file_that_is_gone_can_be_made_again(tmp_path: Path) -> None:
 async def test_trouble_with_the_disk_is_told_with_path_and_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, number: int
 ) -> None:
-    """A full or read-only disk ends as StorageError naming what could not be done, and nothing is recorded."""
+    """A full or read-only disk ends as StorageError naming what could not be done."""
 
     def fail(*_: object, **__: object) -> int:
         raise OSError(number, os.strerror(number))
