@@ -160,7 +160,7 @@ def _alternatives(
         for causes in branches.values()
         if not any(cause.validator == "type" and not cause.relative_path for cause in causes)
     ]
-    if len(fitting) != 1:
+    if not fitting:
         yield _misfit(error, node, key)
         return
     for cause in fitting[0]:

@@ -179,6 +179,7 @@ def test_wrong_words(words: str, message: str | None) -> None:
             "`ink` takes a map: template, wording, negative, lora and the template's parameters",
         ),
         ("models: {ink: {steps: {a: b}}}", "`steps` takes no map; words are flat"),
+        ("models: {ink: {cutz: {a: b}}}", "`cutz` takes no map; words are flat"),
         ("models: {ink: {extends: [a]}}", None),
         ("models: {ink: {clips: [a, {b: c}]}}", "`clips` takes a text or number, or a list of them"),
         ("models: {ink: {}, INK: {}}", "`INK` and `ink` (line 3) differ only in case; give one another name"),

@@ -52,8 +52,9 @@ def test_scalar_keeps_its_source_text(text: str, parser: Parser) -> None:
 
 def test_places_are_those_in_the_file(parser: Parser) -> None:
     """Every node knows line, column and width, counted in characters from 1."""
-    root = read('夕: x\nlist: [a, "b c", {k: v}]\n', parser)
+    root = read('夕: x\nlist: [a, "b c", {k: v}]\nlong: >-\n  text\n', parser)
     assert isinstance(root, Mapping)
+    block = root.entries[2].value
     listed = root.get("list")
     assert isinstance(listed, Sequence)
 
@@ -62,6 +63,7 @@ def test_places_are_those_in_the_file(parser: Parser) -> None:
     assert (key.mark.line, key.mark.column, key.mark.width) == (1, 1, 1)
     assert (listed.mark.line, listed.mark.column) == (2, 7)
     assert (quoted.mark.line, quoted.mark.column, quoted.mark.width) == (2, 11, 5)
+    assert block.mark.width == 2
     assert quoted.mark.problem("x").source == 'list: [a, "b c", {k: v}]'
 
 
@@ -191,7 +193,7 @@ def test_key_with_nothing_behind_it(text: str, key: str, message: str, parser: P
 
 @pytest.mark.parametrize(
     ("text", "column"),
-    [("a: b #1 fan", 6), ("a: [b #x\n ]", 7), ("a #b: c", 3), ("a: b # c", 0), ("a: b #", 0)],
+    [("a: b #1 fan", 6), ("a: [b #x\n ]", 7), ("a #b: c", 3), ("a: b # c", 0), ("a: b #", 0), ("a: #x", 0)],
 )
 def test_hash_without_a_blank_is_warned_of(text: str, column: int, parser: Parser) -> None:
     """`#1` behind a blank cuts a text short; a proper comment is no reason to warn."""

@@ -37,6 +37,13 @@ def test_ties_are_broken_by_the_alphabet() -> None:
     assert nearest("cut", ["cur", "cup"]) == nearest("cut", ["cup", "cur"]) == "cup"
 
 
+def test_short_words_have_fewer_edits() -> None:
+    """Half a word may be wrong, not all of it: any two letters are two edits from any other two."""
+    assert nearest("ab", ["xy"]) is None
+    assert nearest("ab", ["ax"]) == "ax"
+    assert nearest("abcd", ["abxy"]) == "abxy"
+
+
 def test_fewer_edits_win_over_likeness() -> None:
     """One edit is nearer than two, whatever the ratio says."""
     assert nearest("abcd", ["abcdef", "abce"]) == "abce"
@@ -44,6 +51,7 @@ def test_fewer_edits_win_over_likeness() -> None:
 
 def test_long_text_is_not_a_name() -> None:
     """A whole prompt in the wrong place is not compared with every name."""
+    assert nearest("a" * 81, ["a" * 80]) is None
     assert nearest("prompt" * 100_000, ["prompt" * 100_000]) is None
 
 
