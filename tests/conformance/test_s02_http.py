@@ -58,6 +58,13 @@ def test_s02_foreign_origin_cannot_submit(server: Server, prefix: str) -> None:
     assert server.entry(prompt_id) is None
 
 
+def test_s02_origin_is_checked_for_loopback_hosts_only(server: Server) -> None:
+    """A request to a Host that is no loopback name passes whatever its Origin."""
+    headers = {"Host": "render.example", "Origin": "http://elsewhere.example"}
+
+    assert server.http.get("/prompt", headers=headers).status_code == 200
+
+
 def test_s02_own_and_null_origin_pass(server: Server) -> None:
     """The server's own origin and the word null are let through."""
     assert server.http.get("/prompt", headers={"Origin": server.url}).status_code == 200
@@ -151,12 +158,17 @@ def test_s02_integers_beyond_64_bits_survive(server: Server, prefix: str) -> Non
     assert entry["prompt"][3]["seed"] == 18446744073709551615
 
 
-def test_s02_a_body_over_the_limit(server: Server) -> None:
-    """A body larger than the limit told by /features gives 413 and names the limit."""
+@pytest.mark.parametrize("chunked", [False, True])
+def test_s02_a_body_over_the_limit(server: Server, chunked: bool) -> None:
+    """A body larger than the limit told by /features gives 413 and names the limit, announced or not."""
     limit = server.http.get("/features").json()["max_upload_size"]
     if limit > 256 * 1024 * 1024:
         pytest.skip(f"the limit is {limit} bytes, too much to send in a test")
-    answer = server.http.post("/prompt", content=b" " * (limit + 1))
+    piece = b" " * (1024 * 1024)
+    pieces = -(-limit // len(piece)) + 1
+    answer = server.http.post(
+        "/prompt", content=(piece for _ in range(pieces)) if chunked else piece * pieces
+    )
 
     assert answer.status_code == 413
     assert answer.text.startswith(f"Maximum request body size {limit} exceeded")

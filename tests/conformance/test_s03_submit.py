@@ -183,6 +183,15 @@ def test_s03_6_values_are_converted(server: Server, prefix: str, sent: object, s
     assert type(inputs["width"]) is int
 
 
+def test_s03_5_a_star_matches_every_type(server: Server, need: Callable[..., None]) -> None:
+    """A socket of type * takes a link of any type."""
+    need("PreviewAny")
+    entry = server.render({"1": canvas(), "2": node("PreviewAny", source=["1", 0])})
+
+    assert entry["status"]["status_str"] == "success"
+    assert isinstance(entry["outputs"]["2"]["text"][0], str)
+
+
 def test_s03_6_unknown_inputs_are_accepted(server: Server, prefix: str) -> None:
     """An input that the class does not have is accepted, kept and ignored."""
     graph = picture(prefix)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from websockets.sync.client import connect
 
 from .graphs import Graph, canvas, node, picture, preview, sleeper, through
@@ -282,6 +284,16 @@ def test_s09_2_expanded_nodes(server: Server, prefix: str, need: Callable[..., N
     assert entry["status"]["status_str"] == "success"
     assert inner
     assert all(d["node"].startswith("2.") and d["display_node"] == "2" for d in inner)
+
+
+def test_s09_2_expanded_nodes_compute(server: Server, prefix: str, need: Callable[..., None]) -> None:
+    """The result of an expanded sub-graph takes the place of the node's own, here the inverse."""
+    need("TExpand")
+    graph = through("TExpand", prefix)
+    graph["1"] = canvas(color=0xFF0000)
+    saved = server.view(files(server.render(graph), "3")[0])
+
+    assert Image.open(BytesIO(saved.content)).getpixel((0, 0)) == (0, 255, 255)
 
 
 def test_s09_2_async_nodes(server: Server, prefix: str, need: Callable[..., None]) -> None:

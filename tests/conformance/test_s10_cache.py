@@ -260,6 +260,16 @@ def test_s10_2_what_ran_before_a_failure_is_cached(
     assert runs(server, graph) == ["2"]
 
 
+def test_s10_2_an_expanded_node_is_cached(server: Server, prefix: str, need: Callable[..., None]) -> None:
+    """A node with an expanded sub-graph is cached like any other, and a save below it runs alone."""
+    need("TExpand")
+    graph = through("TExpand", prefix)
+    server.render(graph)
+
+    assert runs(server, graph) == []
+    assert runs(server, with_input(graph, "3", nonce=1)) == ["3"]
+
+
 def test_s10_3_a_node_that_always_changes(server: Server, prefix: str, need: Callable[..., None]) -> None:
     """A node whose change check is NaN runs each time, and so does everything below it."""
     need("TNow")
