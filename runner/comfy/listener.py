@@ -66,9 +66,10 @@ class Listener:
                 self.connected = False
                 self._socket = None
                 self.tried.set()
-            lasted = time.monotonic() - began
-            delay = _FIRST_DELAY_S if lasted > 2 * _LAST_DELAY_S else min(2 * delay, _LAST_DELAY_S)
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+            if time.monotonic() - began > 2 * _LAST_DELAY_S:
+                delay = _FIRST_DELAY_S
+            await asyncio.sleep(delay * random.uniform(0.75, 1.0))
+            delay = min(2 * delay, _LAST_DELAY_S)
 
     async def _listen(self) -> None:
         self.client_id = uuid.uuid4().hex

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
 from runner.collect import collect
 from runner.comfy.server import Pace
@@ -230,6 +231,28 @@ async def test_a_killed_and_restarted_server_loses_its_attempts(own: Previz, tmp
     assert any(isinstance(event, ServerUp) for event in lost)
     assert (lost[-1].fault.code, lost[-1].fault.retry) == ("LOST", "again")
     assert isinstance(after[-1], AttemptSucceeded)
+
+
+async def test_a_deaf_socket_is_replaced(shared: Previz, tmp_path: Path) -> None:
+    """Somebody takes over our client id and leaves: polling finds the end, a new socket the rest."""
+    deafening = Pace(settle_s=0.3, deaf_s=0.2, slowest_s=0.1, slowest_with_socket_s=0.2)
+    async with opened(shared, pace=deafening) as executor:
+        listener = executor._known[executor.servers[0]].server.listener
+        deaf = listener.client_id
+        async with connect(f"{shared.url.replace('http', 'ws')}/ws?clientId={deaf}"):
+            pass
+        executor.start(attempt(executor, ("TSleep", {"seconds": 1.5, "coop": True}), color=5), tmp_path)
+        first = await until_ends(executor)
+        for _ in range(500):
+            if listener.connected and listener.client_id != deaf:
+                break
+            await asyncio.sleep(0.02)
+        executor.start(attempt(executor, ("TSleep", {"seconds": 0.3, "coop": True}), color=6), tmp_path)
+        second = await until_ends(executor)
+
+    assert isinstance(first[-1], AttemptSucceeded)
+    assert not any(isinstance(event, AttemptProgress) for event in first)
+    assert any(isinstance(event, AttemptProgress) for event in second)
 
 
 async def test_another_process_adopts_what_the_first_submitted(shared: Previz, tmp_path: Path) -> None:

@@ -1,0 +1,146 @@
+"""The socket: a hint that must never block, never trust and never give up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from runner.comfy import listener as module
+from runner.comfy.listener import Listener
+from runner.comfy.protocol import Frame
+
+HELLO = json.dumps({"type": "status", "data": {"sid": "x"}})
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconnect at once."""
+    monkeypatch.setattr(module, "_FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(module, "_LAST_DELAY_S", 0.02)
+
+
+@asynccontextmanager
+async def listening(
+    behave: Callable[[ServerConnection], Any], **options: Any
+) -> AsyncIterator[tuple[Listener, asyncio.Queue[Frame], list[str]]]:
+    """Yield a running listener on a server that does *behave*, the frames heard, the client ids seen."""
+    ids: list[str] = []
+    frames: asyncio.Queue[Frame] = asyncio.Queue()
+
+    async def answer(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        ids.extend(parse_qs(urlsplit(socket.request.path).query)["clientId"])
+        await behave(socket)
+
+    async with serve(answer, "127.0.0.1", 0, **options) as server:
+        port = server.sockets[0].getsockname()[1]
+        it = Listener(f"ws://127.0.0.1:{port}/api/ws", headers={"X-Key": "k"}, hear=frames.put_nowait)
+        task = asyncio.ensure_future(it.run())
+        try:
+            async with asyncio.timeout(20):
+                yield it, frames, ids
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_frames_are_handed_on_and_junk_is_not() -> None:
+    """Text frames arrive in order; previews and junk between them are dropped."""
+
+    async def behave(socket: ServerConnection) -> None:
+        for message in (
+            HELLO,
+            b"\0\0\0\1" + bytes(3_000_000),
+            "{",
+            "[]",
+            json.dumps({"type": "x" * 2_000_000}),
+            HELLO,
+        ):
+            await socket.send(message)
+        await socket.wait_closed()
+
+    async with listening(behave) as (it, frames, ids):
+        heard = [await frames.get() for _ in range(3)]
+
+        assert [frame.type[:6] for frame in heard] == ["status", "xxxxxx", "status"]
+        assert it.connected
+        assert ids == [it.client_id]
+
+
+async def test_each_connection_has_a_client_id_of_its_own() -> None:
+    """After a drop the listener comes back under another id, for the old one may be deaf for ever."""
+
+    async def behave(socket: ServerConnection) -> None:
+        await socket.send(HELLO)
+        socket.transport.abort()
+
+    async with listening(behave) as (_, frames, ids):
+        for _ in range(3):
+            await frames.get()
+
+        assert len(ids) >= 3
+        assert len(set(ids)) == len(ids)
+
+
+async def test_a_frame_beyond_the_limit_ends_only_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too large is not read; the listener goes on with a new connection."""
+    monkeypatch.setattr(module, "_FRAME_BYTES", 1000)
+
+    async def behave(socket: ServerConnection) -> None:
+        await socket.send(HELLO)
+        await socket.send("x" * 2000)
+        await socket.wait_closed()
+
+    async with listening(behave) as (_, frames, ids):
+        await frames.get()
+        await frames.get()
+
+        assert len(ids) >= 2
+
+
+async def test_renew_makes_a_new_connection() -> None:
+    """A socket found to be deaf is closed, and replaced under another id."""
+
+    async def behave(socket: ServerConnection) -> None:
+        await socket.send(HELLO)
+        await socket.wait_closed()
+
+    async with listening(behave) as (it, frames, ids):
+        await frames.get()
+        await it.renew()
+        await frames.get()
+
+        assert len(set(ids)) == 2
+        assert it.connected
+
+
+async def test_a_refused_handshake_is_survived() -> None:
+    """A server without a socket leaves the listener trying, and says soon that there is none."""
+
+    async def refuse(connection: ServerConnection, _request: Any) -> Any:
+        return connection.respond(404, "no socket here\n")
+
+    async with listening(lambda _: None, process_request=refuse) as (it, _, ids):
+        await it.tried.wait()
+
+        assert not it.connected
+        assert ids == []
+
+
+async def test_nobody_there_is_survived() -> None:
+    """Connection refused is a reason to try later, not an error."""
+    it = Listener("ws://127.0.0.1:1/api/ws", headers={}, hear=lambda _: None)
+    task = asyncio.ensure_future(it.run())
+    await it.tried.wait()
+    task.cancel()
+    (end,) = await asyncio.gather(task, return_exceptions=True)
+
+    assert isinstance(end, asyncio.CancelledError)
+    assert not it.connected
