@@ -20,7 +20,7 @@ from runner.render.budget import bound
 from runner.render.environment import JsonEnvironment
 from runner.render.front import NAME, cut, read_front
 from runner.render.lint import Slip, lint_body, lint_macros, lint_tokens
-from runner.render.program import Program, problem_at
+from runner.render.program import Program, TextProgram, problem_at
 from runner.text.decode import decode
 
 SUFFIX: Final = ".json.j2"
@@ -41,7 +41,7 @@ class TemplateSource(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedTemplate(Template):
-    """A template with what renders it; a bound graph will bring another program."""
+    """A template with what renders it."""
 
     program: Program = field(repr=False, compare=False)
 
@@ -180,7 +180,7 @@ def load_text(
         body=body,
         body_line=first,
         digest=_digest(text, tree, macros),
-        program=Program(environment, padded, lines=lines, path=path),
+        program=TextProgram(environment, padded, lines=lines, path=path),
     )
 
 

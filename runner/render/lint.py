@@ -213,13 +213,15 @@ def _call_slips(call: nodes.Call, *, macros: Collection[str], alone: bool) -> It
 def _unknown_names(tree: nodes.Template, *, known: Collection[str]) -> Iterator[Slip]:
     called = {id(call.node) for call in tree.find_all(nodes.Call)}
     _name_what_exists(tree)
+    stored = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
     unknown = find_undeclared_variables(tree) - {*known, *GLOBAL_NAMES}
     told: set[str] = set()
     for name in tree.find_all(nodes.Name):
         if name.ctx == "load" and name.name in unknown and name.name not in told and id(name) not in called:
             told.add(name.name)
+            reason = "not set on every way that leads here" if name.name in stored else "set nowhere"
             near = did_you_mean(name.name, known)
-            yield Slip(name.lineno, f"`{name.name}` is no parameter and set nowhere{near}")
+            yield Slip(name.lineno, f"`{name.name}` is no parameter and {reason}{near}")
 
 
 def _name_what_exists(tree: nodes.Template) -> None:

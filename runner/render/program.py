@@ -7,7 +7,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from types import CodeType, TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from jinja2 import Template as JinjaTemplate
 from jinja2 import nodes
@@ -60,7 +60,15 @@ _decode: Final = json.JSONDecoder(
 ).decode
 
 
-class Program:
+class Program(Protocol):
+    """What renders a template: a compiled body here; for a graph with bindings, something simpler."""
+
+    def nodes(self, values: Mapping[str, Plain], outputs: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return the graph that *values* give, checked for *outputs*; raises TemplateError."""
+        ...
+
+
+class TextProgram:
     """One compiled body. Renders without touching disk; not meant for several threads at once.
 
     Args:

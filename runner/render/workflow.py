@@ -32,7 +32,7 @@ def render(template: Template, values: Mapping[str, Plain], *, files: Mapping[st
         {"$prefix": true}, whatever the template wrote there.
 
     Raises:
-        TemplateError: The template and these values give no graph; `Program.nodes` says when.
+        TemplateError: The template and these values give no graph; `TextProgram.nodes` says when.
         KeyError: A file is not among *files*.
 
     """

@@ -59,6 +59,7 @@ CORPUS = [
     ("{% block x %}{% endblock %}", "{% block %} is not used"),
     # names
     ("{{ promt }}", "`promt` is no parameter and set nowhere; did you mean `prompt`?"),
+    ("{% if steps %}{% set x = 1 %}{% endif %}{{ x }}", "`x` is no parameter and not set on every way"),
     ("{{ lipsum }}", "`lipsum` is no parameter and set nowhere"),
     ("{{ dict }}", "`dict` is no parameter"),
     ("{{ loop.index }}", "`loop` is no parameter"),

@@ -1,0 +1,245 @@
+"""What can go wrong when a template meets its values, told by template line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runner.domain import Template
+from runner.errors import TemplateError
+from runner.render import render
+
+from .samples import FILES, HEAD, PICTURE, USES, problems, values_for
+
+SAVE = '"out": {"class_type": "SaveImage", "inputs": {}}'
+LOOP = "{% for lora in loras %}{% endfor %}"
+
+RUNTIME = [
+    ("{{ size.widht }}", "there is no `widht` here; there is `width`, `height`; did you mean `width`?"),
+    ("{{ size['depth'] }}", "there is no `depth` here"),
+    ("{{ loras[3] }}", "there is no item 3; there are 0"),
+    ("{% set at = namespace(model=1) %}{{ at.modle }}", "there is no `modle` here; there is `model`"),
+    ("{{ prompt.width }}", "there is no `.width` on a text"),
+    ("{{ steps.width }}", "there is no `.width` on a number"),
+    ("{% macro own(x) %}{{ x }}{% endmacro %}{{ own() }}", "parameter 'x' was not provided"),
+    ("{% macro own(x) %}{% for a in x %}{% endfor %}{% endmacro %}{{ own() }}", "parameter 'x' was not"),
+    ("{% macro own(x) %}{{ x.y }}{% endmacro %}{{ own() }}", "parameter 'x' was not provided"),
+    ("{% macro own(x) %}{{ x ~ 'a' }}{% endmacro %}{{ own() }}", "parameter 'x' was not provided"),
+    ("{{ steps / 0 }}", "division by zero"),
+    ("{{ steps - prompt }}", "unsupported operand"),
+    ("{{ prompt % 2 }}", "`%` needs two numbers"),
+    ("{{ prompt ~ loras }}", "[] is no text"),
+    ("{{ none ~ 'x' }}", "null is no text"),
+    ("{{ lora_chain }}", "not JSON serializable"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "message"), RUNTIME)
+def test_a_senseless_expression_is_told_with_its_line(
+    body: str, message: str, graph: Callable[..., dict[str, Any]]
+) -> None:
+    """The line of the template file and what is wrong there, with the nearest name where a name is wrong."""
+    with pytest.raises(TemplateError) as fault:
+        graph("\n\n" + body)
+
+    assert [(line, message in told) for line, told in problems(fault)] == [(12, True)], problems(fault)
+
+
+def test_a_fault_inside_a_macro_is_told_at_the_call(load: Callable[..., Template]) -> None:
+    """The author of a template sees the line he can mend."""
+    template = load(HEAD + USES + "\n{%- set at = namespace() %}\n{ {{ lora_chain(loras, at) }}" + SAVE + "}")
+    values = values_for(template, loras=[{"file": "x", "weight": 1, "clip": 1}])
+    with pytest.raises(TemplateError) as fault:
+        render(template, values, files=FILES)
+
+    assert problems(fault) == [(11, "there is no `model` here; there is nothing")]
+
+
+BROKEN = [
+    ('{"a": {{ prompt }} {{ prompt }}}', "Expecting ',' delimiter"),
+    ('{"a": 1{{ steps }}}', "Expecting ',' delimiter"),
+    ('{"a": -{{ steps }}}', "Expecting value"),
+    ('{"a": tru{{ steps }}}', "Expecting value"),
+    ('{"a": {"b": 1,}}', ""),
+    ('{"a": 1, "a": 2}', "the key `a` stands twice"),
+    ('{"a": {"inputs": 1, "inputs": 2}}', "the key `inputs` stands twice"),
+    ('{"a": NaN}', "`NaN` is no JSON number"),
+    ('{"a": -Infinity}', "`-Infinity` is no JSON number"),
+    ('{"a": 1e999}', "`1e999` is too large a number"),
+    ('{"a": {}} x', "Extra data"),
+    ('{"a": {}} {"b": {}}', "Extra data"),
+    ("// x", "Expecting value"),
+    ("{'a': 1}", "Expecting property name"),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), BROKEN)
+def test_broken_json_is_told_with_template_line_and_rendered_text(
+    body: str, message: str, graph: Callable[..., dict[str, Any]]
+) -> None:
+    """JSON is strict; the message shows what was rendered, the place is the line that rendered it."""
+    with pytest.raises(TemplateError) as fault:
+        graph("\n" + body)
+    (line, told), *more = problems(fault)
+
+    assert (line, more) == (11, [])
+    assert told.startswith("renders to broken JSON: ")
+    assert message in told
+
+
+def test_the_line_is_right_behind_loops_and_macros(load: Callable[..., Template]) -> None:
+    """Lines that a loop or a macro rendered do not shift the place of a later mistake."""
+    head = "{%- set at = namespace(model=1, clip=2) %}\n{\n{{ lora_chain(loras, at) }}\n\n"
+    body = head + '"x": {{ steps }} 5,\n' + SAVE + "}"
+    template = load(HEAD + USES + "\n" + body)
+    values = values_for(template, loras=[{"file": "x", "weight": 1, "clip": 1}] * 5)
+    with pytest.raises(TemplateError) as fault:
+        render(template, values, files=FILES)
+
+    assert [line for line, _ in problems(fault)] == [14]
+    assert '"x":  20  ⟪here⟫5' in problems(fault)[0][1]
+
+
+@pytest.mark.parametrize("body", ["[]", "1", '"x"', "null", "{{ steps }}", "{{ prompt }}"])
+def test_json_that_is_no_map_is_refused(body: str, graph: Callable[..., dict[str, Any]]) -> None:
+    """A graph maps node ids to nodes."""
+    with pytest.raises(TemplateError, match="JSON that is no map of nodes"):
+        graph(body)
+
+
+def test_an_empty_template_is_refused(graph: Callable[..., dict[str, Any]]) -> None:
+    """Nothing is no graph."""
+    with pytest.raises(TemplateError, match="renders to broken JSON: Expecting value"):
+        graph("")
+
+
+@pytest.mark.parametrize("end", [",}", ", }", ",\n}\n\n", "}"])
+def test_the_last_node_may_have_its_comma(end: str, graph: Callable[..., dict[str, Any]]) -> None:
+    """Macros write a comma behind each node, so one before the closing brace is forgiven."""
+    assert list(graph("{" + SAVE + end)) == ["out"]
+
+
+GRAPHS = [
+    ('{"a": {"inputs": {}}, SAVE}', 11, "node `a` has no `class_type`"),
+    ('{"a": {"class_type": "", "inputs": {}}, SAVE}', 11, "node `a` has no `class_type`"),
+    ('{"a": {"class_type": "X"}, SAVE}', 11, "node `a` has no `inputs`; write `{}` when it takes none"),
+    ('{"a": {"class_type": "X", "inputs": []}, SAVE}', 11, "node `a` has no `inputs`"),
+    ('{"a": 1, SAVE}', 11, "node `a` is no map with `class_type` and `inputs`"),
+    ('{"a": {"class_type": "X", "inputs": {}, "input": {}}, SAVE}', 11, "`input`; did you mean `inputs`?"),
+    ('{"a": {"class_type": "X", "inputs": {}, "is_changed": [1]}, SAVE}', 11, "the key `is_changed`"),
+    ('{"a": {"class_type": "X", "inputs": {"b": ["oot", 0]}}, SAVE}', 11, "links to `oot`, which is not in"),
+    ('{"a": {"class_type": "X", "inputs": {"b": [1, 2, 3]}}, SAVE}', 11, "`b` of node `a` is a list but"),
+    ('{"a": {"class_type": "X", "inputs": {"b": ["out", -1]}}, SAVE}', 11, "is a list but no link"),
+    ('{"a": {"class_type": "X", "inputs": {"b": ["out", true]}}, SAVE}', 11, "is a list but no link"),
+    ('{"a": {"class_type": "X", "inputs": {"b": ["out", 0.0]}}, SAVE}', 11, "is a list but no link"),
+    ('{"a": {"class_type": "X", "inputs": {"b": ["a", 0]}}, SAVE}', 11, "these nodes need each other: a ← a"),
+    (
+        '{SAVE, "a": {"class_type": "X", "inputs": {"b": ["c", 0]}},\n'
+        '"c": {"class_type": "X", "inputs": {"b": ["a", 0], "d": ["out", 0]}}}',
+        11, "these nodes need each other: a ← c ← a",
+    ),
+    ('{"oot": {"class_type": "X", "inputs": {}}}', 0, "the declared output `out` is not in the graph; did"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "line", "message"), GRAPHS)
+def test_a_graph_that_no_server_could_run_is_refused(
+    body: str, line: int, message: str, graph: Callable[..., dict[str, Any]]
+) -> None:
+    """Each fault of the graph is found without a server, at the line that wrote the node."""
+    with pytest.raises(TemplateError) as fault:
+        graph("\n" + body.replace("SAVE", SAVE))
+
+    assert [(at, message in told) for at, told in problems(fault)] == [(line, True)], problems(fault)
+
+
+def test_all_faults_of_a_graph_are_told_at_once(graph: Callable[..., dict[str, Any]]) -> None:
+    """Two broken nodes and a missing output are three problems."""
+    with pytest.raises(TemplateError) as fault:
+        graph('\n{"a": 1,\n"b": {"inputs": {}}}')
+
+    assert [line for line, _ in problems(fault)] == [11, 12, 0]
+
+
+def test_the_runner_sets_the_prefix_of_declared_outputs_alone(graph: Callable[..., dict[str, Any]]) -> None:
+    """An author's prefix on a declared output is replaced; on any other node it stays."""
+    other = '"b": {"class_type": "SaveImage", "inputs": {"filename_prefix": "mine"}}'
+    nodes = graph(
+        '{"out": {"class_type": "SaveImage", "inputs": {"filename_prefix": "mine"}}, ' + other + "}"
+    )
+
+    assert nodes["out"]["inputs"]["filename_prefix"] == {"$prefix": True}
+    assert nodes["b"]["inputs"]["filename_prefix"] == "mine"
+
+
+def test_values_and_parameters_must_agree(shipped: Any) -> None:
+    """A value too many or too few is named."""
+    template = shipped.load("txt2img")
+    values = values_for(template)
+    del values["steps"]
+    with pytest.raises(TemplateError) as fault:
+        render(template, {**values, "stesp": 4}, files={})
+
+    assert [told for _, told in problems(fault)] == [
+        "parameter `steps` has no value",
+        "there is no parameter `stesp`; did you mean `steps`?",
+    ]
+
+
+IMAGES = """---
+parameters:
+  refs: {type: images}
+  mask: {type: image, default: null}
+outputs: {out: image}
+---
+{"batch": {"class_type": "Batch", "inputs": {"images": {"__value__": {{ refs }}}}},
+ {%- if mask %} "mask": {"class_type": "LoadImage", "inputs": {"image": {{ mask }}}}, {%- endif %}
+ "out": {"class_type": "SaveImage", "inputs": {"images": ["batch", 0]}}}
+"""
+
+
+def test_files_are_named_by_content(load: Callable[..., Template]) -> None:
+    """Pictures, in lists too, stand in the graph by their sha256, and the workflow lists them."""
+    other = "b" * 64 + ".png"
+    values = {"refs": [{"$file": "b.png"}, {"$file": "a.png"}], "mask": None}
+    workflow = render(load(IMAGES), values, files={"a.png": PICTURE, "b.png": other})
+
+    assert workflow.nodes["batch"]["inputs"]["images"] == {
+        "__value__": [{"$input": other}, {"$input": PICTURE}]
+    }
+    assert workflow.inputs == (PICTURE, other)
+
+
+def test_a_file_without_content_hash_is_refused(load: Callable[..., Template]) -> None:
+    """The caller must have hashed every file before rendering."""
+    with pytest.raises(KeyError, match=r"a\.png"):
+        render(load(IMAGES), {"refs": [{"$file": "a.png"}], "mask": None}, files={})
+
+
+def test_a_reference_that_was_not_resolved_is_refused(load: Callable[..., Template]) -> None:
+    """A glob must not reach a server as if it were a value."""
+    with pytest.raises(ValueError, match=r"\$glob was not resolved"):
+        render(load(IMAGES), {"refs": {"$glob": "*.png"}, "mask": None}, files={})
+
+
+def test_a_template_cannot_name_a_file_by_itself(graph: Callable[..., dict[str, Any]]) -> None:
+    """A placeholder that no value gave would be an input nobody hashed."""
+    with pytest.raises(TemplateError, match="it names a file by itself"):
+        graph('{"out": {"class_type": "SaveImage", "inputs": {"a": {"$input": "' + PICTURE + '"}}}}')
+
+
+def test_a_template_from_elsewhere_is_a_bug(shipped: Any) -> None:
+    """Only what a Catalog loaded carries what renders it."""
+    bare = Template(name="x", path="x", outputs={"out": "image"})
+    with pytest.raises(TypeError, match="was not loaded by a Catalog"):
+        render(bare, {}, files={})
+
+
+def test_a_loaded_template_can_be_renamed(shipped: Any) -> None:
+    """`dataclasses.replace` keeps what renders it."""
+    template = replace(shipped.load("txt2img"), name="other")
+
+    assert render(template, values_for(template), files={}).digest
