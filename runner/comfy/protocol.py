@@ -233,6 +233,8 @@ class FileRef:
     filename: str
     subfolder: str = ""
     type: str = "output"
+    text: str | None = None
+    """What a node showed without saving it; there is no file to fetch then."""
 
     @property
     def server_name(self) -> str:
@@ -248,6 +250,13 @@ def files_of(node: str, output: Plain) -> tuple[FileRef, ...]:
     entries = [item for value in output.values() if isinstance(value, list) for item in value]
     found = [ref for entry in entries if (ref := _file(node, entry)) is not None]
     return tuple(replace(ref, index=index) for index, ref in enumerate(found))
+
+
+def texts_of(node: str, output: Plain) -> tuple[FileRef, ...]:
+    """Return what a node showed as text, one ref for each."""
+    shown = output.get("text") if isinstance(output, dict) else None
+    texts = [item for item in shown if isinstance(item, str)] if isinstance(shown, list) else []
+    return tuple(FileRef(node=node, index=at, filename="", text=text) for at, text in enumerate(texts))
 
 
 def _file(node: str, entry: Plain) -> FileRef | None:

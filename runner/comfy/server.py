@@ -22,6 +22,7 @@ Plain = Any
 Result = TypeVar("Result")
 
 _FOREVER = 1e12
+_UNREAD = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,8 @@ class Watch:
     missing_since: float = 0.0
     """Monotonic time since which looks found it nowhere; 0 = not missing."""
     cancelled: bool = False
+    unread: int = 0
+    """Answers about it that came but could not be read."""
     look: bool = False
     """Something says that history should be asked."""
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
@@ -135,6 +138,8 @@ class Server:
 
         Raises:
             Unreachable: The server stayed silent for so long that it is left out for good.
+            Ambiguous: It answers, but never readably.
+            Refused: The entry is too large.
 
         """
         while True:
@@ -147,9 +152,7 @@ class Server:
             try:
                 entry = await self.client.history(watch.prompt_id)
             except ServerFault as fault:
-                watch.missing_since = 0.0
-                watch.look = True
-                self.trouble(fault)
+                await self._unread(watch, fault)
                 continue
             self._answered()
             if entry is not None:
@@ -157,6 +160,20 @@ class Server:
             if self._lost(watch):
                 return None
             self.kick()
+
+    async def _unread(self, watch: Watch, fault: ServerFault) -> None:
+        """Note that history could not be read; raise *fault* when that is not going to change."""
+        watch.missing_since, watch.look = 0.0, True
+        if fault.status == 413:
+            raise fault
+        if isinstance(fault, Ambiguous) and fault.status:
+            watch.unread += 1
+            if watch.unread >= _UNREAD:
+                raise fault
+            await asyncio.sleep(0.05 * 2**watch.unread)
+            watch.stir()
+            return
+        self.trouble(fault)
 
     def _lost(self, watch: Watch) -> bool:
         """Tell whether it has been nowhere long enough; the queue was asked before the history."""

@@ -6,17 +6,20 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from runner.comfy.protocol import FileRef, files_of, printable
+from runner.comfy.protocol import FileRef, files_of, printable, texts_of
 from runner.domain import Fault, OutputKind
 
 Plain = Any
 Nodes = Mapping[str, Mapping[str, Plain]]
+Retry = Literal["never", "elsewhere", "again"]
 
 _NO_NODES: Nodes = {}
 _MODEL_FILE = re.compile(r"\.(safetensors|sft|ckpt|pth?|bin|gguf|onnx|ya?ml)$")
 _OOM_TYPES = ("OutOfMemoryError", "OOM_EXCEPTION")
+_SICK_WORDS = ("cuda error", "device-side assert", "cublas_status", "cudnn_status", "no space left on device")
+"""What a node says when not the job but the machine is broken."""
 _OOM_WORDS = ("out of memory", "allocation on device", "can't allocate memory", "not enough memory")
 
 
@@ -83,9 +86,11 @@ def _declared(
 ) -> tuple[FileRef, ...] | Fault:
     listed = outputs if isinstance(outputs, dict) else {}
     refs: list[FileRef] = []
-    for node in expected:
+    for node, kind in expected.items():
         found = files_of(node, listed.get(node))
         kept = _ours(found, prefix)
+        if kind == "text" and not found:
+            kept = texts_of(node, listed.get(node))
         if not kept:
             return _nothing_new(node, found, nodes)
         refs.extend(replace(ref, index=index) for index, ref in enumerate(kept))
@@ -118,7 +123,7 @@ def _nothing_new(node: str, found: Sequence[FileRef], nodes: Nodes) -> Fault:
 
 
 def node_fault(data: Mapping[str, Plain], nodes: Nodes = _NO_NODES) -> Fault:
-    """Return the fault that an `execution_error` tells of: OOM or NODE_ERROR, no traceback, no inputs."""
+    """Return the fault that an `execution_error` tells of: OOM, SERVER_SICK or NODE_ERROR; no traceback."""
     node = printable(data.get("node_id") or "", limit=80)
     node_class = printable(data.get("node_type") or _class(node, nodes), limit=80)
     kind = printable(data.get("exception_type") or "", limit=80)
@@ -126,8 +131,10 @@ def node_fault(data: Mapping[str, Plain], nodes: Nodes = _NO_NODES) -> Fault:
     if kind.rpartition(".")[2] in _OOM_TYPES or any(word in reason.lower() for word in _OOM_WORDS):
         message = f"{_title(node, nodes, node_class)} ran out of memory: {reason}"
         return Fault(code="OOM", retry="elsewhere", message=message[:500], node=node, node_class=node_class)
+    sick = any(word in reason.lower() for word in _SICK_WORDS)
     message = f"{_title(node, nodes, node_class)} failed: {kind + ': ' if kind else ''}{reason}"
-    return Fault(code="NODE_ERROR", message=message[:500], node=node, node_class=node_class)
+    code: tuple[str, Retry] = ("SERVER_SICK", "elsewhere") if sick else ("NODE_ERROR", "never")
+    return Fault(code=code[0], retry=code[1], message=message[:500], node=node, node_class=node_class)
 
 
 def _interrupted(data: Mapping[str, Plain], nodes: Nodes) -> Fault:

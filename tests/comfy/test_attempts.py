@@ -150,6 +150,30 @@ async def test_trouble_while_looking_is_no_evidence(
     assert isinstance(events[-1], AttemptSucceeded)
 
 
+async def test_a_history_that_stays_unreadable_fails_the_attempt(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A server that answers about everything but this job is not down; the job is worth another attempt."""
+    fake.plan("GET /history", *[(500, "text/plain", b"500 Internal Server Error")] * 5)
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("UNREADABLE", "again")
+    assert not any(isinstance(event, ServerDown) for event in events)
+
+
+async def test_shown_text_becomes_a_file(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """What a text node shows is kept like what a save node writes."""
+    fake.extra = {"outputs": {"2": {"text": ["größer"]}}}
+    executor.start(attempt(outputs={"2": "text"}), tmp_path)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert (tmp_path / "s01/a.txt").read_text("utf-8") == "größer"
+
+
 async def test_an_echoed_foreign_id_is_taken_back(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:

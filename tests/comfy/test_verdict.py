@@ -89,6 +89,30 @@ def test_out_of_memory_may_work_elsewhere() -> None:
     assert (found.code, found.retry, found.node) == ("OOM", "elsewhere", "2")
 
 
+def test_a_broken_machine_is_no_fault_of_the_job() -> None:
+    """A lost device or a full disk over there: another server may do it."""
+    entry = transcripts.entry("node_error")
+    for name, data in entry["status"]["messages"]:
+        if name == "execution_error":
+            data["exception_message"] = "CUDA error: device-side assert triggered"
+    found = judge(entry, {"2": "image"}, "p")
+
+    assert isinstance(found, Fault)
+    assert (found.code, found.retry) == ("SERVER_SICK", "elsewhere")
+
+
+def test_text_that_a_node_only_shows_is_an_output() -> None:
+    """A declared text needs no file; a declared picture does."""
+    entry = transcripts.entry("success")
+    entry["outputs"]["7"] = {"text": ["a", 5, "b"]}
+    found = judge(entry, {"7": "text"}, "p")
+    other = judge(entry, {"7": "image"}, "p")
+
+    assert isinstance(found, Succeeded)
+    assert [(ref.text, ref.index) for ref in found.refs] == [("a", 0), ("b", 1)]
+    assert isinstance(other, Fault)
+
+
 def test_an_interrupt_is_told_from_an_error() -> None:
     """History calls both `error`; the messages tell them apart."""
     assert (fault("interrupted").code, fault("interrupted").retry) == ("INTERRUPTED", "again")
