@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+import runner
 from runner.domain import Template, Templates
 from runner.errors import TemplateError
-from runner.render import Catalog, recipe, render
+from runner.render import Catalog, recipe, render, shipped_folder
+from runner.render.environment import FILTER_NAMES
+from runner.render.front import TYPES
 
 from .samples import HEAD, USES, values_for
 
+MACRO_ORDER = ("load_sd", "lora_chain", "lora_chain_model_only", "encode", "save_image", "save_video")
 BODY = '{"out": {"class_type": "SaveImage", "inputs": {}}}'
 SOURCE = HEAD + USES + BODY
 
@@ -42,6 +47,39 @@ def test_shared_parameters_are_equal_across_shipped_templates(shipped: Templates
 
         assert len(types) == 1, name
         assert parameter.type == shipped.load("txt2img-dit").parameters.get(name, parameter).type
+
+
+def test_an_installed_package_brings_its_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a wheel they lie inside the package, and that folder wins over one beside the package."""
+    package = tmp_path / "site" / "runner"
+    (package / "shipped" / "templates").mkdir(parents=True)
+    (tmp_path / "site" / "templates").mkdir()
+    monkeypatch.setattr(runner, "__file__", str(package / "__init__.py"))
+
+    assert shipped_folder() == package / "shipped" / "templates"
+
+
+def test_the_manual_names_every_filter_and_macro() -> None:
+    """templates/README.md is the reference; what is missing there does not exist for anybody."""
+    manual = (shipped_folder() / "README.md").read_text(encoding="utf-8")
+    macros = re.findall(r"macro (\w+\([^)]*\))", (shipped_folder() / "nodes.j2").read_text(encoding="utf-8"))
+    listed = re.search(r"^Filters: `([^`]*)`", manual, re.MULTILINE)
+
+    assert listed is not None
+    assert listed[1].split() == list(FILTER_NAMES)
+    assert re.findall(r"^\| `(\w+\([^`]*\))`", manual, re.MULTILINE) == [
+        signature for name in MACRO_ORDER for signature in macros if signature.startswith(name + "(")
+    ]
+
+
+def test_the_manual_names_every_type_of_parameter() -> None:
+    """A type that the manual lacks, or that does not exist any more, would mislead an author."""
+    manual = (shipped_folder() / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \|", manual.split("| type |")[1].split("Every declared")[0], re.MULTILINE
+    )
+
+    assert {name for row in rows for name in re.findall(r"\w+", row)} == set(TYPES)
 
 
 def test_a_project_without_templates_has_the_shipped_ones(tmp_path: Path, shipped: Templates) -> None:
@@ -141,6 +179,21 @@ def test_a_projects_macro_hides_the_shipped_one(tmp_path: Path) -> None:
     template = Catalog(project(tmp_path, mine=HEAD + USES + body, nodes=macros)).load("mine")
 
     assert render(template, values_for(template), files={}).nodes["out"]["class_type"] == "Mine"
+
+
+def test_save_video_writes_both_nodes(tmp_path: Path) -> None:
+    """A clip is assembled and saved with every input that the server demands."""
+    body = '{ {{ save_video("out", ["frames", 0], 16) }} "frames": {"class_type": "X", "inputs": {}} }'
+    template = Catalog(project(tmp_path, mine=HEAD + USES + body)).load("mine")
+    nodes = render(template, values_for(template), files={}).nodes
+
+    assert nodes["out_frames"] == {
+        "class_type": "CreateVideo",
+        "inputs": {"images": ["frames", 0], "fps": 16},
+    }
+    assert nodes["out"]["inputs"] == {
+        "video": ["out_frames", 0], "format": "mp4", "codec": "h264", "filename_prefix": {"$prefix": True},
+    }  # fmt: skip
 
 
 def test_a_macro_may_call_those_above_it_and_the_shipped_ones(tmp_path: Path) -> None:
