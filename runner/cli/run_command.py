@@ -26,6 +26,7 @@ from runner.cli.options import (
 @runs_option
 @click.option("--max-jobs", type=click.IntRange(1), help="Refuse a spec with more jobs (1,000,000).")
 @click.option("--max-failures", type=click.IntRange(0), help="Stop after this many failed jobs (0 = never).")
+@click.option("--no-socket", is_flag=True, help="Poll only; for proxies that do not pass WebSockets.")
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
 @json_option
@@ -39,6 +40,7 @@ def command(
     runs: Path | None,
     max_jobs: int | None,
     max_failures: int | None,
+    no_socket: bool,
     yes: bool,
     quiet: bool,
     as_json: bool,
@@ -48,7 +50,13 @@ def command(
     Without a server it draws storyboard cards (previz). Ctrl-C once lets running jobs end, twice leaves.
     """
     settings = make_settings(
-        spec=spec, servers=servers, depth=depth, runs=runs, max_jobs=max_jobs, max_failures=max_failures
+        spec=spec,
+        servers=servers,
+        depth=depth,
+        runs=runs,
+        max_jobs=max_jobs,
+        max_failures=max_failures,
+        sockets=not no_socket,
     )
     from runner.cli.asking import confirm_size
     from runner.cli.progress import make_view

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from runner.errors import RecordDamaged, RunLocked, StorageError
+from runner.manifest import folder as folders
+from runner.manifest.journal import Journal
+from runner.manifest.store import Manifest, refresh
+
+OUTPUT = {
+    "node": "out", "index": 0, "path": "s/a.png", "sha256": "ab", "size": 3, "kind": "image", "pixels": "cd",
+    "width": 8, "height": 8, "frames": 1, "media": "image/png", "server_name": "x/a_00001_.png",
+}  # fmt: skip
+
+
+def journal(runs: Path, run: str, *, at: float = 1.0, ended: bool = True, jobs: int = 1) -> Path:
+    folder = runs / run
+    folder.mkdir(parents=True)
+    writer = Journal.create(folder / "journal.jsonl", run=run)
+    writer.append(
+        {"t": "run", "uuid": "u", "spec": "a.yaml", "episode": "ep", "title": "", "realm": "previz",
+         "animerun": "0", "at": at, "total": jobs, "waiting": 0, "scope": {}}
+    )  # fmt: skip
+    for number in range(jobs):
+        key, prompt_id = f"ep/s/take={number}", f"{run}-{number}"
+        writer.append({"t": "job", "key": key, "seq": number, "seed": 2**64 - 1, "waits": "", "digest": "d"})
+        writer.append(
+            {"t": "intent", "key": key, "n": 1, "id": prompt_id, "server": "a", "prefix": "p", "at": at}
+        )
+        if ended:
+            writer.append(
+                {"t": "done", "key": key, "n": 1, "id": prompt_id, "server": "a", "at": at + 1,
+                 "queue_s": 0.0, "run_s": 0.5, "collect_s": 0.0, "cached": 0, "outputs": [OUTPUT]}
+            )  # fmt: skip
+    if ended:
+        writer.append({"t": "end", "at": at + 2, "code": 0, "reason": ""})
+    writer.close()
+    return folder / "journal.jsonl"
+
+
+def everything(runs: Path) -> dict[str, list[dict[str, object]]]:
+    with Manifest(runs) as manifest:
+        assert manifest.damaged == []
+        names = [row["run"] for row in manifest.query("run_names")]
+        return {
+            "runs": manifest.query("runs", limit=99),
+            **{f"jobs {run}": manifest.query("jobs", run=run) for run in names},
+            **{f"outputs {run}": manifest.query("outputs", run=run) for run in names},
+        }
+
+
+def test_the_journals_alone_tell_everything(tmp_path: Path) -> None:
+    """Without any index, with one, and with one that lags behind, a reader sees the same."""
+    journal(tmp_path, "a", at=1)
+    bare = everything(tmp_path)
+    refresh(tmp_path)
+
+    assert everything(tmp_path) == bare
+    journal(tmp_path, "b", at=2, ended=False)
+    behind = everything(tmp_path)
+    refresh(tmp_path)
+    assert everything(tmp_path) == behind
+    assert [row["state"] for row in behind["runs"]] == ["open", "succeeded"]
+
+
+def test_states_follow_from_what_is_recorded(tmp_path: Path) -> None:
+    """A job with an open intent is submitted, with a later attempt it takes that one's state."""
+    path = journal(tmp_path, "a", ended=False)
+
+    assert [row["state"] for row in everything(tmp_path)["jobs a"]] == ["submitted"]
+    writer, _ = Journal.resume(path)
+    who = {"key": "ep/s/take=0", "server": "a", "at": 5.0}
+    writer.append({"t": "failed", **who, "n": 1, "id": "a-0", "code": "LOST", "message": "gone", "node": "",
+                   "node_class": "", "final": False})  # fmt: skip
+    writer.commit()
+    assert [row["state"] for row in everything(tmp_path)["jobs a"]] == ["failed"]
+    writer.append({"t": "intent", **who, "n": 2, "id": "a-1", "prefix": "p"})
+    writer.commit()
+    assert [row["state"] for row in everything(tmp_path)["jobs a"]] == ["submitted"]
+    writer.append({"t": "cancelled", **who, "n": 2, "id": "a-1"})
+    writer.close()
+    assert [row["state"] for row in everything(tmp_path)["jobs a"]] == ["cancelled"]
+
+
+def test_seeds_keep_all_their_bits(tmp_path: Path) -> None:
+    """The largest seed comes back from the index as it was."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+
+    assert everything(tmp_path)["jobs a"][0]["seed"] == 2**64 - 1
+
+
+def test_refreshing_twice_changes_nothing(tmp_path: Path) -> None:
+    """What has been applied is not applied again."""
+    journal(tmp_path, "a", jobs=3)
+    first = refresh(tmp_path)
+    rows = everything(tmp_path)
+
+    assert first is not None
+    assert first.applied == ("a",)
+    again = refresh(tmp_path)
+    assert again is not None
+    assert again.applied == ()
+    assert everything(tmp_path) == rows
+
+
+def test_an_index_grows_with_its_journal(tmp_path: Path) -> None:
+    """Lines written after a refresh are added by the next one, none twice."""
+    path = journal(tmp_path, "a", ended=False)
+    refresh(tmp_path)
+    writer, _ = Journal.resume(path)
+    writer.append({"t": "end", "at": 9.0, "code": 130, "reason": "stopped"})
+    writer.close()
+    refresh(tmp_path)
+    found = everything(tmp_path)
+
+    assert [row["state"] for row in found["runs"]] == ["stopped"]
+    assert len(found["jobs a"]) == 1
+
+
+@pytest.mark.parametrize("name", [".index/live.duckdb", "manifest.duckdb"])
+def test_a_damaged_index_heals(tmp_path: Path, name: str) -> None:
+    """Garbage in the working or the published file costs nothing: it is built again from the journals."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    rows = everything(tmp_path)
+    (tmp_path / name).write_bytes(b"\0garbage" * 1000)
+    if name == "manifest.duckdb":
+        with Manifest(tmp_path) as manifest:
+            assert len(manifest.damaged) == 1
+            assert len(manifest.query("runs", limit=9)) == 1
+    refresh(tmp_path)
+
+    assert everything(tmp_path) == rows
+
+
+def test_a_damaged_journal_leaves_out_that_run_only(tmp_path: Path) -> None:
+    """Another run's damage is named and does not hide the sound ones."""
+    path = journal(tmp_path, "a", at=1)
+    journal(tmp_path, "b", at=2)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    report = refresh(tmp_path)
+
+    assert report is not None
+    assert report.applied == ("b",)
+    assert "journal.jsonl:" in report.damaged[0]
+    with Manifest(tmp_path) as manifest:
+        assert [row["run"] for row in manifest.query("run_names")] == ["b"]
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    """An index of a newer animerun is not touched."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    with duckdb.connect(str(tmp_path / ".index" / "live.duckdb")) as db:
+        db.execute("update meta set schema = 99")
+
+    with pytest.raises(RecordDamaged, match="newer"):
+        refresh(tmp_path)
+
+
+def test_an_older_schema_is_built_again(tmp_path: Path) -> None:
+    """An index of an older animerun is replaced by a new one from the journals."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    rows = everything(tmp_path)
+    with duckdb.connect(str(tmp_path / ".index" / "live.duckdb")) as db:
+        db.execute("update meta set schema = 0")
+    refresh(tmp_path)
+
+    assert everything(tmp_path) == rows
+
+
+def test_queries_cannot_reach_outside(tmp_path: Path) -> None:
+    """The reader's connection reads no file, loads no extension and changes no setting."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    with Manifest(tmp_path) as manifest:
+        for statement in (
+            "select * from read_text('/etc/hostname')",
+            "install httpfs",
+            "attach 'x.duckdb'",
+            "set threads = 9",
+            f"copy (select 1) to '{tmp_path / 'out.csv'}'",
+        ):
+            with pytest.raises(duckdb.Error):
+                manifest._db.execute(statement)
+
+
+def test_the_published_file_is_whole_for_any_tool(tmp_path: Path) -> None:
+    """The published file can be opened by plain DuckDB while the index is being written."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    with (
+        duckdb.connect(str(tmp_path / ".index" / "live.duckdb")) as writer,
+        duckdb.connect(str(tmp_path / "manifest.duckdb"), read_only=True) as reader,
+    ):
+        writer.execute("insert into texts values ('a', 'b', 'c')")
+
+        assert reader.execute("select count(*) from runs").fetchone() == (1,)
+
+
+def test_one_spec_one_run_at_a_time(tmp_path: Path) -> None:
+    """The lock of a spec names its holder to the second, and is free again when the first lets go."""
+    spec = tmp_path / "a.yaml"
+    with folders.spec_lock(tmp_path, spec):
+        with pytest.raises(RunLocked, match=f"pid {os.getpid()}"), folders.spec_lock(tmp_path, spec):
+            pass
+        with folders.spec_lock(tmp_path, tmp_path / "other.yaml"):
+            pass
+    with folders.spec_lock(tmp_path, spec):
+        pass
+
+
+def test_a_probe_names_what_failed(tmp_path: Path) -> None:
+    """A folder that cannot be made is told with its path and leaves nothing behind elsewhere."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StorageError, match="file"):
+        folders.probe(tmp_path / "file" / "runs")
+    folders.probe(tmp_path / "runs")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_run_folder_is_new(tmp_path: Path) -> None:
+    """A run never moves into a folder that is there already."""
+    folders.create(tmp_path, "a", facts={}, frozen={"files/a.yaml": b"x"})
+
+    assert (tmp_path / "a" / "plan" / "files" / "a.yaml").read_bytes() == b"x"
+    with pytest.raises(StorageError):
+        folders.create(tmp_path, "a", facts={}, frozen={})
