@@ -15,14 +15,18 @@ class Faults:
 
     problems: dict[Problem, None] = field(default_factory=dict)
     warnings: dict[Problem, None] = field(default_factory=dict)
+    noted: int = 0
+    """How often a problem was noted, those already known counted again."""
 
     def at(self, mark: Mark, message: str) -> None:
         """Note *message* at *mark*."""
-        self.problems[mark.problem(message)] = None
+        self.add([mark.problem(message)])
 
     def add(self, problems: Iterable[Problem]) -> None:
         """Note *problems*."""
-        self.problems.update(dict.fromkeys(problems))
+        for problem in problems:
+            self.problems[problem] = None
+            self.noted += 1
 
     def warn(self, problems: Iterable[Problem]) -> None:
         """Note *problems* as warnings."""

@@ -45,7 +45,7 @@ class Casts:
         return self._read[known]
 
     def _parts(self, node: Node) -> tuple[Part, ...] | None:
-        before = len(self.faults.problems)
+        before = self.faults.noted
         parts = tuple(part for piece in _pieces(node) if (part := self._part(piece)))
         seen: set[str] = set()
         for part in parts:
@@ -56,7 +56,7 @@ class Casts:
                     f"`{name}` is in the cast twice; to compare outfits write vary: {{{name}.outfit: […]}}",
                 )
             seen.add(part.character)
-        return parts if len(self.faults.problems) == before else None
+        return parts if self.faults.noted == before else None
 
     def _part(self, node: Node) -> Part | None:
         if isinstance(node, MapNode):

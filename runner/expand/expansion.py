@@ -105,12 +105,12 @@ def _walk(spec: Spec, cuts: Sequence[Points], namer: Namer | None, faults: Fault
     taken = Taken(spec, namer, cuts, faults) if namer else None
     for points in cuts:
         twins = Twins(points, faults)
-        before = len(faults.problems)
+        before = faults.noted
         for at, point in points:
             twins.meet(at, point)
             if taken and not points.broken:
                 taken.point(points, at, point)
-            if len(faults.problems) > before + _ENOUGH:
+            if faults.noted > before + _ENOUGH:
                 break
-        points.broken |= len(faults.problems) > before
+        points.broken |= faults.noted > before
         twins.tell()

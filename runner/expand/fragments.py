@@ -12,7 +12,7 @@ from runner.naming import is_name
 from runner.story import Fragment, Model, Spec
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Mapping as MapNode
-from runner.text.tree import Mark, Node, Scalar
+from runner.text.tree import Node, Scalar
 from runner.text.tree import Sequence as ListNode
 from runner.values import parse_lora
 
@@ -120,14 +120,12 @@ class Fragments:
             if found is not None:
                 return found
         has = ", ".join(entry.key.text for entry in node)
-        if model is None:
-            message = f"`{part}` of {fragment.owner} is chosen by model ({has}), and no model is set here"
-        else:
-            message = (
-                f"`{part}` of {fragment.owner} has nothing for model `{model.name}` (it has {has});"
-                f" add `{model.name}: …`, or `{model.name}: null` for none"
-            )
-        self.faults.at(_key_mark(fragment, node), message)
+        name = model.name if model else ELSE
+        message = (
+            f"`{part}` of {fragment.owner} has nothing for model `{name}` (it has {has});"
+            f" add `{name}: …`, or `{name}: null` for none"
+        )
+        self.faults.at(node.mark, message)
         return None
 
 
@@ -141,7 +139,3 @@ def inline(node: MapNode, *, owner: str) -> Fragment:
         lora=node.get("lora"),
         refs=node.get("refs"),
     )
-
-
-def _key_mark(fragment: Fragment, node: MapNode) -> Mark:
-    return node.mark if node.mark.line else fragment.mark

@@ -23,7 +23,7 @@ from runner.expand.upstream import Picks
 from runner.expand.wardrobe import Wardrobe
 from runner.faults import Faults
 from runner.naming import Pattern
-from runner.story import CutPlans, Spec
+from runner.story import Cut, CutPlans, Spec
 from runner.text.tree import Scalar
 from runner.values import parse_fps, parse_storyboard_length
 
@@ -67,13 +67,18 @@ class Stage:
 
     def cuts(self, choice: Choice, *, max_jobs: int) -> list[Points]:
         """Return the cuts ready to be walked; raises SpecError when there would be more than *max_jobs*."""
-        resolved = [resolve(cut, self.casts, self.faults) for cut in self.spec.cuts]
-        counted = [(standing, takes_of(standing, self.faults)) for standing in resolved]
-        refuse_product(counted, max_jobs=max_jobs)
-        return [self._points(standing, takes, choice) for standing, takes in counted]
+        counted = [self._counted(cut) for cut in self.spec.cuts]
+        refuse_product([(standing, takes) for standing, takes, _ in counted], max_jobs=max_jobs)
+        return [self._points(standing, takes, choice, broken=broken) for standing, takes, broken in counted]
 
-    def _points(self, standing: Standing, takes: Takes, choice: Choice) -> Points:
-        before = len(self.faults.problems)
+    def _counted(self, cut: Cut) -> tuple[Standing, Takes, bool]:
+        """Return what stands in *cut*, its takes, and whether a mistake was noted on the way."""
+        before = self.faults.noted
+        standing = resolve(cut, self.casts, self.faults)
+        return standing, takes_of(standing, self.faults), self.faults.noted > before
+
+    def _points(self, standing: Standing, takes: Takes, choice: Choice, *, broken: bool) -> Points:
+        before = self.faults.noted
         cut = standing.cut
         templates = self.heads.templates_of(standing)
         self._check_length(standing)
@@ -96,7 +101,7 @@ class Stage:
             self.picks,
             spoken_axes=standing.axes_of(word for word in standing.columns if word not in plain),
             varied=tuple((word, standing.columns[word][0]) for word in plain),
-            broken=len(self.faults.problems) > before,
+            broken=broken or self.faults.noted > before,
         )
 
     def _plain_words(self, standing: Standing, templates: Sequence[Template]) -> tuple[str, ...]:

@@ -141,6 +141,8 @@ class Librarian:
         parent = _map_of(entry).get("extends")
         while isinstance(parent, Scalar) and not parent.is_null:
             if parent.text in line:
+                if parent.text != line[0] or line[0] != min(line):
+                    break  # told where the circle's first name begins it
                 circle = " → ".join((*line, parent.text))
                 self.faults.at(parent.mark, f"`extends` goes round in a circle: {circle}")
                 break

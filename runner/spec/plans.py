@@ -75,9 +75,10 @@ def _upstreams(cut: Cut, earlier: Sequence[Cut], faults: Faults) -> Iterator[tup
 
 def _target(word: str, value: Node) -> Scalar | None:
     """Return what stands behind `from` when *value* is filled from a cut."""
-    if word == "from":
-        return _scalar(value)
-    return _scalar(value.get("from")) if isinstance(value, Mapping) else None
+    target = _scalar(value) if word == "from" else None
+    if isinstance(value, Mapping):
+        target = _scalar(value.get("from"))
+    return None if target is None or target.is_null else target
 
 
 def _upstream(target: Scalar, cut: Cut, earlier: Sequence[Cut], faults: Faults) -> Upstream | None:
