@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from runner.comfy import boxes
 from runner.domain import OutputKind
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -113,6 +114,8 @@ def examine(path: Path, *, kind: OutputKind, pixels: int) -> Facts:
         _complete(file, media)
         if media.startswith("image/"):
             return _picture(path, media, extension, pixels)
+        if media in ("video/mp4", "video/quicktime", "audio/mp4"):
+            return _film(file, media, extension)
     return Facts(media=media, extension=extension)
 
 
@@ -148,8 +151,6 @@ def _complete(file: BinaryIO, media: str) -> None:
         case "image/webp" | "audio/wav":
             if int.from_bytes(file.read(8)[4:], "little") + 8 > size:
                 raise NotWhole("the file is shorter than it says")
-        case "video/mp4" | "video/quicktime" | "audio/mp4":
-            _walk_boxes(file, size)
         case "application/x-safetensors":
             _check_safetensors(file, size)
         case _:
@@ -177,23 +178,14 @@ def _walk_png(file: BinaryIO) -> None:
             return
 
 
-def _walk_boxes(file: BinaryIO, size: int) -> None:
-    """Check that the boxes of an MP4 fill the file and that the index is among them."""
-    at, names = 0, set()
-    while at < size:
-        file.seek(at)
-        header = file.read(16)
-        length = int.from_bytes(header[:4], "big")
-        if length == 1:
-            length = int.from_bytes(header[8:16], "big")
-        if length == 0:
-            length = size - at
-        if length < 8 or at + length > size:
-            raise NotWhole("the video is cut short")
-        names.add(header[4:8])
-        at += length
-    if b"moov" not in names:
-        raise NotWhole("the video has no index")
+def _film(file: BinaryIO, media: str, extension: str) -> Facts:
+    """Check that the boxes of an MP4 are whole, and read size and length from its index."""
+    try:
+        track = boxes.examine(file, file.seek(0, 2))
+    except boxes.Broken as error:
+        raise NotWhole(str(error)) from error
+    frames = min(track.frames, 2**31) or 1
+    return Facts(media=media, extension=extension, width=track.width, height=track.height, frames=frames)
 
 
 def _check_safetensors(file: BinaryIO, size: int) -> None:

@@ -157,6 +157,35 @@ async def test_an_animation_counts_its_frames(tmp_path: Path) -> None:
     assert (output.frames, output.media, output.kind) == (3, "image/webp", "video")
 
 
+def box(name: bytes, *content: bytes) -> bytes:
+    inside = b"".join(content)
+    return struct.pack(">I", 8 + len(inside)) + name + inside
+
+
+def track(kind: bytes, width: int, height: int, frames: int) -> bytes:
+    head = box(b"tkhd", bytes(76), struct.pack(">HHHH", width, 0, height, 0))
+    table = box(b"stbl", box(b"stsz", bytes(8), struct.pack(">I", frames)))
+    return box(b"trak", head, box(b"mdia", box(b"hdlr", bytes(8), kind, bytes(12)), box(b"minf", table)))
+
+
+async def test_a_film_tells_its_size_and_length(tmp_path: Path) -> None:
+    """Width, height and frames come from the picture track, sound tracks being passed over."""
+    index = box(b"moov", track(b"soun", 0, 0, 900), track(b"vide", 832, 480, 81))
+    content = box(b"ftyp", b"isom", bytes(4)) + index + box(b"mdat", bytes(10))
+    (output,) = await taken(tmp_path, Served(content), outputs={"9": "video"})
+
+    assert (output.width, output.height, output.frames) == (832, 480, 81)
+    assert (output.media, output.pixels) == ("video/mp4", "")
+
+
+async def test_a_film_without_a_picture_track_is_taken_as_it_is(tmp_path: Path) -> None:
+    """What the index does not say stays zero, and one frame."""
+    content = box(b"ftyp", b"isom", bytes(4)) + box(b"moov", track(b"soun", 0, 0, 9), box(b"trak"))
+    (output,) = await taken(tmp_path, Served(content), outputs={"9": "video"})
+
+    assert (output.width, output.height, output.frames) == (0, 0, 1)
+
+
 async def test_names_tell_nodes_and_positions_apart(tmp_path: Path) -> None:
     """`_NODE` where several nodes save, `.0001` where one node saved several files; else neither."""
     refs = [ref("9"), ref("12", 0), ref("12", 1), ref("../x", 0)]
@@ -234,6 +263,7 @@ async def test_downloads_are_tried_five_times(tmp_path: Path) -> None:
         (b"RIFF" + struct.pack("<I", 800) + b"WAVEdata", "audio"),
         (b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\x10\x08moov", "video"),
         (b"\0\0\0\x10ftypisom\0\0\0\0", "video"),
+        (b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x10moov\0\0\0\x99trak", "video"),
         (struct.pack("<Q", 40) + b"{}", "latent"),
         (struct.pack("<Q", 24) + b'{"x":{"data_offsets":[0,4]}}', "latent"),
         (b"\0\1\2\3" * 20, "image"),
