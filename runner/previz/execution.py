@@ -334,7 +334,7 @@ class Execution:
             "exception_type": kind,
             "traceback": traceback.format_tb(failure.error.__traceback__),
             "current_inputs": {name: [_rendered(value)] for name, value in failure.inputs.items()},
-            "current_outputs": list(self._submitted),
+            "current_outputs": list(self._prompt),
         }
         self._say("execution_error", {**where, **why})
 

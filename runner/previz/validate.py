@@ -193,7 +193,8 @@ class _Check:
         if node_class.check is None:
             return []
         if name not in inputs:
-            raise TypeError(f"{node_class.name}'s own check is missing its argument '{name}'")
+            missing = f"VALIDATE_INPUTS() missing 1 required positional argument: '{name}'"
+            raise TypeError(f"{node_class.name}.{missing}")
         if isinstance(inputs[name], list):
             return []
         text = node_class.check(self._folders, inputs[name])

@@ -172,6 +172,14 @@ def test_a_change_check_is_written_into_the_executed_prompt(listener: Listener) 
     assert listener.of("execution_cached")[0]["nodes"] == []
 
 
+def test_a_late_choice_fails_when_the_node_runs(listener: Listener) -> None:
+    """The newer combos are not checked when a prompt is submitted."""
+    prompt = sources(node("ImageBlend", image1=["1", 0], image2=["1", 0], blend_factor=0.5, blend_mode="no"))
+    error = run(listener, prompt)["status"]["messages"][-1][1]
+
+    assert (error["exception_type"], error["node_id"]) == ("ValueError", "2")
+
+
 def test_text_goes_out_as_a_binary_frame(listener: Listener) -> None:
     """Type 3, the length of the id, the id, the text."""
     run(listener, {"7": node("TText", text="héllo")})

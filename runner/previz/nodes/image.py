@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageSequence
@@ -32,6 +32,14 @@ RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 NO_MASK = (64, 64)
+BLENDS: dict[str, Callable[[Image.Image, Image.Image], Image.Image]] = {
+    "normal": lambda _below, above: above,
+    "multiply": ImageChops.multiply,
+    "screen": ImageChops.screen,
+    "overlay": ImageChops.overlay,
+    "soft_light": ImageChops.soft_light,
+    "difference": ImageChops.difference,
+}
 UPSCALE = re.compile(r"(\d+)x|x(\d+)", re.IGNORECASE)
 
 
@@ -99,17 +107,20 @@ def repeat(call: Call, *, image: Images, amount: int) -> tuple[Any, ...]:
 def blend(
     call: Call, *, image1: Images, image2: Images, blend_factor: float, blend_mode: str
 ) -> tuple[Any, ...]:
-    """Return a mix of both; every mode but ``normal`` and ``multiply`` is drawn as ``normal``."""
+    """Return a mix of both, the second one laid over the first in one of BLENDS."""
     _, height, width, _ = image1.shape
+    if blend_mode not in BLENDS:
+        raise ValueError(f"Unsupported blend mode: {blend_mode}")
+    first, second = image1.count, image2.count
+    if first != second and 1 not in (first, second):
+        raise RuntimeError(f"batches of {first} and {second} pictures do not match")
 
     def draw(index: int, story: Story) -> Image.Image:
-        below = image1.frame(index, story)
-        above = image2.frame(min(index, image2.count - 1), story).resize((width, height))
-        if blend_mode == "multiply":
-            above = ImageChops.multiply(below, above)
-        return Image.blend(below, above, blend_factor)
+        below = image1.frame(min(index, first - 1), story)
+        above = image2.frame(min(index, second - 1), story).resize((width, height))
+        return Image.blend(below, BLENDS[blend_mode](below, above), blend_factor)
 
-    return (Images(width=width, height=height, count=image1.count, draw=draw),)
+    return (Images(width=width, height=height, count=max(first, second), draw=draw),)
 
 
 def composite(
@@ -319,7 +330,7 @@ CLASSES = (
             "image1": link("IMAGE"),
             "image2": link("IMAGE"),
             "blend_factor": number(0.5, 0.0, 1.0),
-            "blend_mode": late_choice("normal", "multiply", "screen", "overlay", "soft_light", "difference"),
+            "blend_mode": late_choice(*BLENDS),
         },
         returns=("IMAGE",),
     ),
