@@ -18,9 +18,10 @@ from runner.domain import Template
 from runner.errors import Problem, SpecError, TemplateError
 from runner.render.budget import bound
 from runner.render.environment import JsonEnvironment
-from runner.render.front import NAME, cut, read_front
+from runner.render.front import NAME, Front, cut, read_front
 from runner.render.lint import Slip, lint_body, lint_macros, lint_tokens
 from runner.render.program import Program, TextProgram, problem_at
+from runner.render.series import Series, written_only
 from runner.text.decode import decode
 
 SUFFIX: Final = ".json.j2"
@@ -44,6 +45,7 @@ class LoadedTemplate(Template):
     """A template with what renders it."""
 
     program: Program = field(repr=False, compare=False)
+    series: Series = field(repr=False, compare=False)
 
 
 class Catalog:
@@ -180,8 +182,15 @@ def load_text(
         body=body,
         body_line=first,
         digest=_digest(text, tree, macros),
+        series=Series(_written_seed(front, tree)),
         program=TextProgram(environment, padded, lines=lines, path=path),
     )
+
+
+def _written_seed(front: Front, tree: nodes.Template) -> str:
+    """Return the one parameter of type `seed` that the body only writes, else nothing."""
+    seeds = [parameter.name for parameter in front.parameters.values() if parameter.type == "seed"]
+    return seeds[0] if len(seeds) == 1 and written_only(tree, seeds[0]) else ""
 
 
 def _digest(text: str, tree: nodes.Template, macros: Mapping[str, bytes]) -> str:

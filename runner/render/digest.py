@@ -40,18 +40,25 @@ def canonical(value: Plain) -> bytes:
     return _encode(_settled(value)).encode()
 
 
-def node_digests(nodes: Mapping[str, Mapping[str, Plain]], outputs: Collection[str]) -> dict[str, str]:
-    """Return node id → hash for every node of an acyclic graph without dangling links.
+def node_digests(
+    nodes: Mapping[str, Mapping[str, Plain]],
+    outputs: Collection[str],
+    *,
+    known: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return node id → hash for every node of an acyclic graph without dangling links, in the graph's order.
 
     Args:
         nodes: The graph in its stored form, already checked.
         outputs: Ids of the declared outputs, whose prefix is the runner's.
+        known: Hashes of nodes that are known to be what they were, ancestors included.
 
     """
-    found: dict[str, str] = {}
+    found = dict(known or {})
     for name in nodes:
-        _hash_from(name, nodes, outputs, found)
-    return found
+        if name not in found:
+            _hash_from(name, nodes, outputs, found)
+    return {name: found[name] for name in nodes}
 
 
 def workflow_digest(digests: Mapping[str, str], outputs: Collection[str]) -> str:

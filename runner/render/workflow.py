@@ -20,7 +20,8 @@ RENDER_VERSION: Final = 1
 def render(template: Template, values: Mapping[str, Plain], *, files: Mapping[str, str]) -> Workflow:
     """Return the workflow in its stored form, with its digests.
 
-    Pure: touches no disk, and text among *values* only ever becomes text in the graph.
+    Touches no disk, and text among *values* only ever becomes text in the graph. Equal arguments give equal
+    workflows; jobs that differ in their seed alone may share nodes, so the result is not to be changed.
 
     Args:
         template: One that a `Catalog` loaded.
@@ -40,17 +41,23 @@ def render(template: Template, values: Mapping[str, Plain], *, files: Mapping[st
         raise TypeError(f"template {template.name} was not loaded by a Catalog")
     _check_names(template, values)
     told = {name: _identified(value, files, mark="$input") for name, value in values.items()}
+    return template.series.follow(told, template.outputs) or _rendered(template, told)
+
+
+def _rendered(template: LoadedTemplate, told: Mapping[str, Plain]) -> Workflow:
     nodes = template.program.nodes(told, template.outputs)
     for name in template.outputs:
         nodes[name]["inputs"]["filename_prefix"] = dict(PREFIX)
     digests = node_digests(nodes, template.outputs)
-    return Workflow(
+    workflow = Workflow(
         nodes=nodes,
         outputs=template.outputs,
         digest=workflow_digest(digests, template.outputs),
         node_digests=digests,
         inputs=_inputs(template, nodes, told),
     )
+    template.series.remember(told, workflow)
+    return workflow
 
 
 def recipe(template: Template, values: Mapping[str, Plain], files: Mapping[str, str]) -> str:

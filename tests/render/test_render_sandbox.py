@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from jinja2.exceptions import SecurityError
+from markupsafe import Markup
 
 from runner.errors import TemplateError
+from runner.render.environment import JsonEnvironment
 
 OUT = '{"out": {"class_type": "SaveImage", "inputs": {"x": %s}}}'
 
@@ -67,6 +70,7 @@ EXHAUSTION = [
     "{{ '%1000000000d' % 1 }}",
     "{{ range(1000000000) | list }}",
     "{{ range(0, 10, 0) | list }}",
+    "{{ range(100000000) | join(',') }}",
     "{{ prompt | replace('', 'x' * 100000) | replace('', 'x' * 100000) }}",
     "{{ 'x' | replace('x', 'x' * 1000000) | replace('x', 'x' * 1000000) }}",
     "{{ range(10000) | join('x' * 100000) }}",
@@ -116,3 +120,14 @@ def test_a_graph_that_is_too_large_is_refused(graph: Callable[..., dict[str, Any
     """8 MiB is the most that one graph may have."""
     with pytest.raises(TemplateError, match=r"renders to 9\.\d MiB; a graph has at most 8 MiB"):
         graph(OUT % "{{ prompt }}", prompt="x" * 9_900_000)
+
+
+@pytest.mark.parametrize("operator", ["+", "*", "%"])
+def test_json_text_takes_part_in_no_expression(operator: str) -> None:
+    """Should what a macro wrote ever get into an expression past the lint, it is refused there."""
+    environment = JsonEnvironment()
+    context = environment.from_string("").new_context()
+    with pytest.raises(SecurityError, match="stands alone in its hole"):
+        environment.call_binop(context, operator, Markup("{}"), 2)
+    with pytest.raises(SecurityError, match="stands alone in its hole"):
+        environment.join("a", Markup("{}"))
