@@ -44,7 +44,7 @@ def fresh(name: str, **given: Any) -> Workflow:
 @settings(max_examples=150, deadline=None)
 @pytest.mark.parametrize("name", WARM.names())
 def test_what_was_rendered_before_never_shows(name: str, jobs: list[dict[str, Any]]) -> None:
-    """Whatever jobs came before in whatever order, a job's graph and digests are those of a first rendering."""
+    """Whatever came before in whatever order, a job's graph and digests are those of a first rendering."""
     template = WARM.load(name)
     for job in jobs:
         workflow, alone = render(template, values_for(template, **job), files=FILES), fresh(name, **job)
