@@ -105,8 +105,8 @@ class Character:
 
     name: str
     fragment: Fragment
-    kind: str = "other"
-    """`girl`, `boy` or `other`."""
+    kind: str = ""
+    """`girl`, `boy` or `other`; empty when not said: then nobody counts it."""
     outfits: Mapping[str, Fragment] = field(default_factory=dict)
     expressions: Mapping[str, Fragment] = field(default_factory=dict)
     worn: Mapping[str, Node] = field(default_factory=dict)

@@ -151,10 +151,10 @@ def _bytes(path: Path, shown: str) -> bytes:
     """Return the bytes of a regular file of bearable size."""
     limit = Limits().file_bytes
     try:
+        # Asked before opening: to open a pipe is to wait for its writer.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SpecError([Problem(message="this is not a regular file", path=shown)])
         with path.open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise SpecError([Problem(message="this is not a regular file", path=shown)])
             data = stream.read(limit + 1)
     except OSError as fault:
         raise SpecError(

@@ -103,7 +103,7 @@ class Librarian:
                 Character(
                     name=name,
                     fragment=self.fragment(root, owner=f"character {name}", name=name),
-                    kind=kind.text if isinstance(kind, Scalar) and not kind.is_null else "other",
+                    kind=kind.text if isinstance(kind, Scalar) and not kind.is_null else "",
                     outfits=self._entries(root.get("outfits"), f"outfit {{}} of {name}"),
                     expressions=self._entries(root.get("expressions"), f"expression {{}} of {name}"),
                     worn={

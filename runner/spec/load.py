@@ -12,7 +12,7 @@ from runner.spec.layers import merge_libraries
 from runner.spec.library import Librarian
 from runner.spec.plans import notes_for_later, read_deliver, read_plans
 from runner.spec.scopes import read_scenes
-from runner.spec.sets import Change, change_tree, command_scope, read_sets
+from runner.spec.sets import Change, change_tree, check_names, command_scope, read_sets
 from runner.spec.shape import check_shape
 from runner.spec.suspect import suspicious_texts
 from runner.story import Spec
@@ -40,8 +40,9 @@ def load(path: Path, *, root: Path | None = None, sets: Sequence[str] = ()) -> S
     changes = read_sets(tuple(sets), faults)
     tree = shelf.open(path, shown=str(path))
     if tree is not None:
-        tree = change_tree(tree, changes, faults)
+        written, tree = tree, change_tree(tree, changes, faults)
         shelf.include(tree)
+        check_names(changes, (written, *(library.root for library in shelf.libraries)), faults)
         faults.add(check_shape(tree, kind="spec"))
         for library in shelf.libraries:
             faults.add(check_shape(library.root, kind="library"))

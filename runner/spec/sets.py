@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from runner.errors import SpecError
@@ -43,6 +44,21 @@ def change_tree(root: Mapping, changes: tuple[Change, ...], faults: Faults) -> M
     return root
 
 
+def check_names(changes: tuple[Change, ...], roots: Iterable[Mapping], faults: Faults) -> None:
+    """Note changes of models and characters that none of *roots*, the files as read, defines."""
+    trees = tuple(roots)
+    for change in changes:
+        section, _, rest = change.word.partition(".")
+        if section not in ("models", "characters") or not rest:
+            continue
+        maps = [found for root in trees if isinstance(found := root.get(section), Mapping)]
+        names = {entry.key.text for found in maps for entry in found}
+        name = rest.split(".")[0]
+        if name not in names:
+            noun = section.removesuffix("s")
+            faults.at(change.mark, f"no {noun} is called `{name}`{did_you_mean(name, names)}")
+
+
 def command_scope(changes: tuple[Change, ...], faults: Faults) -> Scope:
     """Return the scope that all other changes make; `vary.WORD` becomes an axis."""
     settings: dict[str, Entry] = {}
@@ -50,6 +66,9 @@ def command_scope(changes: tuple[Change, ...], faults: Faults) -> Scope:
     for change in changes:
         section, _, rest = change.word.partition(".")
         if section in _INTO_TREE and rest:
+            continue
+        if change.word == "vary" and not isinstance(change.value, Mapping):
+            faults.at(change.mark, "`vary` is a map: {WORD: VALUES}; or write --set vary.WORD=[…]")
             continue
         name = rest if section == "vary" and rest else change.word
         entry = Entry(Scalar(name, change.mark), change.value)
@@ -76,9 +95,9 @@ def _read(text: str, faults: Faults) -> Change | None:
 
 
 def _value(text: str, word: str) -> Node:
-    """Return the node that *text* writes; nothing behind the `=` is an empty text."""
+    """Return the node that *text* writes; nothing behind the `=` is an empty text, `{{` begins one."""
     path = f"--set {word}"
-    if not text.strip():
+    if not text.strip() or text.startswith("{{"):
         return Scalar("", Mark(Source(path, (text,)), 1, 1), plain=False)
     return compose(text.encode(), path=path)
 
