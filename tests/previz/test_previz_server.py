@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import pytest
@@ -136,6 +140,36 @@ def test_it_ends_with_its_parent(start: Callable[..., Previz]) -> None:
     assert not (child.folder / "temp").exists()
 
 
+def test_it_ends_with_its_parent_behind_a_socket(tmp_path: Path) -> None:
+    """A stdin that is a socket, as asyncio makes it on some versions, counts as a pipe."""
+    ours, theirs = socket.socketpair()
+    command = [
+        sys.executable,
+        "-m",
+        "runner.previz",
+        "--folder",
+        str(tmp_path),
+        "--log",
+        str(tmp_path / "log"),
+    ]
+    with ours, subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE) as child:
+        theirs.close()
+        assert json.loads(child.stdout.readline())["event"] == "listening"
+        ours.close()
+        assert child.wait(PATIENCE_S) == 0
+
+
+def test_a_signal_ends_it_at_once(start: Callable[..., Previz]) -> None:
+    """SIGTERM ends the process although a job runs and a socket is open."""
+    child = start()
+    with connect(child.url.replace("http", "ws") + "/ws", max_size=None) as listening:
+        listening.recv(timeout=PATIENCE_S)
+        child.submit({**plain(), "3": node("PreviewImage", images=["4", 0]), "4": sleeper()})
+        child.child.terminate()
+
+        assert child.child.wait(PATIENCE_S) != 0
+
+
 def sleeper() -> dict:
     """Return a node that sleeps for ten minutes."""
     return node("TSleep", image=["1", 0], seconds=600.0, coop=True)
@@ -183,13 +217,13 @@ def test_steps_can_take_time(start: Callable[..., Previz]) -> None:
     child = start("--step-ms", "5")
     prompt = txt2img()
     prompt["6"]["inputs"]["steps"] = 12
-    with connect(child.url.replace("http", "ws") + "/ws?clientId=c", max_size=None) as socket:
+    with connect(child.url.replace("http", "ws") + "/ws?clientId=c", max_size=None) as listening:
         began = time.monotonic()
         child.render(prompt, client_id="c")
         took = time.monotonic() - began
         frames = []
         while not frames or frames[-1] != {"node": None, "prompt_id": frames[-1].get("prompt_id")}:
-            frames.append(json.loads(socket.recv(timeout=PATIENCE_S))["data"])
+            frames.append(json.loads(listening.recv(timeout=PATIENCE_S))["data"])
 
     assert [data["value"] for data in frames if "max" in data] == list(range(1, 13))
     assert took >= 0.06
