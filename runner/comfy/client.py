@@ -35,6 +35,8 @@ _NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
 )
+_WORN = 3
+"""Used-up pools kept for what is still under way in them."""
 _DOOR = (401, 403, 404, 405, 407)
 
 
@@ -332,18 +334,20 @@ class Client:
                 finally:
                     await response.aclose()
         except TimeoutError as error:
-            self._renew(pool)
+            await self._renew(pool)
             raise Ambiguous(f"{self.url} did not answer within {total_s:.0f} s") from error
         except _NEVER_SENT as error:
             raise Unreachable(f"{self.url} cannot be reached: {_why(error)}") from error
         except httpx.HTTPError as error:
             raise Ambiguous(f"{self.url} broke off: {_why(error)}") from error
 
-    def _renew(self, pool: httpx.AsyncClient) -> None:
-        """Leave *pool* to the requests still in it: the one that was cut short may hold its slot for ever."""
+    async def _renew(self, pool: httpx.AsyncClient) -> None:
+        """Leave *pool* to the requests still in it: the one cut short may hold its slot for ever."""
         if self._pool is pool:
             self._worn.append(pool)
             self._pool = self._new_pool()
+        while len(self._worn) > _WORN:
+            await self._worn.pop(0).aclose()
 
     def _object(self, answer: Answer, path: str) -> Mapping[str, Plain]:
         body = answer.json

@@ -17,6 +17,7 @@ Retry = Literal["never", "elsewhere", "again"]
 
 _NO_NODES: Nodes = {}
 _MODEL_FILE = re.compile(r"\.(safetensors|sft|ckpt|pth?|bin|gguf|onnx|ya?ml)$")
+_NODE_ID = re.compile(r"Node ID '#(.{1,80})'")
 _OOM_TYPES = ("OutOfMemoryError", "OOM_EXCEPTION")
 _SICK_WORDS = ("cuda error", "device-side assert", "cublas_status", "cudnn_status", "no space left on device")
 """What a node says when not the job but the machine is broken."""
@@ -191,18 +192,24 @@ def rejection(status: int, body: Plain, nodes: Nodes = _NO_NODES) -> Fault:
     errors = content.get("node_errors")
     if isinstance(errors, dict) and errors:
         return _node_errors(errors, nodes)
-    return _whole_graph(content.get("error"))
+    return _whole_graph(content.get("error"), nodes)
 
 
-def _whole_graph(error: Plain) -> Fault:
+def _whole_graph(error: Plain, nodes: Nodes) -> Fault:
     if not isinstance(error, dict):
         return Fault(
             code="VALIDATION", message=f"the server refused the workflow: {printable(error, limit=300)}"
         )
-    parts = [printable(error.get(key) or "", limit=200) for key in ("message", "details")]
-    text = " – ".join(part for part in parts if part)
+    message, details = (printable(error.get(key) or "", limit=200) for key in ("message", "details"))
+    named = _NODE_ID.fullmatch(details)
+    node = named[1] if named else ""
+    where = f"{_title(node, nodes)}: " if node else ""
+    text = message if node or not details else f"{message} ({details})"
     return Fault(
-        code="VALIDATION", message=f"the server refused the workflow: {text or 'no reason given'}"[:500]
+        code="VALIDATION",
+        message=f"the server refused the workflow: {where}{text or 'no reason given'}"[:500],
+        node=node,
+        node_class=_class(node, nodes),
     )
 
 

@@ -122,6 +122,8 @@ class Fake:
             return False
         if fault == "stall":
             await asyncio.sleep(3600)
+        if fault == "late":
+            await asyncio.sleep(0.3)
         if isinstance(fault, tuple):
             status, media, content = fault
             return await self._answer(writer, status, content, media)

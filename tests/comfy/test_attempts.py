@@ -137,6 +137,23 @@ async def test_absence_is_believed_only_after_a_look_at_queue_then_history(
     assert all(before == "queue" for before, kind in pairwise(kinds) if kind == "history")
 
 
+async def test_looks_before_the_answer_count_for_nothing(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A submission that is slow to arrive is not missed while it travels, though the queue is polled."""
+    fake.hold = True
+    executor.start(attempt(name="first"), tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.plan("POST /prompt", "late")
+    second = attempt(name="second")
+    executor.start(second, tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.finish(second.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+
+
 async def test_trouble_while_looking_is_no_evidence(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:

@@ -241,9 +241,12 @@ def test_a_value_that_is_not_offered_names_the_nearest() -> None:
 
 def test_an_unknown_class_is_told() -> None:
     """A missing node pack shows as the class that is not there."""
-    found = rejection(*transcripts.answer("unknown_class"))
+    nodes = {"1": {"class_type": "NoSuchNode", "inputs": {}}}
+    found = rejection(*transcripts.answer("unknown_class"), nodes)
 
+    assert "refused the workflow: node 1 (NoSuchNode): " in found.message
     assert "node NoSuchNode does not exist" in found.message
+    assert (found.node, found.node_class) == ("1", "NoSuchNode")
 
 
 def test_partly_refused_outputs_are_a_refusal() -> None:

@@ -1,0 +1,179 @@
+"""Single requests against answers that drip, swell, stall or point elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from runner.comfy.client import Client, Limits
+from runner.comfy.protocol import FileRef
+from runner.errors import Ambiguous, NotComfyUI, Refused, ServerFault, Unreachable
+
+REF = FileRef(node="1", index=0, filename="ä b%.png", subfolder="x/y")
+Behave = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def talking(behave: Behave, **limits: float) -> AsyncIterator[tuple[Client, list[str]]]:
+    """Yield a client of a server that reads a request and then does *behave*, and the request lines."""
+    seen: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            seen.append(head.split(b"\r\n")[0].decode())
+            await behave(writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = Client(
+        f"http://127.0.0.1:{port}/base", limits=Limits(**{"read_s": 0.5, "connect_s": 2.0} | limits)
+    )
+    try:
+        yield client, seen
+    finally:
+        await client.close()
+        server.close()
+
+
+def answer(body: bytes, head: str = "") -> Behave:
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body)
+
+    return behave
+
+
+async def test_a_dripping_answer_is_cut_off_and_the_client_still_works() -> None:
+    """Bytes that come too slowly never trip a read timeout; the request's own deadline does."""
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with talking(drip, read_s=0.1) as (client, seen):
+        for _ in range(6):
+            with pytest.raises(Ambiguous, match="within"):
+                await client.queue()
+
+    assert seen == ["GET /base/api/queue HTTP/1.1"] * 6
+
+
+async def test_an_endless_answer_is_cut_off_at_its_limit() -> None:
+    """An answer without an end costs no more memory than allowed."""
+
+    async def swell(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+            await writer.drain()
+
+    async with talking(swell, answer=50_000) as (client, _):
+        with pytest.raises(Refused, match="larger than 50000"):
+            await client.queue()
+
+
+async def test_an_announced_size_above_the_limit_is_not_read() -> None:
+    """The header alone is enough to say no."""
+    async with talking(answer(b"x" * 2000)) as (client, _):
+        got: list[bytes] = []
+        with pytest.raises(Refused) as caught:
+            await client.view(REF, got.append, limit=1000)
+
+    assert (caught.value.status, got) == (413, [])
+
+
+async def test_a_download_arrives_in_pieces_under_its_exact_name() -> None:
+    """The three fields of an entry travel encoded, the bytes as they are."""
+    got: list[bytes] = []
+    async with talking(answer(b"x" * 200_000)) as (client, seen):
+        assert await client.view(REF, got.append, limit=1_000_000) == 200_000
+
+    assert b"".join(got) == b"x" * 200_000
+    assert seen == [
+        "GET /base/api/view?filename=%C3%A4%20b%25.png&subfolder=x%2Fy&type=output HTTP/1.1"
+    ] or seen == ["GET /base/api/view?filename=%C3%A4+b%25.png&subfolder=x%2Fy&type=output HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"",
+        b"\0\1\2\3\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"SSH-2.0\r\n",
+    ],
+)
+async def test_garbage_is_no_answer(garbage: bytes) -> None:
+    """Empty answers, other protocols and conflicting lengths are ambiguous, never an answer."""
+
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        writer.write(garbage)
+
+    async with talking(behave) as (client, _):
+        with pytest.raises(Ambiguous):
+            await client.submit({}, prompt_id="a", client_id="b", extra_data={})
+
+
+async def test_a_stall_is_ambiguous() -> None:
+    """No answer in time says nothing about what happened."""
+
+    async def stall(_: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+
+    async with talking(stall, post_s=0.1) as (client, _):
+        with pytest.raises(Ambiguous):
+            await client.submit({}, prompt_id="a", client_id="b", extra_data={})
+
+
+async def test_nobody_listening_is_unreachable() -> None:
+    """A refused connection is the one failure that proves that nothing happened."""
+    client = Client("http://127.0.0.1:1")
+    with pytest.raises(Unreachable):
+        await client.submit({}, prompt_id="a", client_id="b", extra_data={})
+    await client.close()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"system": {}}', b'{"system": 5}', b"\xff"])
+async def test_only_a_comfyui_answers_like_one(body: bytes) -> None:
+    """Anything but its system statistics is told as something else, with what came."""
+    async with talking(answer(body)) as (client, _):
+        with pytest.raises(NotComfyUI):
+            await client.system_stats()
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"queue_running": 1, "queue_pending": []}'])
+async def test_an_answer_without_a_queue_is_not_an_empty_queue(body: bytes) -> None:
+    """A malformed answer must never look like absence."""
+    async with talking(answer(body)) as (client, _):
+        with pytest.raises(ServerFault):
+            await client.queue()
+
+
+async def test_an_answer_without_an_object_is_not_an_empty_history() -> None:
+    """Nor here."""
+    async with talking(answer(b"null")) as (client, _):
+        with pytest.raises(Ambiguous):
+            await client.history("a")
+
+
+async def test_a_history_with_nan_and_half_characters_is_read() -> None:
+    """What Python's encoder writes and JSON forbids is still an entry."""
+    async with talking(answer(b'{"a": {"x": NaN, "y": "\\ud800", "n": 18446744073709551615}}')) as (
+        client,
+        _,
+    ):
+        entry = await client.history("a")
+
+    assert entry is not None
+    assert entry["n"] == 2**64 - 1
