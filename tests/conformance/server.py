@@ -107,6 +107,13 @@ class Server:
         """Queue a workflow and return its history entry."""
         return self.finish(self.submit(graph, **body))
 
+    def follow(self, graph: Graph, **body: Any) -> tuple[list[Frame], Entry]:
+        """Run a workflow with a socket of its own; return the job's frames and its history entry."""
+        with self.listen() as socket:
+            prompt_id = self.submit(graph, client_id=socket.client_id, **body)
+            frames = socket.job(prompt_id)
+        return frames, self.finish(prompt_id)
+
     def queue(self) -> dict[str, list[list[Any]]]:
         """Return GET /queue."""
         return self.http.get("/queue").json()

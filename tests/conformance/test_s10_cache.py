@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from .graphs import Graph, canvas, colour, node, picture, through
-from .server import Entry, Frame, Server, files, message, of_type, ran, types
+from .server import Entry, Server, files, message, of_type, ran, types
 
 
 @pytest.fixture(autouse=True)
@@ -23,17 +23,9 @@ def _classic(http: httpx.Client) -> None:
         pytest.skip(f"the server runs with {other[0]}")
 
 
-def follow(server: Server, graph: Graph, **body: object) -> tuple[list[Frame], Entry]:
-    """Run a job with a socket of its own; return its frames and its history entry."""
-    with server.listen() as socket:
-        prompt_id = server.submit(graph, client_id=socket.client_id, **body)
-        frames = socket.job(prompt_id)
-    return frames, server.entry(prompt_id)
-
-
 def runs(server: Server, graph: Graph, **body: object) -> list[str]:
     """Run a job and return the ids of the nodes that ran."""
-    return ran(follow(server, graph, **body)[0])
+    return ran(server.follow(graph, **body)[0])
 
 
 def with_input(graph: Graph, node_id: str, **inputs: object) -> Graph:
@@ -53,7 +45,7 @@ def test_s10_1_identical_job_runs_nothing(server: Server, prefix: str) -> None:
     """The same job again runs no node, writes no file, and reports the old file name as a success."""
     graph = picture(prefix)
     first = server.render(graph)
-    frames, second = follow(server, graph)
+    frames, second = server.follow(graph)
 
     assert ran(frames) == []
     assert second["status"]["status_str"] == "success"
@@ -66,7 +58,7 @@ def test_s09_7_frames_of_a_cached_job(server: Server, prefix: str) -> None:
     """A fully cached job tells all nodes as cached, executed for its output, success and the end."""
     graph = picture(prefix)
     server.render(graph)
-    frames, entry = follow(server, graph)
+    frames, entry = server.follow(graph)
 
     assert types(frames) == [
         "execution_start",
@@ -89,7 +81,7 @@ def test_s09_6_cached_output_is_finished_after_executed(server: Server, prefix: 
     """A cached output node gets executed and then progress_state finished."""
     graph = picture(prefix)
     server.render(graph)
-    kinds = [frame["type"] for frame in follow(server, graph)[0]]
+    kinds = [frame["type"] for frame in server.follow(graph)[0]]
 
     assert kinds[2:4] == ["executed", "progress_state"]
 
@@ -99,7 +91,7 @@ def test_s10_1_node_ids_are_not_in_the_key(server: Server, prefix: str) -> None:
     graph = picture(prefix)
     first = server.render(graph)
     save = graph["2"] | {"inputs": graph["2"]["inputs"] | {"images": ["20", 0]}}
-    frames, second = follow(server, {"20": graph["1"], "30": save})
+    frames, second = server.follow({"20": graph["1"], "30": save})
 
     assert ran(frames) == []
     assert files(second, "30") == files(first, "2")
@@ -129,7 +121,7 @@ def test_s10_1_an_unknown_key_is_in_the_key(server: Server, prefix: str) -> None
     """A nonce on the save node forces a new file, while everything upstream stays cached."""
     graph = picture(prefix)
     server.render(graph)
-    frames, entry = follow(server, with_input(graph, "2", nonce="n1"))
+    frames, entry = server.follow(with_input(graph, "2", nonce="n1"))
 
     assert ran(frames) == ["2"]
     assert of_type(frames, "execution_cached")[0]["nodes"] == ["1"]
@@ -149,7 +141,7 @@ def test_s10_5_a_new_prefix_runs_the_save_alone(server: Server, prefix: str) -> 
     """A changed filename_prefix writes a new file from cached pixels."""
     graph = picture(prefix)
     server.render(graph)
-    frames, entry = follow(server, with_input(graph, "2", filename_prefix=prefix + "-new"))
+    frames, entry = server.follow(with_input(graph, "2", filename_prefix=prefix + "-new"))
 
     assert ran(frames) == ["2"]
     assert files(entry)[0]["filename"] == "pic-new_00001_.png"
@@ -166,7 +158,7 @@ def test_s10_1_types_are_in_the_key_after_conversion(server: Server, prefix: str
 def test_s10_1_twins_write_one_file(server: Server, prefix: str) -> None:
     """Two save nodes with equal inputs run once: one file, reported by both."""
     graph = picture(prefix)
-    frames, entry = follow(server, graph | {"3": graph["2"]})
+    frames, entry = server.follow(graph | {"3": graph["2"]})
 
     assert len(ran(frames)) == 2
     assert files(entry, "2") == files(entry, "3")
@@ -183,7 +175,7 @@ def test_s10_1_an_intermediate_twin_is_told_with_null(server: Server, prefix: st
         "4": node("SaveImage", images=["2", 0], filename_prefix=prefix + "-a"),
         "5": node("SaveImage", images=["3", 0], filename_prefix=prefix + "-b"),
     }
-    frames, entry = follow(server, graph)
+    frames, entry = server.follow(graph)
     nulls = [d["node"] for d in of_type(frames, "executed") if d["output"] is None]
 
     assert len(nulls) == 1
@@ -215,7 +207,7 @@ def test_s10_4_a_dangling_copy_keeps_a_result(server: Server, prefix: str) -> No
     a = picture(prefix + "-a")
     b = picture(prefix + "-b") | {"carried": a["1"]}
     server.render(a)
-    frames, _ = follow(server, b)
+    frames, _ = server.follow(b)
 
     assert ran(frames) == ["1", "2"]
     assert of_type(frames, "execution_cached")[0]["nodes"] == ["carried"]
@@ -275,7 +267,7 @@ def test_s10_3_a_node_that_always_changes(server: Server, prefix: str, need: Cal
     need("TNow")
     graph = through("TNow", prefix)
     server.render(graph)
-    frames, entry = follow(server, graph)
+    frames, entry = server.follow(graph)
 
     assert ran(frames) == ["2", "3"]
     assert files(entry, "3")[0]["filename"] == "pic_00002_.png"
@@ -310,7 +302,7 @@ def test_s10_3_a_changed_file_runs_again(server: Server, prefix: str) -> None:
     name, graph = loading(server, prefix)
     server.render(graph)
     server.upload(name, png((0, 0, 200)), overwrite="true")
-    frames, entry = follow(server, graph)
+    frames, entry = server.follow(graph)
 
     assert ran(frames) == ["1", "2"]
     saved = Image.open(BytesIO(server.view(files(entry)[0]).content))
@@ -341,7 +333,7 @@ def test_s10_6_cached_lists_every_cached_node(server: Server, prefix: str) -> No
     graph = picture(prefix) | {"3": node("ImageInvert", image=["1", 0])}
     deep = with_input(graph, "2", images=["3", 0])
     server.render(deep)
-    frames, _ = follow(server, with_input(deep, "2", nonce="x"))
+    frames, _ = server.follow(with_input(deep, "2", nonce="x"))
 
     assert set(of_type(frames, "execution_cached")[0]["nodes"]) == {"1", "3"}
     assert ran(frames) == ["2"]
