@@ -21,11 +21,11 @@ class LiveView(RunView):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self._servers: dict[str, str] = {}
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._live = Live(
             get_renderable=self._draw, console=self._console, refresh_per_second=8, transient=True
         )
-        self._servers: dict[str, str] = {}
 
     def __enter__(self) -> LiveView:
         self._live.start()
