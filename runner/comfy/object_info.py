@@ -248,9 +248,9 @@ class Checker:
 
     def _range_message(self, place: str, socket: Socket, number: float) -> str:
         if socket.minimum is not None and number < socket.minimum:
-            return f"{place} is {number:g}, the least {self._offers.server} takes is {socket.minimum:g}"
+            return f"{place} is {number}, the least {self._offers.server} takes is {socket.minimum}"
         if socket.maximum is not None and number > socket.maximum:
-            return f"{place} is {number:g}, the most {self._offers.server} takes is {socket.maximum:g}"
+            return f"{place} is {number}, the most {self._offers.server} takes is {socket.maximum}"
         return ""
 
     def _choice_message(self, node_class: str, socket: Socket, value: Plain) -> str:

@@ -153,10 +153,11 @@ def _interrupted(data: Mapping[str, Plain], nodes: Nodes) -> Fault:
 
 def _run_time(messages: Sequence[tuple[str, Mapping[str, Plain]]]) -> float:
     stamps = [
-        data["timestamp"]
+        stamp
         for name, data in messages
         if name in ("execution_start", "execution_success")
-        and isinstance(data.get("timestamp"), (int, float))
+        and isinstance(stamp := data.get("timestamp"), (int, float))
+        and 0 <= stamp < 2**53
     ]
     span = (stamps[-1] - stamps[0]) / 1000 if len(stamps) > 1 else 0.0
     return span if 0 <= span < 1e9 else 0.0

@@ -106,6 +106,22 @@ async def test_a_download_arrives_in_pieces_under_its_exact_name() -> None:
 
 
 @pytest.mark.parametrize(
+    "head",
+    ["Connection: close\r\n", "Content-Length: 10\r\n", "Content-Length: 5\r\nContent-Encoding: gzip\r\n"],
+    ids=["without a length", "shorter than announced", "compressed"],
+)
+async def test_a_download_whose_end_cannot_be_told_is_not_taken(head: str) -> None:
+    """A body that merely stops may have been cut; so may one shorter than announced."""
+
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 200 OK\r\n{head}\r\nhello".encode())
+
+    async with talking(behave) as (client, _):
+        with pytest.raises(Ambiguous):
+            await client.view(REF, lambda _: None, limit=1000)
+
+
+@pytest.mark.parametrize(
     "garbage",
     [
         b"",

@@ -172,7 +172,7 @@ def test_previews_count_only_where_nothing_else_is_saved() -> None:
 def test_mutilated_entries_never_succeed_by_accident(data: st.DataObject) -> None:
     """Whatever part of a real entry is replaced by something else, the verdict is a verdict."""
     entry = copy.deepcopy(transcripts.entry("success"))
-    junk = st.sampled_from([None, 7, "x", [], {}, [[]], [{}], float("nan")])
+    junk = st.sampled_from([None, 7, "x", [], {}, [[]], [{}], float("nan"), 10**400, -(10**400)])
     place: Any = entry
     for _ in range(data.draw(st.integers(1, 4))):
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
