@@ -1,4 +1,22 @@
-"""Attempts on servers: what the conductor knows of them (Executor), and the one over ComfyUI by URL."""
+"""Attempts on servers: what the conductor knows of them (Executor), and the one over ComfyUI by URL.
+
+How an attempt can fail, and what may help:
+
+    VALIDATION        never      the server refused the graph, or a part of it
+    TOO_LARGE         never      workflow, input or output above a limit
+    NODE_ERROR        never      a node raised
+    MISSING_OUTPUT    never      success, but a declared node saved nothing
+    BAD_OUTPUT        never      an output of another kind than declared
+    OOM               elsewhere  out of memory
+    SERVER_SICK       elsewhere  the machine failed, not the job: CUDA error, its disk full
+    SERVER_REJECTS    elsewhere  not let in, redirected, input not taken, ids not ours to choose
+    UNREACHABLE       elsewhere  could not be sent, and another server is up
+    LOST              again      nowhere for the settle time (elsewhere: its server was given up)
+    CACHED_OUTPUT     again      an older file in place of a new one, or one that is gone
+    DOWNLOAD_CORRUPT  again      five downloads, none whole
+    INTERRUPTED       again      somebody stopped it
+    UNREADABLE        again      its history says nothing that can be understood
+"""
 
 from __future__ import annotations
 
