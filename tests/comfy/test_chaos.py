@@ -1,0 +1,76 @@
+"""Whole batches against a server on which anything goes wrong anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from runner.events import (
+    AttemptCancelled,
+    AttemptCollecting,
+    AttemptFailed,
+    AttemptSubmitted,
+    AttemptSucceeded,
+)
+
+from .conftest import make, opened
+from .fake import Fake
+
+HTML = (502, "text/html", b"<h1>Bad Gateway</h1>")
+JSON = (200, "application/json", b"[]")
+WRONG = {
+    "POST /prompt": ["drop", "eat", "500 yet queued", HTML, (200, "text/html", b"<p>sign in</p>")],
+    "GET /queue": ["drop", "eat", HTML, JSON],
+    "GET /history": ["drop", "eat", HTML],
+    "GET /view": ["drop", "truncated", "corrupt", "unannounced", "compressed"],
+    "POST /queue": ["drop", HTML],
+}
+ORDER = {AttemptSubmitted: 0, AttemptCollecting: 1}
+
+
+def mislead(fake: Fake, chance: random.Random) -> None:
+    """Let about every third of the next requests to each route go wrong."""
+    for route, faults in WRONG.items():
+        fake.plan(route, *(chance.choice(faults) if chance.random() < 0.35 else None for _ in range(15)))
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_every_attempt_ends_once_and_in_the_truth(seed: int, tmp_path: Path) -> None:
+    """Whatever fails: one POST and one end each; what was made is collected whole, the rest is lost."""
+    chance = random.Random(seed)
+    told: dict[str, list[object]] = {}
+    async with Fake() as fake, opened(fake) as executor:
+        mislead(fake, chance)
+        attempts = [make(executor.servers[0], name=f"job{number}") for number in range(6)]
+        for it in attempts:
+            told[it.prompt_id] = []
+            executor.start(it, tmp_path)
+        ended = 0
+        async with asyncio.timeout(30):
+            while ended < len(attempts):
+                event = await executor.next_event()
+                if (prompt_id := getattr(event, "prompt_id", "")) in told:
+                    told[prompt_id].append(event)
+                ended += isinstance(event, (AttemptSucceeded, AttemptFailed, AttemptCancelled))
+        posted = [post["prompt_id"] for post in fake.posts]
+
+    assert len(posted) == len(set(posted))
+    for it in attempts:
+        *before, end = told[it.prompt_id]
+        ranks = [ORDER[type(event)] for event in before if type(event) in ORDER]
+        assert ranks == sorted(set(ranks))
+        if it.prompt_id in posted:
+            assert isinstance(end, AttemptSucceeded), end
+            assert (tmp_path / end.outputs[0].path).read_bytes() == fake.picture
+        else:
+            assert isinstance(end, AttemptFailed)
+            assert end.fault.code == "LOST"
+    made = {f"{it.name}.png" for it in attempts if it.prompt_id in posted}
+    assert names(tmp_path) == made
