@@ -167,7 +167,7 @@ class Video:
     """`deliver.video`: the film that the picked takes make."""
 
     name: Scalar
-    cuts: tuple[str, ...] = ()
+    cuts: tuple[Scalar, ...] = ()
     """Patterns; empty means every cut that nobody takes `from`."""
     codec: str = ""
     crf: int | None = None

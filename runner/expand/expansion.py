@@ -106,11 +106,13 @@ def _walk(spec: Spec, cuts: Sequence[Points], namer: Namer | None, faults: Fault
     for points in cuts:
         twins = Twins(points, faults)
         before = faults.noted
+        empty = True
         for at, point in points:
+            empty = False
             twins.meet(at, point)
             if taken and not points.broken:
                 taken.point(points, at, point)
             if faults.noted > before + _ENOUGH:
                 break
-        points.broken |= faults.noted > before
+        points.broken |= empty or faults.noted > before
         twins.tell()

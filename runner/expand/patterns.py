@@ -32,7 +32,7 @@ def check_patterns(spec: Spec, cuts: Sequence[Points], choice: Choice, faults: F
                 hint = _hint(pattern.text, cuts)
                 faults.add([Problem(message=f"{flag} `{pattern.text}` matches no job{hint}")])
     for points in cuts:
-        if points.sieve.excepts and not points.broken and not points.sieve.count()[0]:
+        if points.sieve.excepts and not points.sieve.count()[0]:
             mark = points.standing.cut.mark
             faults.warn([mark.problem("`except` leaves no job of this cut")])
 
@@ -55,12 +55,13 @@ def _check_video(video: Video, cuts: Sequence[Points], faults: Faults) -> None:
         faults.at(video.name.mark, f"deliver.video.name: {error}")
     for text in video.cuts:
         try:
-            pattern = Pattern.parse(text)
+            pattern = Pattern.parse(text.text)
         except ValueError as error:
-            faults.at(video.mark, f"deliver.video.cuts: {error}")
+            faults.at(text.mark, f"deliver.video.cuts: {error}")
             continue
         if not any(points.sieve.only_these(pattern).count()[1] for points in cuts):
-            faults.at(video.mark, f"deliver.video.cuts: `{text}` matches no job{_hint(text, cuts)}")
+            hint = _hint(text.text, cuts)
+            faults.at(text.mark, f"deliver.video.cuts: `{text.text}` matches no job{hint}")
 
 
 def _check_sheet(sheet: Sheet, words: Iterable[str], faults: Faults) -> None:

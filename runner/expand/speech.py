@@ -112,7 +112,7 @@ class _Turn:
         self._last_words()
         return Spoken(
             texts=self._texts(slots, members, [one.kind for one in wearing]),
-            negative=joined(self.negatives),
+            negative=joined(self.negatives) if self._has_negative else "",
             slots={slot: text for slot, text in slots.items() if text},
             members=members,
             refs=tuple(_refs(one) for one in wearing),
@@ -158,7 +158,7 @@ class _Turn:
 
     def _last_words(self) -> None:
         negative = self._told("negative")
-        if negative and "negative" in self.head.template.parameters:
+        if negative and self._has_negative:
             self.used.add("negative")
             self.negatives.append(self._text(negative))
         lora = self._told("lora")
@@ -221,7 +221,11 @@ class _Turn:
     def _negative(self, entry: Fragment) -> bool:
         negative = self._fragments.text(entry, "negative", self.head.model)
         self.negatives.append(negative)
-        return bool(negative) and "negative" in self.head.template.parameters
+        return bool(negative) and self._has_negative
+
+    @property
+    def _has_negative(self) -> bool:
+        return "negative" in self.head.template.parameters
 
     # ------------------------------------------------------------ cast
 

@@ -12,7 +12,7 @@ from runner.expand.cast import Casts
 from runner.expand.fragments import Fragments
 from runner.expand.heads import Heads, settable
 from runner.expand.labels import axis_labels
-from runner.expand.parameters import Parameters
+from runner.expand.parameters import Parameters, first_picture
 from runner.expand.pictures import Pictures
 from runner.expand.points import Points
 from runner.expand.sieve import Sieve
@@ -82,6 +82,8 @@ class Stage:
         cut = standing.cut
         templates = self.heads.templates_of(standing)
         self._check_length(standing)
+        plans = self.spec.plans.get(cut.path, CutPlans())
+        self._check_upstream(standing, plans, templates)
         labels = tuple(
             axis_labels(one.axis, files=_file_words(templates), faults=self.faults) for one in standing.axes
         )
@@ -93,7 +95,7 @@ class Stage:
             takes,
             labels,
             sieve,
-            self.spec.plans.get(cut.path, CutPlans()),
+            plans,
             self.heads,
             self.speaker,
             self.parameters,
@@ -127,6 +129,16 @@ class Stage:
         except ValueError as error:
             self.faults.at(text.mark, str(error))
             return None
+
+    def _check_upstream(self, standing: Standing, plans: CutPlans, templates: Sequence[Template]) -> None:
+        """Note a picture that both `from` and a word as near fill."""
+        upstream, source = plans.upstream.get(""), standing.fixed.get("from")
+        if upstream is None or source is None:
+            return
+        for name in dict.fromkeys(first_picture(template) for template in templates):
+            other = standing.nearness(name)
+            if other is not None and other >= source[0].nearness:
+                self.faults.at(upstream.mark, f"`{name}` is filled `from` a cut and set here; keep one")
 
     def _check_length(self, standing: Standing) -> None:
         """Note a `length` or `fps` that cannot be read, also where no parameter takes it."""

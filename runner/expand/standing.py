@@ -60,6 +60,12 @@ class Standing:
             return None
         return Told(word, node, node.mark, standing.scope.nearness)
 
+    def nearness(self, word: str) -> int | None:
+        """Return how near the scope is that says *word*; None when nobody does."""
+        if word in self.columns:
+            return self.axes[self.columns[word][0]].scope.nearness
+        return self.fixed[word][0].nearness if word in self.fixed else None
+
     def nodes(self, word: str) -> Iterator[Node]:
         """Yield every value that *word* has in this cut."""
         place = self.columns.get(word)

@@ -166,7 +166,7 @@ def _video(entry: Entry | None, faults: Faults) -> Video | None:
         crf = None
     return Video(
         name=name,
-        cuts=tuple(item.text for item in _scalars(root.get("cuts"))),
+        cuts=_scalars(root.get("cuts")),
         codec=_text(root.get("codec")),
         crf=int(crf.text) if crf is not None and not crf.is_null else None,
         sound=_text(root.get("sound")),

@@ -98,7 +98,7 @@ def _value(text: str, word: str) -> Node:
     """Return the node that *text* writes; nothing behind the `=` is an empty text, `{{` begins one."""
     path = f"--set {word}"
     if not text.strip() or text.startswith("{{"):
-        return Scalar("", Mark(Source(path, (text,)), 1, 1), plain=False)
+        return Scalar(text.strip(), Mark(Source(path, (text,)), 1, 1), plain=False)
     return compose(text.encode(), path=path)
 
 

@@ -160,3 +160,9 @@ class Studio:
 def studio(tmp_path: Path) -> Studio:
     """Return a studio in an empty folder."""
     return Studio(tmp_path)
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    """Return the hand-made templates."""
+    return Shelf()

@@ -138,7 +138,8 @@ def test_what_a_member_wears_is_the_nearest_of_cast_dotted_and_plain_word(studio
 
 def test_takes_and_seeds_replace_one_another(studio):
     """The nearer of `takes` and `seeds` counts."""
-    text = "seeds: [7, 8]\nscenes: {s: {cuts: {a: {prompt: x}, b: {prompt: y, takes: 3}, c: {prompt: z, seeds: [9]}}}}"
+    cuts = "a: {prompt: x}, b: {prompt: y, takes: 3}, c: {prompt: z, seeds: [9]}"
+    text = f"seeds: [7, 8]\nscenes: {{s: {{cuts: {{{cuts}}}}}}}"
 
     takes = [(job.cut, job.take) for job in studio.jobs(HEAD + text)]
 

@@ -122,10 +122,18 @@ prompts:
   weather: {rain: {prompt: rain, lora: rain.safetensors}}
   expression: {smile: {prompt: smiling, lora: smile.safetensors@0.3}}
 characters:
-  aki: {prompt: aki, lora: aki.safetensors@0.8, outfits: {gym: {prompt: shorts, lora: gym.safetensors@0.7:0.2}}}
+  aki:
+    prompt: aki
+    lora: aki.safetensors@0.8
+    outfits: {gym: {prompt: shorts, lora: gym.safetensors@0.7:0.2}}
   ren: {prompt: ren, lora: ren.safetensors@0.75}
 scenes:
-  s: {cast: "ren, aki.gym.smile", style: cel, place: roof, weather: rain, lora: [last.safetensors@1.5, ren.safetensors@0.1]}
+  s:
+    cast: ren, aki.gym.smile
+    style: cel
+    place: roof
+    weather: rain
+    lora: [last.safetensors@1.5, ren.safetensors@0.1]
 """
     )
 
