@@ -146,13 +146,14 @@ class Course:
     async def _submit(self) -> Fault | None:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
-        fault = await self._upload()
-        if fault is not None:
-            return fault
         uploads = {name: name for name in attempt.files}
         nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
         while True:
             await server.recovered(watch)
+            # Each time, for whoever is back may be another process with an empty input folder.
+            fault = await self._upload()
+            if fault is not None:
+                return fault
             if watch.cancelled:
                 raise Unreachable("cancelled before it was sent")
             try:

@@ -308,6 +308,42 @@ async def test_a_running_attempt_is_interrupted_by_its_id(
     assert isinstance(events[-1], AttemptCancelled)
 
 
+async def test_an_interrupt_by_somebody_else_is_no_cancelling(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Stopped in the server's own window: a fault, worth one more attempt."""
+    fake.hold = True
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.pending, fake.running = [], [it.prompt_id]
+    await until(executor, AttemptRunning)
+    fake._interrupt(it.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptFailed)
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("INTERRUPTED", "again")
+
+
+async def test_inputs_are_uploaded_again_to_a_server_that_was_away(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Whoever comes back may be another process with an empty input folder."""
+    file = tmp_path / "in.png"
+    file.write_bytes(b"x")
+    executor.start(attempt(name="one", files={"ab.png": file}), tmp_path)
+    await until_end(executor)
+    await fake.down()
+    executor.start(attempt(name="two", files={"ab.png": file}), tmp_path)
+    await until(executor, ServerDown)
+    fake.inputs.clear()
+    await fake.up()
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert fake.inputs == {"ab.png": b"x"}
+
+
 async def test_what_finished_before_its_cancelling_is_kept(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
