@@ -81,6 +81,13 @@ def test_the_last_frame_ends_it_and_tells_how(name: str, hint: str) -> None:
     assert heard(name).hint == hint
 
 
+def test_a_blocked_branch_is_no_error() -> None:
+    """Its error frame leaves the prompt as it was: it goes on to succeed."""
+    hints = {heard("blocked", count).hint for count in range(len(transcripts.messages("blocked")) + 1)}
+
+    assert hints == {"", "success"}
+
+
 def test_progress_is_followed() -> None:
     """A sampler's steps show as value of maximum at its node."""
     states = [heard("interrupted", count) for count in range(len(transcripts.messages("interrupted")))]
