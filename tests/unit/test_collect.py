@@ -77,6 +77,10 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+def content_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
 async def refused(folder: Path, served: Served, **options: Any) -> str:
     with pytest.raises(Uncollected) as caught:
         await taken(folder, served, **options)
@@ -223,15 +227,18 @@ async def test_the_same_bytes_are_kept_once(tmp_path: Path) -> None:
     assert len(list((tmp_path / "s01").iterdir())) == 1
 
 
-async def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
-    """A symbolic link under the final name is somebody else's file."""
+@pytest.mark.parametrize("content", [None, b"other", PNG], ids=["dangling", "other", "same"])
+async def test_a_link_in_the_way_is_not_followed(tmp_path: Path, content: bytes | None) -> None:
+    """A symbolic link under the final name is somebody else's, even where it leads to the same bytes."""
     outside = tmp_path / "outside.png"
+    if content is not None:
+        outside.write_bytes(content)
     (tmp_path / "run/s01").mkdir(parents=True)
     (tmp_path / "run/s01/a_t01.png").symlink_to(outside)
     (output,) = await taken(tmp_path / "run", Served(PNG))
 
     assert output.path == "s01/a_t01~2.png"
-    assert not outside.exists()
+    assert content_of(outside) == content
 
 
 @pytest.mark.parametrize("seed", range(40))
