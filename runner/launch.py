@@ -154,6 +154,8 @@ async def _run(
         recorder.head(**{name: value for name, value in facts.items() if name != "run"})
         for file in plan.inputs.values():
             recorder.input(name=file.name, path=file.project, size=file.size)
+        for template in plan.templates.values():
+            recorder.template(name=template.name, digest=template.digest)
         recorder.commit()
         view.began(run, folder, plan)
         conductor = Conductor(

@@ -7,6 +7,8 @@ every submission is known and every recorded success has its bytes.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -35,6 +37,7 @@ class Recorder:
         self._packer = Packer()
         self._intents: dict[str, AttemptIntended] = {}
         self._servers: set[ServerFacts] = set()
+        self._variants: set[str] = set()
 
     def head(self, **facts: Any) -> None:
         """Record what is known of the run before its first job."""
@@ -44,9 +47,22 @@ class Recorder:
         """Record a file the run uses, under its content name."""
         self._journal.append({"t": "input", "name": name, "path": path, "size": size})
 
-    def job(self, job: Job, workflow: Workflow | None, *, recipe: str) -> None:
-        """Record a job once, when it is about to start (with its workflow) or is known to wait (without)."""
-        line: dict[str, Any] = {"t": "job", **_told(job), "recipe": recipe}
+    def template(self, *, name: str, digest: str) -> None:
+        """Record a template the run uses."""
+        self._journal.append({"t": "template", "name": name, "digest": digest})
+
+    def job(self, job: Job, workflow: Workflow | None, *, recipe: str, reason: str = "") -> None:
+        """Record a job once: with its workflow when it is about to start, without when it waits.
+
+        What all takes of a variant share is written once, under its hash.
+        """
+        variant = _shared(job)
+        name = _hash(variant)
+        if name not in self._variants:
+            self._variants.add(name)
+            self._journal.append({"t": "variant", "variant": name, **variant})
+        line: dict[str, Any] = {"t": "job", **_own(job), "variant": name, "recipe": recipe}
+        line |= {"reason": reason} if reason else {}
         if workflow is not None:
             news, packed = self._packer.pack(workflow.nodes)
             for extra in news:
@@ -101,16 +117,27 @@ class Recorder:
 _NOTHING = Workflow(nodes={}, outputs={}, digest="")
 
 
-def _told(job: Job) -> dict[str, Any]:
-    """Return what people and queries ask about a job; its exact inputs are in the workflow."""
-    names = ("key", "seq", "episode", "scene", "cut", "take", "seed", "template", "model", "name", "title",
-             "prompt", "negative", "waits", "place")  # fmt: skip
-    line = {name: getattr(job, name) for name in names}
-    line["slots"] = dict(job.slots)
-    line["loras"] = [asdict(lora) for lora in job.loras]
+def _own(job: Job) -> dict[str, Any]:
+    """Return what is a job's own among the takes of its variant."""
+    names = ("key", "seq", "take", "seed", "name", "waits")
+    return {name: value for name in names if (value := getattr(job, name)) != ""}
+
+
+def _shared(job: Job) -> dict[str, Any]:
+    """Return what people and queries ask about a job and what its other takes have too."""
+    names = ("episode", "scene", "cut", "title", "template", "model", "prompt", "negative", "place")
+    facts: dict[str, Any] = {name: getattr(job, name) for name in names}
+    facts["slots"] = dict(job.slots)
+    facts["loras"] = [asdict(lora) for lora in job.loras]
+    facts["members"] = [asdict(member) for member in job.cast]
     skip = ("prompt", "negative", "seed", "loras", "cast")
-    line["params"] = {name: value for name, value in job.values.items() if name not in skip}
-    return line
+    facts["params"] = {name: value for name, value in job.values.items() if name not in skip}
+    return facts
+
+
+def _hash(facts: Mapping[str, Any]) -> str:
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _facts(facts: ServerFacts) -> Mapping[str, Any]:

@@ -188,7 +188,7 @@ class Conductor:
             self._schedule.offer(rendered.ticket)
 
     def _intend_all(self) -> list[AttemptIntended]:
-        """Hand the recorder the intents of everything that starts now; they must be durable before it does."""
+        """Hand the recorder the intents of all that starts now; they must be durable before it does."""
         return [self._intend(prompt_id, start) for prompt_id, start in self._schedule.take(self._id)]
 
     def _tell(self, seen: list[ExecutorEvent | Stopping], starting: list[AttemptIntended]) -> None:

@@ -16,7 +16,8 @@ select * from job_state where run = $run order by seq;
 
 -- name: job
 -- Everything told once about one job.
-select * from jobs where run = $run and key = $key;
+select j.*, v.* exclude (run, variant) from jobs j join variants v on v.run = j.run and v.variant = j.variant
+where j.run = $run and j.key = $key;
 
 -- name: outputs
 -- The files of a run, by job and node.
@@ -42,5 +43,9 @@ select nodes from shapes where run = $run and shape = $shape;
 select text, value from texts where run = $run;
 
 -- name: applied
--- How far each journal has been read.
-select run, "offset", line, "check" from applied;
+-- How far each file of each run has been read.
+select run, file, "offset", line, "check" from applied;
+
+-- name: notes
+-- What was noted about a run later, in order.
+select kind, noted, facts from notes where run = $run order by noted;

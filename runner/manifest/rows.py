@@ -34,7 +34,7 @@ def _run(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     yield (
         "runs",
         (run, x["uuid"], x["spec"], x["episode"], x["title"], x["realm"], x["animerun"], _at(x["at"]),
-         x["total"], x["waiting"], _json(x["scope"])),
+         x["total"], x["waiting"], _json(x["scope"]), x.get("replay_of", "")),
     )  # fmt: skip
 
 
@@ -59,16 +59,28 @@ def _text(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     yield "texts", (run, x["text"], x["value"])
 
 
+def _template(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    yield "templates", (run, x["name"], x["digest"])
+
+
+def _variant(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    texts = ("variant", "episode", "scene", "cut", "title", "template", "model", "prompt", "negative")
+    facts = ("slots", "loras", "params", "members")
+    yield "variants", (run, *(x[name] for name in texts), *(_json(x[name]) for name in facts), x["place"])
+
+
 def _job(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
-    plain = ("key", "seq", "episode", "scene", "cut", "take", "seed", "template", "model", "name", "title",
-             "recipe", "digest", "prompt", "negative")  # fmt: skip
+    plain = ("key", "seq", "variant", "take", "seed", "name", "recipe", "digest")
     packed = x.get("workflow", {"shape": "", "leaves": {}})
     yield (
         "jobs",
-        (run, *(x.get(name) for name in plain), _json(x.get("slots", {})), _json(x.get("loras", [])),
-         _json(x.get("params", {})), packed["shape"], _json(packed["leaves"]), x.get("waits", ""),
-         x.get("place", "")),
+        (run, *(x.get(name) for name in plain), packed["shape"], _json(packed["leaves"]), x.get("waits", ""),
+         x.get("reason", "")),
     )  # fmt: skip
+
+
+def _note(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    yield "notes", (run, _at(x["at"]), x["kind"], _json(x["facts"]))
 
 
 def _intent(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
@@ -79,8 +91,38 @@ def _done(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     yield (
         "attempts",
         (run, x["key"], x["n"], x["id"], x["server"], "succeeded", _at(x["at"]), x["queue_s"], x["run_s"],
-         x["collect_s"], x["cached"], "", "", "", "", True),
+         x["collect_s"], x["cached"], "", "", "", "", True, ""),
     )  # fmt: skip
+    yield from _outputs(run, x)
+
+
+def _reused(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    yield (
+        "attempts",
+        (
+            run,
+            x["key"],
+            0,
+            x["id"],
+            "",
+            "reused",
+            _at(x["at"]),
+            0.0,
+            0.0,
+            0.0,
+            0,
+            "",
+            "",
+            "",
+            "",
+            True,
+            x["from"],
+        ),
+    )
+    yield from _outputs(run, x)
+
+
+def _outputs(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     for output in x["outputs"]:
         yield "outputs", (run, x["key"], x["id"], *(output[name] for name in _OUTPUT))
 
@@ -95,7 +137,7 @@ def _failed(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     yield (
         "attempts",
         (run, x["key"], x["n"], x["id"], x["server"], "failed", _at(x["at"]), 0.0, 0.0, 0.0, 0, x["code"],
-         x["message"], x["node"], x["node_class"], x["final"]),
+         x["message"], x["node"], x["node_class"], x["final"], ""),
     )  # fmt: skip
 
 
@@ -103,7 +145,7 @@ def _cancelled(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     yield (
         "attempts",
         (run, x["key"], x["n"], x["id"], x["server"], "cancelled", _at(x["at"]), 0.0, 0.0, 0.0, 0, "", "", "",
-         "", True),
+         "", True, ""),
     )  # fmt: skip
 
 
@@ -114,7 +156,11 @@ _ROWS = {
     "input": _input,
     "shape": _shape,
     "text": _text,
+    "template": _template,
+    "variant": _variant,
     "job": _job,
+    "reused": _reused,
+    "note": _note,
     "intent": _intent,
     "done": _done,
     "failed": _failed,

@@ -3,13 +3,14 @@
 
 create table meta (schema integer);
 
-create table applied (            -- how far each journal has been read
-  run text, "offset" bigint, line bigint, "check" bigint
+create table applied (            -- how far each file of each run has been read
+  run text, file text, "offset" bigint, line bigint, "check" bigint
 );
 
 create table runs (
   run text, uuid text, spec text, episode text, title text, realm text, animerun text,
-  started timestamp, total bigint, waiting bigint, scope json
+  started timestamp, total bigint, waiting bigint, scope json,
+  replay_of text                  -- empty for a run of a spec
 );
 
 create table run_ends (run text, ended timestamp, exit_code integer, reason text);
@@ -24,10 +25,20 @@ create table shapes (run text, shape text, nodes json);
 
 create table texts (run text, text text, value text);
 
+create table templates (run text, name text, digest text);
+
+create table variants (           -- what all takes of one point share
+  run text, variant text, episode text, scene text, cut text, title text, template text, model text,
+  prompt text, negative text, slots json, loras json, params json, members json, place text
+);
+
 create table jobs (
-  run text, key text, seq bigint, episode text, scene text, cut text, take text, seed ubigint,
-  template text, model text, name text, title text, recipe text, digest text, prompt text, negative text,
-  slots json, loras json, params json, shape text, leaves json, waits text, place text
+  run text, key text, seq bigint, variant text, take text, seed ubigint, name text, recipe text, digest text,
+  shape text, leaves json, waits text, reason text
+);
+
+create table notes (              -- facts that came after the run: baseline, verified, pruned
+  run text, noted timestamp, kind text, facts json
 );
 
 create table intents (
@@ -37,7 +48,8 @@ create table intents (
 create table attempts (           -- one row when an attempt has ended
   run text, key text, number integer, prompt_id text, server text, state text, ended timestamp,
   queue_s double, run_s double, collect_s double, cached_nodes integer,
-  code text, message text, node text, node_class text, final boolean
+  code text, message text, node text, node_class text, final boolean,
+  from_run text                   -- state `reused`: the run that made the files; number 0, no server
 );
 
 create table outputs (
@@ -48,18 +60,21 @@ create table outputs (
 create view job_state as
 with last as (
   select run, key, arg_max(struct_pack(number, state, server, ended, run_s, queue_s, collect_s,
-                                       code, message, node, node_class), number) as a
+                                       code, message, node, node_class, from_run), number) as a
   from attempts group by all
 ), asked as (select run, key, max(number) as number, arg_max(server, number) as server from intents group by all)
-select j.run, j.key, j.seq, j.scene, j.cut, j.take, j.seed, j.template, j.model, j.name, j.digest, j.recipe,
+select j.run, j.key, j.seq, v.scene, v.cut, j.take, j.seed, v.template, v.model, j.name, j.digest, j.recipe,
        case when j.waits <> '' then 'waiting'
+            when last.a.state = 'reused' then 'reused'
             when asked.number is null then 'pending'
             when last.a is null or last.a.number < asked.number then 'submitted'
             else last.a.state end as state,
-       asked.number as attempts, asked.server as server,
+       coalesce(asked.number, 0) as attempts, asked.server as server, last.a.from_run as from_run,
+       j.reason, j.variant,
        last.a.ended as ended, last.a.run_s as run_s, last.a.queue_s as queue_s, last.a.collect_s as collect_s,
        last.a.code as code, last.a.message as message, last.a.node as node, last.a.node_class as node_class
 from jobs j
+join variants v on v.run = j.run and v.variant = j.variant
 left join last on last.run = j.run and last.key = j.key
 left join asked on asked.run = j.run and asked.key = j.key;
 
@@ -72,12 +87,15 @@ create view run_state as
 with counts as (
   select run,
          count(*) filter (where state = 'succeeded') as succeeded,
+         count(*) filter (where state = 'reused') as reused,
          count(*) filter (where state = 'failed') as failed,
          count(*) filter (where state = 'waiting') as waiting
   from job_state group by run
 )
 select r.run, r.spec, r.episode, r.title, r.realm, r.animerun, r.started, e.ended, e.exit_code, e.reason,
-       r.total as jobs, coalesce(c.succeeded, 0) as succeeded, coalesce(c.failed, 0) as failed,
+       r.scope, r.replay_of,
+       r.total as jobs, coalesce(c.succeeded, 0) as succeeded, coalesce(c.reused, 0) as reused,
+       coalesce(c.failed, 0) as failed,
        coalesce(c.waiting, 0) as waiting,
        case when e.run is null then 'open'
             when e.exit_code = 0 then 'succeeded'

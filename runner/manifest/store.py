@@ -29,19 +29,13 @@ from runner.manifest.rows import rows
 
 SCHEMA = 1
 JOURNAL = "journal.jsonl"
+NOTES = "notes.jsonl"
 PUBLISHED = "manifest.duckdb"
+_FILES = (JOURNAL, NOTES)
 _TABLES = (
-    "runs",
-    "run_ends",
-    "servers",
-    "inputs",
-    "shapes",
-    "texts",
-    "jobs",
-    "intents",
-    "attempts",
-    "outputs",
-)
+    "runs", "run_ends", "servers", "inputs", "shapes", "texts", "templates", "variants", "jobs", "intents",
+    "attempts", "outputs", "notes",
+)  # fmt: skip
 _LOCKED_DOWN: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -76,13 +70,16 @@ class Report:
     damaged: tuple[str, ...] = ()
 
 
+Place = tuple[str, str]
+"""(run, name of the file in its folder)."""
+
+
 def journals(runs: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (run, journal path) for every run folder, sorted by name."""
+    """Yield (run, path) for every journal, sorted by run; a run's notes follow its journal."""
     if runs.is_dir():
         for folder in sorted(runs.iterdir()):
-            path = folder / JOURNAL
-            if not folder.name.startswith(".") and path.is_file():
-                yield folder.name, path
+            if not folder.name.startswith(".") and (folder / JOURNAL).is_file():
+                yield from ((folder.name, folder / name) for name in _FILES if (folder / name).is_file())
 
 
 def _create(db: duckdb.DuckDBPyConnection) -> None:
@@ -96,9 +93,9 @@ def _lock_down(db: duckdb.DuckDBPyConnection) -> None:
     db.execute("set lock_configuration = true")
 
 
-def _positions(db: duckdb.DuckDBPyConnection) -> dict[str, Position]:
+def _positions(db: duckdb.DuckDBPyConnection) -> dict[Place, Position]:
     found = db.execute(queries()["applied"]).fetchall()
-    return {run: Position(offset=offset, line=line, check=check) for run, offset, line, check in found}
+    return {(run, file): Position(offset=at, line=line, check=check) for run, file, at, line, check in found}
 
 
 def _apply(db: duckdb.DuckDBPyConnection, run: str, path: Path, start: Position) -> Position:
@@ -108,8 +105,10 @@ def _apply(db: duckdb.DuckDBPyConnection, run: str, path: Path, start: Position)
     try:
         _append(db, ((table, row) for line in reading for table, row in rows(run, line)))
         end = reading.position
-        db.execute("delete from applied where run = ?", [run])
-        db.execute("insert into applied values (?, ?, ?, ?)", [run, end.offset, end.line, end.check])
+        db.execute("delete from applied where run = ? and file = ?", [run, path.name])
+        db.execute(
+            "insert into applied values (?, ?, ?, ?, ?)", [run, path.name, end.offset, end.line, end.check]
+        )
         db.execute("commit")
     except BaseException:
         db.execute("rollback")
@@ -211,14 +210,15 @@ def refresh(runs: Path, *, wait_s: float = 10.0) -> Report | None:
 
 def _apply_all(db: duckdb.DuckDBPyConnection, runs: Path) -> Report:
     known = _positions(db)
-    applied, damaged = [], []
+    applied: dict[str, None] = {}
+    damaged = []
     for run, path in journals(runs):
-        start = known.get(run, Position())
+        start = known.get((run, path.name), Position())
         if path.stat().st_size <= start.offset:
             continue
         try:
             _apply(db, run, path, start)
-            applied.append(run)
+            applied[run] = None
         except RecordDamaged as error:
             damaged.append(str(error))
     return Report(tuple(applied), tuple(damaged))
@@ -266,35 +266,37 @@ class Manifest:
         names = [column[0] for column in done.description or ()]
         return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
 
-    def _attach(self, path: Path) -> dict[str, Position]:
+    def _attach(self, path: Path) -> dict[Place, Position]:
         """Open the published file, if it is there and ours; return how far it had read."""
         if not path.is_file():
             return {}
         try:
             self._db.execute(f"attach {_quoted(str(path))} as published (read_only)")
             if self._db.execute("select schema from published.meta").fetchone() == (SCHEMA,):
-                found = self._db.execute(
-                    'select run, "offset", line, "check" from published.applied'
-                ).fetchall()
-                return {run: Position(offset=o, line=n, check=c) for run, o, n, c in found}
+                statement = 'select run, file, "offset", line, "check" from published.applied'
+                found = self._db.execute(statement).fetchall()
+                return {(run, file): Position(offset=at, line=n, check=c) for run, file, at, n, c in found}
         except duckdb.Error as error:
             self.damaged.append(
                 f"{path} cannot be read ({type(error).__name__}); reading the journals instead"
             )
         return {}
 
-    def _fold(self, known: dict[str, Position]) -> list[str]:
-        """Read the journals the published file is behind on; return their runs."""
-        fresh = []
-        for run, path in journals(self.runs):
-            if run in known and path.stat().st_size <= known[run].offset:
-                continue
-            fresh.append(run)
-            try:
-                _apply(self._db, run, path, Position())
-            except RecordDamaged as error:
-                self.damaged.append(str(error))
-        return fresh
+    def _fold(self, known: dict[Place, Position]) -> list[str]:
+        """Read every file of the runs the published file is behind on; return those runs."""
+        everything = list(journals(self.runs))
+        fresh = {
+            run: None
+            for run, path in everything
+            if path.stat().st_size > known.get((run, path.name), Position()).offset
+        }
+        for run, path in everything:
+            if run in fresh:
+                try:
+                    _apply(self._db, run, path, Position())
+                except RecordDamaged as error:
+                    self.damaged.append(str(error))
+        return list(fresh)
 
     def _union(self, fresh: list[str], *, published: bool) -> None:
         """Show the fresh runs' rows and, for all others, the published ones."""

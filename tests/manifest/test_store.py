@@ -17,6 +17,12 @@ OUTPUT = {
 }  # fmt: skip
 
 
+SHARED = {
+    "episode": "ep", "scene": "s", "cut": "", "title": "", "template": "txt2img", "model": "", "prompt": "x",
+    "negative": "", "slots": {}, "loras": [], "members": [], "params": {}, "place": "a.yaml:3",
+}  # fmt: skip
+
+
 def journal(runs: Path, run: str, *, at: float = 1.0, ended: bool = True, jobs: int = 1) -> Path:
     folder = runs / run
     folder.mkdir(parents=True)
@@ -27,7 +33,8 @@ def journal(runs: Path, run: str, *, at: float = 1.0, ended: bool = True, jobs: 
     )  # fmt: skip
     for number in range(jobs):
         key, prompt_id = f"ep/s/take={number}", f"{run}-{number}"
-        writer.append({"t": "job", "key": key, "seq": number, "seed": 2**64 - 1, "waits": "", "digest": "d"})
+        writer.append({"t": "variant", "variant": f"v{number}", **SHARED})
+        writer.append({"t": "job", "key": key, "seq": number, "seed": 2**64 - 1, "variant": f"v{number}"})
         writer.append(
             {"t": "intent", "key": key, "n": 1, "id": prompt_id, "server": "a", "prefix": "p", "at": at}
         )
@@ -204,6 +211,40 @@ def test_the_published_file_is_whole_for_any_tool(tmp_path: Path) -> None:
         writer.execute("insert into texts values ('a', 'b', 'c')")
 
         assert reader.execute("select count(*) from runs").fetchone() == (1,)
+
+
+def test_a_reused_job_has_its_files_and_its_origin(tmp_path: Path) -> None:
+    """A reused job is in state `reused`, names the run that made it, and has outputs in this run."""
+    path = journal(tmp_path, "a", ended=False)
+    writer, _ = Journal.resume(path)
+    shared = {"t": "variant", "variant": "v9", **SHARED}
+    writer.append(shared)
+    writer.append({"t": "job", "key": "ep/s/take=9", "seq": 9, "seed": 1, "variant": "v9"})
+    writer.append({"t": "reused", "key": "ep/s/take=9", "id": "old", "from": "before", "at": 2.0,
+                   "outputs": [OUTPUT]})  # fmt: skip
+    writer.close()
+    found = everything(tmp_path)
+
+    assert [(row["state"], row["from_run"]) for row in found["jobs a"]] == [
+        ("submitted", None),
+        ("reused", "before"),
+    ]
+    assert [row["key"] for row in found["outputs a"]] == ["ep/s/take=9"]
+    assert found["runs"][0]["reused"] == 1
+
+
+def test_notes_are_part_of_the_record(tmp_path: Path) -> None:
+    """What is noted later is read with the run, before and after the index has it."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    notes = Journal.create(tmp_path / "a" / "notes.jsonl", run="a")
+    notes.append({"t": "note", "at": 7.0, "kind": "baseline", "facts": {"by": "me"}})
+    notes.close()
+    for _ in range(2):
+        with Manifest(tmp_path) as manifest:
+            [note] = manifest.query("notes", run="a")
+        assert (note["kind"], note["facts"]) == ("baseline", '{"by":"me"}')
+        refresh(tmp_path)
 
 
 def test_one_spec_one_run_at_a_time(tmp_path: Path) -> None:
