@@ -34,9 +34,16 @@ class Effects:
     faults: Faults
     _known: frozenset[str] = field(default_factory=frozenset)
 
+    def __post_init__(self) -> None:
+        self._known = frozenset(_words(self.spec))
+
+    def exists(self, word: str) -> bool:
+        """Return whether *word* means something: to every cut, to a library's slot or to some template."""
+        return word in self._known or (word not in _INSTEAD and self.heads.any_takes(word))
+
     def judge(self, cuts: Sequence[Points]) -> None:
         """Note unknown words, words without effect on their cut, and (as warnings) on any cut below."""
-        self._known = frozenset(_words(self.spec))
+        self._tell_lost_axes()
         used, idle = self._stand(cuts)
         told = {word for scope in self.spec.scopes if scope.nearness == COMMAND for word, _, _ in _of(scope)}
         templates = _templates(cuts)
@@ -44,7 +51,7 @@ class Effects:
         for scope in self.spec.scopes:
             for word, mark, node in _of(scope):
                 place = (id(scope), word)
-                if not self._exists(word):
+                if not self.exists(word):
                     if id(scope) not in unsure or did_you_mean(word, self._names(templates)):
                         self.faults.at(mark, self._unknown(word, templates))
                 elif place in used or _is_null(node):
@@ -65,8 +72,20 @@ class Effects:
                 (used if acts else idle).add((id(scope), word))
         return used, idle
 
-    def _exists(self, word: str) -> bool:
-        return word in self._known or (word not in _INSTEAD and self.heads.any_takes(word))
+    def _tell_lost_axes(self) -> None:
+        """Warn of axes that a word of the command line replaces: that changes keys, `--only` does not."""
+        varied = {word for scope in self.spec.scopes for axis in scope.axes for word in axis.words}
+        for scope in self.spec.scopes:
+            for word, setting in scope.settings.items() if scope.nearness == COMMAND else ():
+                if word in varied:
+                    self.faults.warn(
+                        [
+                            setting.mark.problem(
+                                f"`{word}` varies in the spec; set here it is no axis, and keys change."
+                                f" For fewer jobs with the same keys write --only {word}=…"
+                            )
+                        ]
+                    )
 
     def _unknown(self, word: str, templates: Iterable[Template]) -> str:
         if word in _INSTEAD:

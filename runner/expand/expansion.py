@@ -83,11 +83,12 @@ def expand(
     stage = Stage.of(spec, templates, faults)
     cuts = stage.cuts(choice, max_jobs=max_jobs)
     namer = read_namer(spec, cuts, faults)
-    _walk(spec, cuts, namer, faults)
+    effects = Effects(spec, stage.heads, faults)
+    _walk(cuts, Taken(spec, namer, cuts, faults) if namer else None, effects, faults)
     counts = [points.sieve.count() for points in cuts]
     check_patterns(spec, cuts, choice, faults)
     check_deliver(spec, cuts, faults)
-    Effects(spec, stage.heads, faults).judge(cuts)
+    effects.judge(cuts)
     faults.settle([spec.path])
     assert namer is not None
     return Expansion(
@@ -100,11 +101,10 @@ def expand(
     )
 
 
-def _walk(spec: Spec, cuts: Sequence[Points], namer: Namer | None, faults: Faults) -> None:
+def _walk(cuts: Sequence[Points], taken: Taken | None, effects: Effects, faults: Faults) -> None:
     """Look at every point and every name once; mistakes in them are noted on the way."""
-    taken = Taken(spec, namer, cuts, faults) if namer else None
     for points in cuts:
-        twins = Twins(points, faults)
+        twins = Twins(points, effects, faults)
         before = faults.noted
         empty = True
         for at, point in points:

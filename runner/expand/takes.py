@@ -13,21 +13,24 @@ from runner.naming import derived_seeds, take_hole
 from runner.values import Seeds, parse_seeds, parse_takes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Takes:
-    """The takes of every variant of one cut."""
+    """The takes of every variant of one cut; derived seeds are made when first asked for."""
 
     word: Literal["take", "seed"]
     count: int
     path: str
     seeds: Seeds | None = None
+    _derived: tuple[int, ...] | None = None
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield (number in the key, seed) in order."""
         if self.seeds is not None:
             yield from ((seed, seed) for seed in self.seeds)
         else:
-            yield from enumerate(derived_seeds(self.path, self.count), 1)
+            if self._derived is None:
+                self._derived = derived_seeds(self.path, self.count)
+            yield from enumerate(self._derived, 1)
 
     def hole(self, number: int) -> str:
         """Return what `{{ take }}` writes for *number* of the key."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runner.expand.effects import Effects
 from runner.expand.points import Point, Points
 from runner.expand.standing import At
 from runner.faults import Faults
+from runner.story import CUT
 from runner.text.tree import Mark
 
 
@@ -15,6 +17,7 @@ class Twins:
     """Remembers the pictures of one cut by hash and tells the first two that are alike."""
 
     points: Points
+    effects: Effects
     faults: Faults
     _seen: set[int] = field(default_factory=set)
     _pair: tuple[At, Point] | None = None
@@ -43,15 +46,15 @@ class Twins:
         first = next(
             ((other_at, other) for other_at, other in self.points if other.picture == point.picture), None
         )
-        if first is None or first[0] == at:
+        if first is None or first[0] == at or first[1].values != point.values:
             return
         number = next(number for number, _ in self.points.takes)
         differing = next(index for index, value in enumerate(at) if value != first[0][index])
-        axis = self.points.standing.axes[differing].axis
-        if all(word not in self.points.used for word in axis.words if word in self.points.standing.columns):
-            standing = self.points.standing.axes[differing]
-            if standing.scope is self.points.standing.cut.scopes[-2]:
-                return  # told as a word without effect
+        standing = self.points.standing.axes[differing]
+        axis = standing.axis
+        unused = all(word not in self.points.used for word in axis.words)
+        if unused and (standing.scope.nearness == CUT or not all(map(self.effects.exists, axis.words))):
+            return  # told as a word without effect, or as an unknown one
         keys = [f"{self._short(key)}/{self.points.takes.word}={number}" for key in (first[1].key, point.key)]
         self.faults.at(axis.mark, f"{keys[0]} and {keys[1]} are the same picture: what differs is not used")
 

@@ -254,6 +254,16 @@ def test_what_has_no_effect_behind_set_is_only_warned_of(studio):
     ]
 
 
+def test_an_axis_that_set_takes_away_is_warned_of(studio):
+    """`--set` changes keys where `--only` would not."""
+    text = HEAD + "scenes: {s: {vary: {prompt: [a, b]}}}"
+
+    (found,) = studio.warnings(text, sets=["prompt=a"])
+
+    assert found.startswith("`prompt` varies in the spec; set here it is no axis")
+    assert studio.keys(text, sets=["prompt=a"]) == ["ep/s/take=1"]
+
+
 def test_the_spec_knows_what_an_editor_completes(studio):
     """Names of models, characters, outfits, expressions and entries by slot, in file order."""
     spec = studio.load(

@@ -64,6 +64,10 @@ MISTAKES = {
             " what differs is not used"
         ],
     ),
+    "unknown axis": (
+        "vary: {promt: [a, b]}\nscenes: {s: {prompt: x}, t: {prompt: y}}",
+        ["unknown word `promt`; did you mean `prompt`?"],
+    ),
     "takes without a seed": (
         "scenes: {s: {prompt: a, template: seedless, takes: 2}}",
         ["all takes here are the same picture: the template has no seed"],

@@ -108,7 +108,12 @@ def test_only_selects_what_matches_and_counts_it(studio, sizes, data):
     assert expansion.selected == len(matching)
 
 
-PIECES = ["null", "~", '""', "[]", "{}", "[a]", "{a:b}", "3", "-1", "1..4", "1e400", "a/b", "mio", "mio.yukata", "{from:c001}", "{prompt:x}", "[[a,b]]", "'{{x}}'", "'{%for%}'", "../x", "c001", "x:y", "scenes", "cast", "vary", "model", "prompts", "wording", "lora", "steps", "place+light", "except", "takes", "seeds", "length", "deliver", "else", "tags", "prose", "s01", "s01/c001", "high:x.safetensors", "x.safetensors@0.5", "1210x832", "3+12", "sketch"]
+_TEXT = """
+null ~ "" [] {} [a] {a:b} 3 -1 1..4 1e400 a/b mio mio.yukata {from:c001} {prompt:x} [[a,b]] '{{x}}'
+'{%for%}' ../x c001 x:y scenes cast vary model prompts wording lora steps place+light except takes seeds
+length deliver else tags prose s01 s01/c001 high:x.safetensors x.safetensors@0.5 1210x832 3+12 sketch
+"""
+PIECES = _TEXT.split()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
