@@ -13,9 +13,9 @@ import platform
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,11 +29,11 @@ from runner.events import Event
 from runner.manifest import folder as folders
 from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, Report, refresh
-from runner.plan import Plan
+from runner.plan import InputFile, Plan, Rendered
 from runner.preflight import preflight
 from runner.record import Recorder
 from runner.render import bind
-from runner.run import Conductor, Control, Summary
+from runner.run import Conductor, Control, Summary, Work
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
 
@@ -47,7 +47,7 @@ class View(Protocol):
         """The servers have answered."""
         ...
 
-    def began(self, run: str, folder: Path, plan: Plan) -> None:
+    def began(self, run: str, folder: Path, work: Work) -> None:
         """The run is on disk; the first job comes next."""
         ...
 
@@ -65,22 +65,57 @@ class Scope:
     sets: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A run to be: its jobs, and what the record says of where they come from."""
+
+    work: Work
+    spec: Path
+    """The spec's path; the lock is on it."""
+    episode: str
+    title: str = ""
+    scope: Scope = Scope()
+    replay_of: str = ""
+    samples: tuple[Rendered, ...] = ()
+    """What is asked of the servers before the first job."""
+    inputs: tuple[InputFile, ...] = ()
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Name → digest."""
+    frozen: Callable[[], Iterator[tuple[str, bytes]]] = lambda: iter(())
+    """(name, content) of what is kept under `plan/`."""
+
+
+def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
+    """Return the batch of *plan*, the plan of the spec at *path*."""
+    return Batch(
+        work=plan,
+        spec=path,
+        episode=plan.spec.episode,
+        title=plan.spec.title,
+        scope=scope,
+        samples=plan.samples,
+        inputs=tuple(plan.inputs.values()),
+        templates={name: template.digest for name, template in plan.templates.items()},
+        frozen=lambda: frozen(plan, path),
+    )
+
+
 async def launch(
-    path: Path, plan: Plan, scope: Scope, *, settings: Settings, control: Control, view: View
+    batch: Batch, *, settings: Settings, control: Control, view: View
 ) -> tuple[Summary, Report | None]:
-    """Run *plan*, the plan of the spec at *path*, and return what came of it, with the index's report.
+    """Run *batch* and return what came of it, with the index's report.
 
     Raises RunLocked, StorageError, NoServer and PreflightRefused, in this order, before any submission.
     """
-    with folders.spec_lock_after_probe(settings.runs, path):
+    with folders.spec_lock_after_probe(settings.runs, batch.spec):
         async with servers(settings) as executor:
             facts = await executor.open()
             realm = one_realm(facts)
             view.opened(facts)
-            findings = await preflight(plan, executor, facts)
+            findings = await preflight(batch.samples, executor, facts)
             if findings:
                 raise PreflightRefused([finding.message for finding in findings])
-            return await _run(path, plan, scope, realm, executor, settings, control, view)
+            return await _run(batch, realm, executor, settings, control, view)
 
 
 @asynccontextmanager
@@ -122,44 +157,20 @@ def one_realm(facts: Sequence[ServerFacts]) -> Realm:
 
 
 async def _run(
-    path: Path,
-    plan: Plan,
-    scope: Scope,
-    realm: Realm,
-    executor: Executor,
-    settings: Settings,
-    control: Control,
-    view: View,
+    batch: Batch, realm: Realm, executor: Executor, settings: Settings, control: Control, view: View
 ) -> tuple[Summary, Report | None]:
     now = datetime.now(UTC)
-    run = folders.run_name(plan.spec.episode, now, secrets.token_hex(2))
-    run_uuid = uuid.uuid4()
-    facts = {
-        "run": run,
-        "uuid": str(run_uuid),
-        "spec": str(path),
-        "episode": plan.spec.episode,
-        "title": plan.spec.title,
-        "realm": realm,
-        "animerun": __version__,
-        "total": plan.total,
-        "waiting": plan.waiting,
-        "scope": asdict(scope),
-    }
-    versions = {"started": now.isoformat(timespec="seconds"), "python": platform.python_version()}
-    folder = folders.create(settings.runs, run, facts=facts | versions, frozen=dict(frozen(plan, path)))
+    run, run_uuid = folders.run_name(batch.episode, now, secrets.token_hex(2)), uuid.uuid4()
+    facts = _head(batch, run_uuid, realm)
+    versions = {"run": run, "started": now.isoformat(timespec="seconds"), "python": platform.python_version()}
+    folder = folders.create(settings.runs, run, facts=versions | facts, frozen=dict(batch.frozen()))
     journal = Journal.create(folder / JOURNAL, run=run)
     try:
         recorder = Recorder(journal, clock=time.time)
-        recorder.head(**{name: value for name, value in facts.items() if name != "run"})
-        for file in plan.inputs.values():
-            recorder.input(name=file.name, path=file.project, size=file.size)
-        for template in plan.templates.values():
-            recorder.template(name=template.name, digest=template.digest)
-        recorder.commit()
-        view.began(run, folder, plan)
+        _record_head(recorder, batch, facts)
+        view.began(run, folder, batch.work)
         conductor = Conductor(
-            plan,
+            batch.work,
             executor,
             recorder,
             run=run,
@@ -178,6 +189,30 @@ async def _run(
     finally:
         journal.close()
     return summary, await asyncio.to_thread(refresh, settings.runs)
+
+
+def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
+    return {
+        "uuid": str(run_uuid),
+        "spec": str(batch.spec),
+        "episode": batch.episode,
+        "title": batch.title,
+        "realm": realm,
+        "animerun": __version__,
+        "total": batch.work.total,
+        "waiting": batch.work.waiting,
+        "scope": asdict(batch.scope),
+        "replay_of": batch.replay_of,
+    }
+
+
+def _record_head(recorder: Recorder, batch: Batch, facts: Mapping[str, Any]) -> None:
+    recorder.head(**facts)
+    for file in batch.inputs:
+        recorder.input(name=file.name, path=file.project, size=file.size)
+    for name, digest in batch.templates.items():
+        recorder.template(name=name, digest=digest)
+    recorder.commit()
 
 
 async def _publish(runs: Path) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runner.domain import Finding, ServerFacts
-from runner.plan import Plan, Rendered
+from runner.plan import Rendered
 from runner.submit import Executor
 
 
-async def preflight(plan: Plan, executor: Executor, facts: Sequence[ServerFacts]) -> tuple[Finding, ...]:
-    """Return what the servers of *facts* lack for *plan*, by server, in the order of the jobs.
+async def preflight(
+    samples: Sequence[Rendered], executor: Executor, facts: Sequence[ServerFacts]
+) -> tuple[Finding, ...]:
+    """Return what the servers of *facts* lack for *samples*, by server, in the order of the jobs.
 
     A job may start on any server, so each of them must have everything.
     """
-    parameters = _parameters(plan.samples)
+    parameters = _parameters(samples)
     findings: list[Finding] = []
     for each in facts:
         checker = (await executor.object_info(each.url)).checker(parameters)
-        for rendered in plan.samples:
+        for rendered in samples:
             if rendered.workflow is not None:
                 checker.add(rendered.workflow.nodes, rendered.job.key)
         findings += checker.findings()

@@ -27,7 +27,7 @@ from runner.events import (
     ServerUp,
     Stopping,
 )
-from runner.plan import Plan, Rendered
+from runner.plan import Rendered
 from runner.record import Recorder
 from runner.schedule import Schedule, Start
 from runner.settings import Settings
@@ -45,6 +45,28 @@ class Observer(Protocol):
 
     def __call__(self, event: Event) -> None:
         """Take note of *event*."""
+        ...
+
+
+class Work(Protocol):
+    """The jobs of a run: a plan, or what stands in for one."""
+
+    @property
+    def total(self) -> int:
+        """Jobs in scope, waiting ones included."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that cannot start yet."""
+        ...
+
+    def rendered(self) -> Iterator[Rendered]:
+        """Yield the jobs in listing order, lazily."""
+        ...
+
+    def files_of(self, workflow: Workflow) -> dict[str, Path]:
+        """Return content name → local file for the inputs of *workflow*."""
         ...
 
 
@@ -97,7 +119,7 @@ class Conductor:
 
     def __init__(
         self,
-        plan: Plan,
+        work: Work,
         executor: Executor,
         recorder: Recorder,
         *,
@@ -109,7 +131,7 @@ class Conductor:
         observe: Observer,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._plan = plan
+        self._work = work
         self._executor = executor
         self._recorder = recorder
         self._run = run
@@ -119,7 +141,7 @@ class Conductor:
         self._control = control
         self._observe = observe
         self._clock = clock
-        self._rendered: Iterator[Rendered] = iter(plan.rendered())
+        self._rendered: Iterator[Rendered] = iter(work.rendered())
         self._held: dict[str, Rendered] = {}
         self._counts = _Counts()
         self._stop: Stopping | None = None
@@ -135,7 +157,7 @@ class Conductor:
         self._deadline: float | None = None
 
     async def conduct(self) -> Summary:
-        """Run every job of the plan to its end and return what came of it."""
+        """Run every job to its end and return what came of it."""
         began = time.monotonic()
         pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
         try:
@@ -311,7 +333,7 @@ class Conductor:
             server=start.server,
             workflow=workflow,
             prefix=f"animerun/{self._run}/{shard}/{job.seq:06}-a{start.number}/{stem}",
-            files=self._plan.files_of(workflow),
+            files=self._work.files_of(workflow),
             name=job.name,
             tags=tags(job, run=self._run, attempt=start.number, digest=workflow.digest),
         )
@@ -324,10 +346,10 @@ class Conductor:
         return Summary(
             run=self._run,
             folder=self._folder,
-            total=self._plan.total,
+            total=self._work.total,
             succeeded=counts.succeeded,
             failed=counts.failed,
-            waiting=self._plan.waiting,
+            waiting=self._work.waiting,
             files=counts.files,
             exit_code=code,
             reason=stop.reason if stop else "",

@@ -61,7 +61,7 @@ async def _ask(plan: object, settings: Settings) -> tuple[str, ...]:
     assert isinstance(plan, Plan)
     async with servers(settings) as executor:
         facts = await executor.open()
-        findings = await preflight(plan, executor, facts)
+        findings = await preflight(plan.samples, executor, facts)
     if findings:
         raise PreflightRefused([finding.message for finding in findings])
     return tuple(each.url for each in facts)

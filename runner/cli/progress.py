@@ -26,7 +26,7 @@ from runner.events import (
 )
 from runner.manifest.store import Report
 from runner.plan import Plan
-from runner.run import Summary
+from runner.run import Summary, Work
 from runner.settings import Settings
 
 _FAILURES_SHOWN = 10
@@ -120,10 +120,10 @@ class RunView:
             for each in facts:
                 say(f"{each.url}: ComfyUI {each.version}, {each.device or 'unknown device'}")
 
-    def began(self, run: str, folder: Path, plan: Plan) -> None:
+    def began(self, run: str, folder: Path, work: Work) -> None:
         """Name the run."""
         self.run, self.folder = run, folder
-        self.tally.total, self.tally.waiting = plan.total, plan.waiting
+        self.tally.total, self.tally.waiting = work.total, work.waiting
         self.tally.began = time.monotonic()
         if not self.quiet:
             say(f"Run {run}")
@@ -220,10 +220,10 @@ class JsonView(RunView):
             emit({"event": "server", "url": each.url, "realm": each.realm, "version": each.version,
                   "device": each.device})  # fmt: skip
 
-    def began(self, run: str, folder: Path, plan: Plan) -> None:
+    def began(self, run: str, folder: Path, work: Work) -> None:
         """Emit the run's name and folder."""
-        super().began(run, folder, plan)
-        emit({"event": "run", "run": run, "folder": str(folder), "jobs": plan.total})
+        super().began(run, folder, work)
+        emit({"event": "run", "run": run, "folder": str(folder), "jobs": work.total})
 
     def __call__(self, event: Event) -> None:
         """Emit what became of an attempt."""

@@ -60,7 +60,7 @@ def command(
     )
     from runner.cli.asking import confirm_size
     from runner.cli.progress import make_view
-    from runner.launch import Scope, launch
+    from runner.launch import Scope, batch_of, launch
     from runner.plan import make_plan
     from runner.run import Control
 
@@ -68,7 +68,7 @@ def command(
     confirm_size(plan.total, yes=yes)
     view = make_view(settings, as_json=as_json, quiet=quiet)
     view.planned(plan)
-    scope = Scope(only=only, without=without, sets=sets)
+    batch = batch_of(spec, plan, Scope(only=only, without=without, sets=sets))
 
     async def main() -> int:
         control = Control()
@@ -76,7 +76,7 @@ def command(
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             loop.add_signal_handler(number, _asked, control, view, code)
         with view:
-            summary, index = await launch(spec, plan, scope, settings=settings, control=control, view=view)
+            summary, index = await launch(batch, settings=settings, control=control, view=view)
         view.ended(summary, index)
         return summary.exit_code
 
