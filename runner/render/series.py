@@ -31,7 +31,7 @@ class _Last:
     """The job rendered last, and where its seed stands once a second one has shown it."""
 
     others: str
-    """Every value but the seed, as text: what callers do to their own data later does not show here."""
+    """Every value but the seed, and the outputs, as text: what callers do to their own data later does not show here."""
     seed: int
     workflow: Workflow
     places: tuple[tuple[str, str], ...] = ()
@@ -58,7 +58,7 @@ class Series:
         last = self._last
         if last is None or not last.places or type(values[self._seed]) is not int:
             return None
-        if last.workflow.outputs != outputs or self._others(values) != last.others:
+        if self._others(values, outputs) != last.others:
             return None
         return _with_seed(last, values[self._seed])
 
@@ -66,14 +66,15 @@ class Series:
         """Take note of a job that was rendered."""
         if not self._seed or type(values[self._seed]) is not int:
             return
-        last, others, seed = self._last, self._others(values), values[self._seed]
+        last, others, seed = self._last, self._others(values, workflow.outputs), values[self._seed]
         found = _Last(others, seed, workflow)
         if last is not None and last.others == others and last.seed != seed:
             found = _located(last, found)
         self._last = found
 
-    def _others(self, values: Mapping[str, Plain]) -> str:
-        return _encode({name: value for name, value in values.items() if name != self._seed})
+    def _others(self, values: Mapping[str, Plain], outputs: Mapping[str, OutputKind]) -> str:
+        others = {name: value for name, value in values.items() if name != self._seed}
+        return _encode([others, dict(outputs)])
 
 
 def _located(one: _Last, two: _Last) -> _Last:

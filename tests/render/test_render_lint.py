@@ -140,6 +140,7 @@ def test_what_is_fine_is_loaded(body: str, load: Callable[..., Template]) -> Non
 
 
 MACROS = [
+    ("{% macro encode(a) %}{{ encode(a) }}{% endmacro %}", "macro `encode` must be defined above `encode`"),
     ("{% macro a() %}{{ x }}{% endmacro %}", "`x` is no parameter and set nowhere"),
     ("{% macro a() %}{{ a() }}{% endmacro %}", "macro `a` must be defined above `a`, which calls it"),
     (

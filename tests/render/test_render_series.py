@@ -87,6 +87,8 @@ def test_every_shipped_template_renders_takes_by_their_seed(
         '{%- set x = seed %}{"out": {"class_type": "S", "inputs": {"a": {{ x }}, "b": {{ steps }}}}}',
         '{"out": {"class_type": "S", "inputs": {"a": {"__value__": [{{ seed }}]}, "b": {{ steps }}}}}',
         '{"out": {"class_type": "S", "inputs": {"b": {{ steps }}}, "_meta": {"title": {{ seed }}}}}',
+        '{"out": {"class_type": "S", "inputs": {"a": {{ seed }}, "b": {{ steps }}},'
+        ' "_meta": {"title": {{ seed }}}}}',
         '{%- for i in range(2) %}{% set seed = i %}{% endfor %}{"out": {"class_type": "S", "inputs":'
         ' {"a": {{ seed }}, "b": {{ steps }}}}}',
     ],
@@ -98,6 +100,16 @@ def test_other_uses_of_the_seed_are_rendered_in_full(body: str, load: Callable[.
     cold = [render(load(HEAD + body), {"seed": seed, "steps": 3}, files={}).nodes for seed in (0, 1, 2, 0)]
 
     assert warm == cold
+
+
+def test_other_outputs_make_another_workflow() -> None:
+    """A template whose outputs were replaced does not follow on jobs of the original."""
+    template = Catalog(None).load("txt2img")
+    for seed in (1, 2, 3):
+        render(template, values_for(template, seed=seed), files={})
+    other = replace(template, outputs={"out": "image", "decode": "image"})
+
+    assert render(other, values_for(other, seed=4), files={}).outputs == {"out": "image", "decode": "image"}
 
 
 def test_values_that_the_caller_changes_afterwards_do_not_show() -> None:
