@@ -31,7 +31,7 @@ class _Last:
     """The job rendered last, and where its seed stands once a second one has shown it."""
 
     others: str
-    """Every value but the seed, and the outputs, as text: what callers do to their own later does not show."""
+    """Every value but the seed, and the outputs, as text: what callers change later does not show here."""
     seed: int
     workflow: Workflow
     places: tuple[tuple[str, str], ...] = ()
