@@ -47,12 +47,12 @@ class Effects:
         used, idle = self._stand(cuts)
         told = {word for scope in self.spec.scopes if scope.nearness == COMMAND for word, _, _ in _of(scope)}
         templates = _templates(cuts)
-        unsure = {id(scope) for points in cuts if points.broken for scope in points.standing.cut.scopes}
         for scope in self.spec.scopes:
             for word, mark, node in _of(scope):
                 place = (id(scope), word)
                 if not self.exists(word):
-                    if id(scope) not in unsure or did_you_mean(word, self._names(templates)):
+                    # A template that cannot be loaded may well have it.
+                    if not self.heads.lacks_some or did_you_mean(word, self._names(templates)):
                         self.faults.at(mark, self._unknown(word, templates))
                 elif place in used or _is_null(node):
                     continue

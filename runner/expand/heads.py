@@ -65,6 +65,11 @@ class Heads:
             self._loaded[name] = self._load(name, mark)
         return self._loaded[name]
 
+    @property
+    def lacks_some(self) -> bool:
+        """Whether a template that the spec asks for could not be loaded."""
+        return None in self._loaded.values()
+
     def any_takes(self, word: str) -> bool:
         """Return whether any template that can be loaded has a parameter called *word*."""
         for name in self.templates.names():

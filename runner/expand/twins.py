@@ -55,8 +55,13 @@ class Twins:
         unused = all(word not in self.points.used for word in axis.words)
         if unused and (standing.scope.nearness == CUT or not all(map(self.effects.exists, axis.words))):
             return  # told as a word without effect, or as an unknown one
-        keys = [f"{self._short(key)}/{self.points.takes.word}={number}" for key in (first[1].key, point.key)]
-        self.faults.at(axis.mark, f"{keys[0]} and {keys[1]} are the same picture: what differs is not used")
+        take = f"{self.points.takes.word}={number}"
+        # Under an outer axis the place does not tell which cut is meant.
+        one = self._short(first[1].key) if standing.scope.nearness == CUT else first[1].key
+        other = self._short(point.key)
+        self.faults.at(
+            axis.mark, f"{one}/{take} and {other}/{take} are the same picture: what differs is not used"
+        )
 
     def _alike(self, mark: Mark, what: str, why: str) -> None:
         self.faults.at(mark, f"all {what} here are the same picture: {why}")

@@ -60,9 +60,17 @@ MISTAKES = {
     "same picture": (
         "wording: a lighthouse\nvary: {prompt: [close, wide]}\nscenes: {s: {seeds: [1000]}}",
         [
-            "…/prompt=close/seed=1000 and …/prompt=wide/seed=1000 are the same picture:"
+            "ep/s/prompt=close/seed=1000 and …/prompt=wide/seed=1000 are the same picture:"
             " what differs is not used"
         ],
+    ),
+    "same picture on a cut": (
+        "template: bare\nscenes: {s: {vary: {wording: {a: a house, b: 'a  house'}}, takes: 2}}",
+        ["…/wording=a/take=1 and …/wording=b/take=1 are the same picture: what differs is not used"],
+    ),
+    "several mistakes on one cut": (
+        TWO + "scenes: {s: {prompt: a, model: qwem, frobnicate: 3}}",
+        ["no model is called `qwem`; did you mean `qwen`?", "unknown word `frobnicate`"],
     ),
     "unknown axis": (
         "vary: {promt: [a, b]}\nscenes: {s: {prompt: x}, t: {prompt: y}}",
