@@ -192,6 +192,19 @@ def test_s03_5_a_star_matches_every_type(server: Server, need: Callable[..., Non
     assert isinstance(entry["outputs"]["2"]["text"][0], str)
 
 
+def test_s03_6_optional_inputs_may_be_left_out(server: Server, prefix: str) -> None:
+    """A missing optional input, here the mask, is no fault."""
+    graph = picture(prefix) | {
+        "3": canvas(),
+        "4": node(
+            "ImageCompositeMasked", destination=["1", 0], source=["3", 0], x=0, y=0, resize_source=False
+        ),
+    }
+    graph["2"]["inputs"]["images"] = ["4", 0]
+
+    assert server.render(graph)["status"]["status_str"] == "success"
+
+
 def test_s03_6_unknown_inputs_are_accepted(server: Server, prefix: str) -> None:
     """An input that the class does not have is accepted, kept and ignored."""
     graph = picture(prefix)

@@ -84,6 +84,29 @@ def test_s07_1_range_past_the_end(server: Server, saved: dict[str, str]) -> None
     assert answer.status_code == 416
 
 
+def test_s07_1_range_from_the_end(server: Server, saved: dict[str, str]) -> None:
+    """A negative range gives the last bytes."""
+    answer = server.http.get("/view", params=saved, headers={"Range": "bytes=-12"})
+
+    assert answer.status_code == 206
+    assert answer.content == server.view(saved).content[-12:]
+    assert answer.content[4:8] == b"IEND"
+
+
+@pytest.mark.parametrize("text", ["bytes=abc", "items=0-1", "bytes=0-1,3-4", "bytes=-"])
+def test_s07_1_ranges_that_cannot_be_read(server: Server, saved: dict[str, str], text: str) -> None:
+    """Anything but a single range of bytes gives 416."""
+    assert server.http.get("/view", params=saved, headers={"Range": text}).status_code == 416
+
+
+def test_s07_1_modified_since(server: Server, saved: dict[str, str]) -> None:
+    """An older date in If-Modified-Since, or another tag, gives the file."""
+    old = {"If-Modified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"}
+
+    assert server.http.get("/view", params=saved, headers=old).status_code == 200
+    assert server.http.get("/view", params=saved, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
 def test_s07_1_not_modified(server: Server, saved: dict[str, str]) -> None:
     """If-None-Match and If-Modified-Since give 304 for an unchanged file."""
     first = server.view(saved)
