@@ -113,3 +113,23 @@ def test_polls_are_slow_only_where_frames_will_come(server: Server, watch: Watch
     assert not server._will_be_told(watch)
     listener.connected = False
     assert not server._will_be_told(watch)
+
+
+async def test_only_looks_begun_after_the_answer_count(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue asked before a submission was answered says nothing about it; the next one does."""
+    early, late = server.watch("early", lambda _: None), server.watch("late", lambda _: None)
+    server.sent(early)
+
+    async def queue() -> Queue:
+        if not late.sent_at:
+            server.sent(late)
+        return NOWHERE
+
+    monkeypatch.setattr(server.client, "queue", queue)
+    await server._poll()
+
+    assert (early.missing_since > 0, late.missing_since > 0) == (True, False)
+    await server._poll()
+    assert late.missing_since > 0
