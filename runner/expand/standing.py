@@ -44,7 +44,6 @@ class Standing:
     axes: tuple[StandingAxis, ...] = ()
     columns: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Varied word → index of its axis, column in it."""
-    nulls: dict[str, Scope] = field(default_factory=dict)
 
     def told(self, word: str, at: At) -> Told | None:
         """Return what *word* is at the point *at*; None when nobody says, or it is unset."""
@@ -84,18 +83,14 @@ def resolve(cut: Cut, casts: Casts, faults: Faults) -> Standing:
     """Return the words that stand in *cut*; notes words set twice and tables set in part."""
     fixed: dict[str, tuple[Told, Scope]] = {}
     axes: list[StandingAxis] = []
-    nulls: dict[str, Scope] = {}
     for scope in cut.scopes:
         mentions = _mentions(scope, casts, faults)
         axes = list(_left(axes, mentions, faults))
         for word in mentions:
             fixed.pop(word, None)
-            nulls.pop(word, None)
-        _settle_counting(scope, fixed, nulls)
+        _settle_counting(scope, fixed)
         for word, setting in scope.settings.items():
-            if isinstance(setting.value, Scalar) and setting.value.is_null:
-                nulls[word] = scope
-            else:
+            if not (isinstance(setting.value, Scalar) and setting.value.is_null):
                 fixed[word] = (Told(word, setting.value, setting.mark, scope.nearness), scope)
         axes += [StandingAxis(axis, scope) for axis in scope.axes if axis.values]
     columns = {
@@ -103,7 +98,7 @@ def resolve(cut: Cut, casts: Casts, faults: Faults) -> Standing:
         for index, standing in enumerate(axes)
         for column, word in enumerate(standing.axis.words)
     }
-    return Standing(cut=cut, fixed=fixed, axes=tuple(axes), columns=columns, nulls=nulls)
+    return Standing(cut=cut, fixed=fixed, axes=tuple(axes), columns=columns)
 
 
 def _mentions(scope: Scope, casts: Casts, faults: Faults) -> dict[str, Mark]:
@@ -149,9 +144,8 @@ def _left(axes: list[StandingAxis], mentions: Mapping[str, Mark], faults: Faults
             )
 
 
-def _settle_counting(scope: Scope, fixed: dict[str, tuple[Told, Scope]], nulls: dict[str, Scope]) -> None:
+def _settle_counting(scope: Scope, fixed: dict[str, tuple[Told, Scope]]) -> None:
     """Let a nearer `takes` replace an outer `seeds`, and the other way round."""
     for word, other in (("takes", "seeds"), ("seeds", "takes")):
         if word in scope.settings:
             fixed.pop(other, None)
-            nulls.pop(other, None)

@@ -243,6 +243,21 @@ def test_a_cut_may_name_the_variant_and_fill_a_second_picture(studio):
     assert (second.waits, third.waits) == ("a pick of ep01/s01/c002", "a pick of ep01/s02")
 
 
+def test_an_axis_that_the_authors_pattern_speaks_of_is_not_matched(studio):
+    """`from: c001/prompt=smile` means the smile for every variant of the later cut."""
+    jobs = studio.jobs(
+        FROM + "      m: {from: c001/prompt=smile, model: wan, vary: {prompt: [smile, crying]}}\n"
+    )
+
+    assert {job.waits for job in jobs[-2:]} == {"a pick of ep01/s01/c001/prompt=smile"}
+
+
+def test_as_many_jobs_as_allowed_are_made(studio):
+    """The limit itself is no breach; one more is."""
+    assert studio.expand(GRID, max_jobs=18).count == 18
+    assert len(studio.problems(GRID, max_jobs=17)) == 1
+
+
 WRONG_FROM = {
     "m: {from: c003, model: wan}": "no cut before this one is called `c003`; did you mean `c001`?",
     "m: {from: m, model: wan}": "no cut before this one is called `m`",

@@ -64,6 +64,13 @@ MISTAKES = {
             " what differs is not used"
         ],
     ),
+    "same picture beside an axis that works": (
+        "wording: a lighthouse\nvary: {steps: [1, 2], prompt: [close, wide]}\nscenes: {s: {}}",
+        [
+            "ep/s/prompt=close/steps=1/take=1 and …/prompt=wide/steps=1/take=1 are the same picture:"
+            " what differs is not used"
+        ],
+    ),
     "same picture on a cut": (
         "template: bare\nscenes: {s: {vary: {wording: {a: a house, b: 'a  house'}}, takes: 2}}",
         ["…/wording=a/take=1 and …/wording=b/take=1 are the same picture: what differs is not used"],

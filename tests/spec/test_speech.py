@@ -236,6 +236,19 @@ def test_a_glob_gives_its_files_sorted_and_within_the_parameters_number(studio):
     assert studio.messages(text) == ["`poses` takes at most 2 pictures; 3 match here"]
 
 
+def test_pictures_stay_inside_the_project(studio, tmp_path_factory):
+    """A link that leads out is no file of the project, alone or in a glob."""
+    outside = tmp_path_factory.mktemp("outside") / "x.png"
+    outside.touch()
+    studio.touch("poses/a.png")
+    (studio.root / "poses/out.png").symlink_to(outside)
+    text = HEAD + "template: refs\nscenes: {s: {prompt: x, poses: poses/*.png}}"
+
+    assert studio.job(text).values["poses"] == [{"$file": "poses/a.png"}]
+    (found,) = studio.messages(HEAD + "template: i2v\nscenes: {s: {prompt: x, start_image: poses/out.png}}")
+    assert found.startswith("`poses/out.png` leads out of the project folder")
+
+
 def test_quoted_words_are_text_for_extras_and_names_where_they_fit(studio):
     """A quoted single word never has to be a character; a quoted entry's name is that entry."""
     text = (
@@ -243,11 +256,11 @@ def test_quoted_words_are_text_for_extras_and_names_where_they_fit(studio):
         + """
 characters: {aki: {prompt: silver hair}}
 prompts: {place: {roof: a roof}}
-scenes: {s: {cast: ["aki", "crowd"], place: "roof"}}
+scenes: {s: {cast: ["aki", "crowd"], place: "roof"}, t: {place: "attic"}}
 """
     )
 
-    assert studio.job(text).prompt == "silver hair, crowd, a roof"
+    assert [job.prompt for job in studio.jobs(text)] == ["silver hair, crowd, a roof", "attic"]
 
 
 def test_storyboard_length_and_place_of_the_cut_are_kept(studio):
