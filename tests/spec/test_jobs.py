@@ -258,6 +258,26 @@ def test_as_many_jobs_as_allowed_are_made(studio):
     assert len(studio.problems(GRID, max_jobs=17)) == 1
 
 
+def test_a_scene_that_is_a_cut_may_be_named_with_a_pattern(studio):
+    """`SCENE/PATTERN` reaches a scene without cuts."""
+    text = (
+        FROM
+        + """
+  s02: {vary: {prompt: [a, b]}}
+  s03: {from: s02/prompt=b, model: wan, motion: still}
+"""
+    )
+
+    assert studio.jobs(text)[-1].waits == "a pick of ep01/s02/prompt=b"
+
+
+def test_a_few_clashes_of_names_stand_for_all(studio):
+    """A hundred jobs with one name are three mistakes, not ninety-nine."""
+    text = HEAD + "scenes: {s: {prompt: x, seeds: 1..100}}\ndeliver: {name: same}"
+
+    assert len(studio.messages(text)) == 3
+
+
 WRONG_FROM = {
     "m: {from: c003, model: wan}": "no cut before this one is called `c003`; did you mean `c001`?",
     "m: {from: m, model: wan}": "no cut before this one is called `m`",

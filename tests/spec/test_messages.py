@@ -349,6 +349,18 @@ def test_innocent_text_is_not_warned_of(studio, text):
     assert studio.warnings(HEAD + f"scenes: {{s: {{prompt: '{text}'}}}}") == []
 
 
+def test_jinja_is_not_warned_of_where_it_belongs(studio):
+    """`wording` and `deliver.name` are the fields that are read."""
+    text = HEAD + 'wording: "{{ prompt }}"\nscenes: {s: {prompt: x}}\ndeliver: {name: "{{ scene }}"}'
+
+    assert studio.warnings(text) == []
+
+
+def test_an_outer_word_that_only_the_command_line_replaces_is_not_warned_of(studio):
+    """Trying another value for once makes no word of the file useless."""
+    assert studio.warnings(HEAD + "prompt: x\nscenes: {s: {}}", sets=["prompt=y"]) == []
+
+
 def test_a_misspelt_pattern_of_the_command_line_names_the_nearest_segment(studio):
     """`--only` that matches nothing is refused, with what was probably meant."""
     found = studio.messages(HEAD + "scenes: {s: {vary: {camera: [wide, close]}}}", only=["s/camera=wyde"])

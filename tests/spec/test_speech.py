@@ -195,6 +195,13 @@ def test_a_text_with_a_wording_of_its_own_is_composed_unless_it_is_set(studio):
     assert [job.values["caption"] for job in studio.jobs(text)] == ["roof", "by hand"]
 
 
+def test_a_composed_text_that_varies_is_composed_where_it_is_null(studio):
+    """`null` on its axis means: as the wording has it."""
+    text = HEAD + "template: refs\nscenes: {a: {prompt: x, place: roof, vary: {caption: [null, by hand]}}}"
+
+    assert [job.values["caption"] for job in studio.jobs(text)] == ["roof", "by hand"]
+
+
 def test_a_cast_parameter_gets_the_members_with_their_reference_pictures(studio):
     """References are sorted by name and stand as files of the project."""
     studio.touch("refs/aki/b.png", "refs/aki/a.png", "refs/home.png")
