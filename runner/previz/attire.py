@@ -9,18 +9,23 @@ from collections.abc import Sequence
 
 from runner.previz.brush import Ink, Point, mix
 from runner.previz.looks import Looks
+from runner.previz.robes import draw_jinbei, draw_kimono, draw_sandals, draw_shorts
 from runner.previz.sketch import Sketch, flip, lit, shade
 
 SHOE: Ink = (70, 48, 44)
 SOCK: Ink = (44, 46, 62)
 SHIRT: Ink = (248, 247, 250)
-BARE = frozenset({"sailor", "dress", "hoodie", "sweater", "shirt", "coat", "pajamas"})
 
 
 def draw_legs(sketch: Sketch, looks: Looks, legs: Sequence[Sequence[Point]]) -> None:
     """Draw both legs through hip, knee and ankle, with shoes."""
     if looks.outfit == "kimono":
-        _sandals(sketch, legs)
+        for leg in legs:
+            sketch.limb(leg, [0.7, 0.46, 0.3], shade(looks.skin, 0.16))
+        draw_sandals(sketch, legs)
+        return
+    if looks.outfit == "jinbei":
+        draw_shorts(sketch, looks, legs)
         return
     trousers = looks.boy or looks.outfit in ("suit", "gakuran", "pajamas")
     colour = looks.cloth if looks.outfit in ("suit", "gakuran", "pajamas") else (64, 66, 88)
@@ -29,6 +34,8 @@ def draw_legs(sketch: Sketch, looks: Looks, legs: Sequence[Sequence[Point]]) -> 
         (_, _), (kx, ky), (ax, ay) = leg
         if trousers:
             sketch.limb(leg, [0.98, 0.74, 0.62], shade(colour, dark))
+        elif looks.elder:
+            sketch.limb(leg, [0.7, 0.5, 0.36], shade((226, 214, 206), 0.1 + dark))
         else:
             sketch.limb(leg, [0.84, 0.56, 0.34], shade(looks.skin, 0.12 + dark))
             sock: list[Point] = [
@@ -42,8 +49,19 @@ def draw_legs(sketch: Sketch, looks: Looks, legs: Sequence[Sequence[Point]]) -> 
                      (ax - 0.24 + sense * 0.12, ay + 0.34)], SHOE)  # fmt: skip
 
 
-def draw_body(sketch: Sketch, looks: Looks, *, behind: bool, seated: bool) -> None:
-    """Draw torso and skirt or tails of the outfit."""
+def draw_knees(sketch: Sketch, looks: Looks) -> None:
+    """Draw the knees of somebody kneeling, seen from the front."""
+    bare = not (looks.boy or looks.elder or looks.outfit in ("suit", "gakuran", "pajamas"))
+    colour = looks.skin if bare else looks.cloth if looks.outfit in ("suit", "gakuran") else (64, 66, 88)
+    for side in (-1, 1):
+        knee: list[Point] = [(side * 0.1, 4.4), (side * 1.1, 4.5), (side * 1.22, 5.7), (side * 0.7, 6.15)]
+        sketch.fill([*knee, (side * 0.1, 5.9)], shade(colour, 0.1))
+
+
+def draw_body(
+    sketch: Sketch, looks: Looks, legs: Sequence[Sequence[Point]], *, behind: bool, seated: bool
+) -> None:
+    """Draw torso and skirt or tails of the outfit; a kimono follows *legs* (hip, knee, ankle)."""
     wide = 1.22 if looks.boy else 1.0
     cloth = looks.cloth
     match looks.outfit:
@@ -55,7 +73,11 @@ def draw_body(sketch: Sketch, looks: Looks, *, behind: bool, seated: bool) -> No
                 _torso(sketch, wide, SHIRT, 3.75)
             _sailor_collar(sketch, looks, behind=behind)
         case "kimono":
-            _kimono(sketch, looks, behind=behind, seated=seated)
+            draw_kimono(sketch, looks, legs, behind=behind, seated=seated)
+        case "jinbei":
+            draw_jinbei(sketch, looks, behind=behind, seated=seated)
+        case "cardigan":
+            _cardigan(sketch, looks, behind=behind, seated=seated)
         case "dress":
             _skirt(sketch, cloth, 6.7, 1.75, seated=seated)
             _torso(sketch, wide, cloth, 3.5)
@@ -93,6 +115,7 @@ def draw_collar(sketch: Sketch, looks: Looks, *, behind: bool) -> None:
 def sleeve(looks: Looks) -> tuple[Ink, tuple[float, float, float]]:
     """Return the colour and the widths (shoulder, elbow, wrist) of the outfit's sleeves."""
     widths = {"hoodie": (0.72, 0.66, 0.56), "kimono": (0.7, 1.0, 1.5), "coat": (0.72, 0.62, 0.56)}
+    widths |= {"jinbei": (0.8, 0.86, 0.94), "cardigan": (0.64, 0.56, 0.5)}
     colour = SHIRT if looks.outfit == "sailor" else looks.cloth
     return colour, widths.get(looks.outfit, (0.58, 0.48, 0.42))
 
@@ -239,36 +262,61 @@ def _knit(sketch: Sketch, looks: Looks, *, behind: bool) -> None:
             )
 
 
-def _kimono(sketch: Sketch, looks: Looks, *, behind: bool, seated: bool) -> None:
-    cloth, low = looks.cloth, 6.4 if seated else 9.35
-    body: list[Point] = [(0.36, 1.2), (1.0, 1.5), (0.95, 2.6), (0.88, 3.6), (1.02, 5.0), (0.95, low)]
-    sketch.fill([*body, *flip(body)[::-1]], cloth, sharp=True)
-    for x, y in ((-0.5, 5.6), (0.45, 6.4), (-0.25, 7.5), (0.55, 8.3), (-0.55, 8.7)):
-        if y < low - 0.4:
-            for dx, dy in ((0, -0.15), (0.14, -0.04), (0.09, 0.13), (-0.09, 0.13), (-0.14, -0.04)):
-                sketch.oval(x + dx, y + dy, 0.1, 0.1, mix(cloth, SHIRT, 0.62))
-            sketch.oval(x, y, 0.06, 0.06, (244, 206, 110))
-    if not behind:
-        sketch.stroke([(0.2, 4.3), (0.12, 6.4), (0.3, low)], 0.05, shade(cloth, 0.6), blunt=1)
-        sketch.fill([(-0.34, 1.14), (0.5, 2.75), (0.3, 2.95), (-0.52, 1.3)], SHIRT, sharp=True)
-        sketch.fill([(0.34, 1.14), (-0.5, 2.75), (-0.3, 2.95), (0.52, 1.3)], SHIRT, sharp=True)
-    sketch.fill([(-0.93, 2.75), (0.93, 2.75), (0.92, 3.85), (-0.92, 3.85)], looks.tie, sharp=True)
-    sketch.fill(
-        [(-0.93, 3.2), (0.93, 3.2), (0.93, 3.34), (-0.93, 3.34)], (246, 226, 170), inked=False, sharp=True
-    )
+def _cardigan(sketch: Sketch, looks: Looks, *, behind: bool, seated: bool) -> None:
+    """Draw an open cardigan over a blouse; an elder wears a long skirt and a shawl with it."""
+    cloth = looks.cloth
+    wide = 1.16 if looks.boy or looks.elder else 1.02
+    if not looks.boy:
+        skirt = mix(mix(cloth, (92, 84, 120), 0.75), (40, 36, 60), 0.2)
+        _skirt(sketch, skirt, 8.9 if looks.elder else 5.7, 1.42 if looks.elder else 1.34, seated=seated)
+    _torso(sketch, wide * 0.98, (240, 230, 212), 4.5)
     if behind:
+        _torso(sketch, wide * 1.08, cloth, 4.9)
+    else:
         for side in (-1, 1):
-            sketch.fill([(0, 3.3), (side * 0.95, 2.7), (side * 1.05, 3.7)], lit(looks.tie, 0.15))
+            panel: list[Point] = [
+                (side * 0.3, 1.2), (side * 0.84 * wide, 1.42), (side * 1.06 * wide, 1.8),
+                (side * 0.98 * wide, 3.2), (side * 1.1 * wide, 4.9), (side * 0.34, 4.95), (side * 0.26, 3.0),
+                (side * 0.5, 2.0),
+            ]  # fmt: skip
+            sketch.fill(panel, shade(cloth, 0.14) if side < 0 else cloth, sharp=True)
+            sketch.wire([(side * 0.46, 2.0), (side * 0.25, 3.0), (side * 0.33, 4.92)], 0.1, lit(cloth, 0.16))
+        for at in range(3):
+            sketch.oval(0.3, 2.9 + at * 0.62, 0.07, 0.07, lit(cloth, 0.5))
+        for side in (-1, 1):
+            sketch.fill(
+                [(side * 0.04, 1.6), (side * 0.34, 1.12), (side * 0.56, 1.5), (side * 0.3, 1.9)],
+                (250, 244, 232),
+            )
+    if looks.elder and not looks.boy:
+        _shawl(sketch, looks, behind=behind)
 
 
-def _sandals(sketch: Sketch, legs: Sequence[Sequence[Point]]) -> None:
-    for leg in legs:
-        x, y = leg[-1]
+def _shawl(sketch: Sketch, looks: Looks, *, behind: bool) -> None:
+    """Draw a knitted shawl round the shoulders."""
+    colour = mix(looks.tie, (206, 180, 160), 0.55)
+    if behind:
+        sketch.fill([(-0.9, 1.2), (0.9, 1.2), (1.3, 2.1), (0, 3.6), (-1.3, 2.1)], colour, sharp=True)
+        return
+    for side in (-1, 1):
         sketch.fill(
-            [(x - 0.22, y - 0.25), (x + 0.22, y - 0.25), (x + 0.28, y + 0.15), (x - 0.28, y + 0.15)], SHIRT
+            [
+                (side * 0.26, 1.14),
+                (side * 0.9, 1.28),
+                (side * 1.3, 1.9),
+                (side * 1.12, 2.5),
+                (side * 0.5, 2.6),
+                (side * 0.1, 2.75),
+            ],
+            shade(colour, 0.12) if side < 0 else colour,
         )
+        for part in (0.35, 0.7):
+            x = side * (0.3 + 0.8 * part)
+            sketch.stroke([(x * 0.8, 1.5), (x, 2.0), (x * 0.9, 2.4)], 0.05, shade(colour, 0.5))
+    sketch.fill([(-0.2, 2.5), (0.2, 2.5), (0.16, 2.8), (-0.16, 2.8)], lit(colour, 0.2))
+    for side in (-1, 1):
         sketch.fill(
-            [(x - 0.32, y + 0.15), (x + 0.32, y + 0.15), (x + 0.3, y + 0.34), (x - 0.3, y + 0.34)],
-            SHOE,
+            [(side * 0.02, 2.75), (side * 0.2, 2.75), (side * 0.42, 3.5), (side * 0.14, 3.5)],
+            colour,
             sharp=True,
         )

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PIL import Image, ImageChops
 
-from runner.previz.brush import Canvas, clear, mix
+from runner.previz.brush import Canvas, Point, clear, mix
 from runner.previz.creatures import draw_creature
-from runner.previz.figure import FEET_Y, POSES, draw_person
+from runner.previz.figure import FEET_Y, POSES, Pose, draw_person
+from runner.previz.lanterns import light_up, shining
 from runner.previz.sketch import Sketch
 from runner.previz.sky import View
 from runner.previz.staging import Staging
 
 HEAD_TOP = 1.35
-VARIANTS = {"lean": ("lean", "lean_back", "lean_side")}
+VARIANTS = {
+    "lean": ("lean", "lean_back", "lean_side"),
+    "run": ("run", "run_b"),
+    "walk": ("walk", "walk_b"),
+    "climb": ("climb", "climb_b"),
+}
+# How far takes differ in size, by framing.
+SPREAD = {"wide": (0.86, 1.06), "close": (0.86, 1.08), "far": (0.85, 1.15)}
 # Half a head in picture heights, and where the head's centre is (None: the soles are on the ground).
 FRAMES: dict[str, tuple[float, float | None]] = {
     "far": (0.030, None),
@@ -24,36 +34,66 @@ FRAMES: dict[str, tuple[float, float | None]] = {
 
 
 def paint_people(view: View, staging: Staging) -> None:
-    """Draw the staging's people over the picture."""
+    """Draw the staging's people over the picture, and the light of the lanterns they hold."""
     count = len(staging.people)
-    size, head = FRAMES[staging.shot]
-    size = min(size * (1.08 if staging.angle == "low" else 1.0), view.aspect / (2.9 * count + 0.2))
+    frame, head = FRAMES[staging.shot]
+    frame = min(frame * (1.08 if staging.angle == "low" else 1.0), view.aspect / (2.9 * count + 0.2))
     if staging.shot == "wide":
-        size = min(size, 0.80 / (FEET_Y + HEAD_TOP))
-    size *= view.dice.uniform(0.93, 1.04)
+        frame = min(frame, 0.80 / (FEET_Y + HEAD_TOP))
+    frame *= view.dice.uniform(*SPREAD.get(staging.shot, (0.93, 1.05)))
     layer = Image.new("RGBA", view.canvas.image.size)
     ground = Canvas(view.canvas.image, view.canvas.image.height)
+    group = view.aspect * view.dice.uniform(-0.1, 0.1) * (count > 1)
+    flip = view.dice.random() < 0.5
+    lamps: list[tuple[Point, float]] = []
     for at, looks in enumerate(staging.people):
-        x = _across(view, at, count, size, staging.shot)
-        pose = POSES[_pose(view, staging, at)]
-        y = 0.93 + view.dice.uniform(-0.015, 0.015) - size * pose.feet if head is None else head
-        y = max(y, size * HEAD_TOP + 0.02) + (0.03 if staging.angle == "low" else 0.0)
+        depth = view.dice.uniform(-0.05, 0.02) if head is None and count > 1 else 0.0
+        x = _across(view, at, count, frame, staging) + group
+        pose = _loosened(view, _pose(view, staging, at))
+        size = frame * (1 + depth * 1.6) * (0.95 if looks.elder else 1.35 if pose.kneeling else 1.0)
+        y = _height(view, staging, pose, size, head) + depth
         if head is None:
             _ground_shadow(view, ground, x, y + size * pose.feet, size)
-        toward = 1 if x < view.aspect / 2 else -1
+        toward = 1 if x < view.aspect / 2 + group else -1
         turn = _turn(view, staging, toward if count > 1 else view.dice.choice((-1, 1)))
-        mirror = turn < 0 and count == 1
+        mirror = turn < 0 if count == 1 else _mirrored(staging, at, flip=flip)
         sketch = Sketch(Canvas(layer, layer.height).at(x, y, size, mirror=mirror), view.light)
-        sway = view.dice.uniform(-0.25, 0.5)
-        draw_person(
+        shines = draw_person(
             sketch,
             looks,
             pose,
-            turn=abs(turn) if mirror else turn,
-            sway=sway,
+            turn=-turn if mirror else turn,
+            sway=view.dice.uniform(-0.3, 0.55),
             behind=staging.view == "behind",
         )
-    _merge(view, layer, size)
+        lamps += [(place, size) for place in shines]
+    _merge(view, layer, frame)
+    tall = view.canvas.image.height
+    for (px, py), size in lamps:
+        light_up(ground, px / tall, py / tall, size * 4.6, 0.5 + 0.5 * shining(view))
+
+
+def _height(view: View, staging: Staging, pose: Pose, size: float, head: float | None) -> float:
+    """Return the height of a head's centre."""
+    drop = view.dice.uniform(-0.02, 0.02)
+    if head is None:
+        head = (0.85 if pose.kneeling and view.shore else 0.93 + drop) - size * pose.feet
+    else:
+        head += drop
+    return max(head, size * HEAD_TOP + 0.02) + (0.03 if staging.angle == "low" else 0.0)
+
+
+def _mirrored(staging: Staging, at: int, *, flip: bool) -> bool:
+    """Return whether the person at *at* of several is drawn the other way round."""
+    if staging.pose == "offer" or staging.lantern == "raise":
+        return False
+    return flip if staging.pose in ("run", "walk") else flip != (at % 2 == 1)
+
+
+def _loosened(view: View, pose: Pose) -> Pose:
+    """Return *pose* with head and body inclined a little otherwise, as no two takes are alike."""
+    nod, lean = view.dice.uniform(-0.075, 0.075), view.dice.uniform(-0.025, 0.025)
+    return replace(pose, nod=pose.nod + nod, lean=pose.lean + lean * (not pose.kneeling))
 
 
 def paint_creature(view: View, staging: Staging, words: str) -> None:
@@ -77,24 +117,57 @@ def paint_creature(view: View, staging: Staging, words: str) -> None:
     _merge(view, layer, tall * 0.2)
 
 
-def _across(view: View, at: int, count: int, size: float, shot: str) -> float:
+def _across(view: View, at: int, count: int, size: float, staging: Staging) -> float:
+    shot, reaching = staging.shot, staging.pose == "offer" or staging.lantern in ("raise", "both", "carry")
     if count == 1:
-        drift = 0.05 if shot == "close" else 0.16
+        drift = {"close": 0.12, "upper": 0.16}.get(shot, 0.24)
         return view.aspect * (0.5 + view.dice.uniform(-drift, drift))
     gap = min(max(2.9 * size, 0.24 * view.aspect * min(1.0, 2 / count)), view.aspect / count)
+    if count == 2:
+        gap *= view.dice.uniform(0.88, 1.08)
+        if reaching:
+            gap = max(gap, 4.4 * size)
     return view.aspect / 2 + (at - (count - 1) / 2) * gap
 
 
-def _pose(view: View, staging: Staging, at: int) -> str:
-    if staging.pose and (at == 0 or staging.pose in ("sit", "walk", "run")):
-        return view.dice.choice(VARIANTS.get(staging.pose, (staging.pose,)))
-    return view.dice.choice(("idle", "idle", "behind_back", "hip", "heart"))
+def _pose(view: View, staging: Staging, at: int) -> Pose:
+    base = _stance(view, staging, at)
+    near = staging.shot == "close"
+    match staging.lantern:
+        case "set" | "cup" if at == 0:
+            low = staging.lantern == "set" and staging.shot in ("wide", "far")
+            return POSES["kneel" if low else "cup_close" if near else "cup"]
+        case "raise" if at == 0:
+            return POSES["raise"]
+        case "both":
+            swing = view.dice.uniform(-0.25, 0.25)
+            hands = (((-1.6, 2.8), (-1.9, 3.5 + swing)), ((1.6, 2.8), (1.9, 3.5 - swing)))
+            return replace(base, left=hands[0], right=hands[1], held="lanterns", front=False)
+        case "carry":
+            hand = (
+                base.right
+                if base.right[1][0] > 1.2 and not near
+                else ((1.6, 2.7), (1.9, 1.7 if near else 3.3))
+            )
+            return replace(base, right=hand, held="lantern", front=False)
+        case _:
+            return base
+
+
+def _stance(view: View, staging: Staging, at: int) -> Pose:
+    name = staging.pose
+    if name == "read" and staging.shot == "close" and at == 0:
+        name = "read_close"
+    if name and (at == 0 or name in ("sit", "walk", "run", "climb")):
+        pose = POSES[view.dice.choice(VARIANTS.get(name, (name,)))]
+        return replace(pose, held="") if staging.lantern and name == "read" else pose
+    return POSES[view.dice.choice(("idle", "idle", "behind_back", "hip", "heart"))]
 
 
 def _turn(view: View, staging: Staging, toward: int) -> float:
     amount = {"side": 0.92, "quarter": 0.6, "behind": 0.0}.get(staging.view)
     if amount is None:
-        amount = view.dice.uniform(0.0, 0.5)
+        amount = view.dice.uniform(0.0, 0.6)
     return toward * amount
 
 

@@ -5,7 +5,7 @@ Units are half a head; the origin is between the cheeks, the chin at y = 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner.previz.brush import Ink, Point, mix
 from runner.previz.looks import Looks
@@ -63,6 +63,9 @@ def draw_head(sketch: Sketch, looks: Looks, turn: float) -> None:
 def draw_features(sketch: Sketch, looks: Looks, turn: float) -> None:
     """Draw eyes, nose, mouth, blush and tears of the looks' expression."""
     mood = MOODS.get(looks.expression, MOODS["neutral"])
+    if looks.elder:
+        mood = replace(mood, open=mood.open * 0.7, iris=mood.iris * 0.88, blush=mood.blush * 0.8)
+        _years(sketch, looks, turn)
     shift = turn * 0.27
     skin = looks.skin
     for side in (-1, 1):
@@ -86,9 +89,25 @@ def draw_features(sketch: Sketch, looks: Looks, turn: float) -> None:
         _glasses(sketch, shift, turn)
 
 
+def _years(sketch: Sketch, looks: Looks, turn: float) -> None:
+    """Draw the gentle lines of age: at the eyes, under them, beside the mouth."""
+    line, shift = shade(looks.skin, 0.4), turn * 0.27
+    for side in (-1, 1):
+        near = 1.0 - 0.3 * max(0.0, side * turn)
+        x = shift + side * 0.41 * near
+        sketch.stroke([(x - side * 0.2, 0.46), (x, 0.53), (x + side * 0.2, 0.47)], 0.032, line)
+        for rise in (0.12, 0.2, 0.28):
+            end = rise + (rise - 0.2) * 0.7
+            sketch.stroke(
+                [(x + side * 0.32 * near, rise), (x + side * 0.43 * near, end)], 0.028, line, blunt=0.4
+            )
+        fold = shift * 1.15 + side * 0.27 * near
+        sketch.stroke([(fold - side * 0.07, 0.55), (fold, 0.68), (fold - side * 0.01, 0.8)], 0.035, line)
+
+
 def _eye(eye: Sketch, looks: Looks, mood: Mood, near: float) -> None:
     """Draw one eye, outer corner at positive x."""
-    lash = mix(mix(looks.hair, LINE, 0.7), (30, 20, 30), 0.45)
+    lash = mix(mix(looks.hair, LINE, 0.7), (30, 20, 30), 0.1 if looks.elder else 0.45)
     wide, tall = 0.25 * near, (0.27 if looks.boy else 0.31) * mood.open
     if mood.arc:
         bend = 0.15 * mood.arc
@@ -123,7 +142,7 @@ def _eye(eye: Sketch, looks: Looks, mood: Mood, near: float) -> None:
         lash,
         blunt=0.35,
     )
-    if not looks.boy:
+    if not (looks.boy or looks.elder):
         eye.stroke([(wide * 0.86, -tall * 0.62), (wide * 1.38, -tall * 0.66)], 0.055, lash)
     eye.stroke(
         [(wide * 0.75, tall * 0.72), (wide * 0.2, tall * 0.97), (-wide * 0.3, tall * 0.94)], 0.03, lash

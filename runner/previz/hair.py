@@ -68,6 +68,9 @@ def draw_front_hair(sketch: Sketch, looks: Looks, turn: float, sway: float) -> N
     """Draw crown, fringe and the locks beside the face."""
     hair = looks.hair
     shift = turn * 0.16
+    if looks.elder:
+        _combed(sketch, looks, shift)
+        return
     for side in (-1, 1):
         _lock(sketch, looks, side, turn, sway)
     tips = [(x + shift, y) for x, y in FRINGES[looks.fringe]]
@@ -95,9 +98,35 @@ def draw_front_hair(sketch: Sketch, looks: Looks, turn: float, sway: float) -> N
         sketch.stroke([(0.02, -1.28), (-0.1, -1.56), (-0.34, -1.6)], 0.09, hair)
 
 
+def _combed(sketch: Sketch, looks: Looks, shift: float) -> None:
+    """Draw hair combed back from the forehead, as somebody old wears it."""
+    hair, part = looks.hair, shift + 0.12
+    line: list[Point] = [
+        (0.9, 0.16),
+        (0.8, -0.24),
+        (0.5, -0.56),
+        (part, -0.74),
+        (-0.5, -0.5),
+        (-0.8, -0.22),
+        (-0.9, 0.16),
+    ]
+    sketch.fill([*DOME, *line], hair)
+    for x in (-0.72, -0.42, 0.42, 0.72):
+        start = (part + (x - part) * 0.5, -0.74 + abs(x) * 0.16)
+        sketch.stroke(
+            [(x * 1.08, -0.12 - (0.75 - abs(x)) * 0.5), start, (part * 0.4 + x * 0.3, -1.12)],
+            0.034,
+            shade(hair, 0.45),
+        )
+    _ring(sketch, looks, shift)
+
+
 def draw_back_of_head(sketch: Sketch, looks: Looks, sway: float) -> None:
     """Draw the head seen from behind, hair over neck and shoulders."""
     style = looks.hair_style
+    if looks.boy and style == "short":
+        _nape(sketch, looks)
+        return
     low = {"long": 4.2, "bob": 1.25, "short": 0.86}.get(style, 0.8)
     if style == "twintails":
         for side in (-1, 1):
@@ -125,6 +154,30 @@ def draw_back_of_head(sketch: Sketch, looks: Looks, sway: float) -> None:
         _tail(sketch, (0.0, -0.75), 0.25 + sway, 3.0, looks)
     if style == "bun":
         sketch.fill([(-0.46, -1.3), (0, -1.72), (0.46, -1.3), (0.34, -0.9), (-0.34, -0.9)], looks.hair)
+
+
+def _nape(sketch: Sketch, looks: Looks) -> None:
+    """Draw a boy's short hair from behind: ears, an unruly crown and a ragged neckline."""
+    for side in (-1, 1):
+        sketch.fill(
+            [(side * 0.84, 0.0), (side * 1.06, 0.06), (side * 1.02, 0.34), (side * 0.84, 0.42)], looks.skin
+        )
+    tips: list[Point] = [
+        (0.9, 0.5),
+        (0.7, 0.42),
+        (0.52, 0.78),
+        (0.3, 0.6),
+        (0.1, 0.9),
+        (-0.12, 0.62),
+        (-0.34, 0.84),
+        (-0.5, 0.56),
+        (-0.72, 0.68),
+        (-0.86, 0.4),
+    ]
+    sketch.fill([*_spiky(looks), *tips], looks.hair)
+    for x in (-0.55, -0.18, 0.22, 0.58):
+        sketch.stroke([(x * 0.4, -0.8), (x * 0.9, -0.1), (x, 0.45)], 0.04, shade(looks.hair, 0.45))
+    _ring(sketch, looks, 0.0)
 
 
 def _spiky(looks: Looks) -> list[Point]:

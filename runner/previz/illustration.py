@@ -14,9 +14,9 @@ from runner.previz.ensemble import paint_creature, paint_people
 from runner.previz.light import LIGHTS, Light
 from runner.previz.marks import paint_marks
 from runner.previz.places import PLACES
-from runner.previz.sky import View, paint_fall, paint_fireworks, paint_sky
+from runner.previz.sky import View, paint_fall, paint_fireworks, paint_maple, paint_sky
 from runner.previz.staging import Staging, read_staging
-from runner.previz.strip import has_story
+from runner.previz.strip import has_story, without_strip
 
 if TYPE_CHECKING:
     from runner.previz.card import Card
@@ -46,10 +46,12 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
     place = PLACES[staging.place]
     if place.inside and light.lamps > LAMPLIT:
         light = replace(light, ambient=mix(light.ambient, (255, 216, 172), 0.55))
-    horizon = place.horizon + {"low": 0.12, "high": -0.14}.get(staging.angle, 0.0) + dice.uniform(-0.03, 0.03)
-    turn = 0.07 if staging.angle == "dutch" else dice.uniform(-0.008, 0.008)
-    zoom = ZOOM.get(staging.shot, 1.0) * dice.uniform(1.0, 1.14)
-    pan = dice.uniform(-0.05, 0.05) * aspect
+    horizon = (
+        place.horizon + {"low": 0.12, "high": -0.14}.get(staging.angle, 0.0) + dice.uniform(-0.045, 0.045)
+    )
+    turn = 0.07 if staging.angle == "dutch" else dice.uniform(-0.014, 0.014)
+    zoom = ZOOM.get(staging.shot, 1.0) * dice.uniform(1.0, 1.24)
+    pan = dice.uniform(-0.09, 0.09) * aspect
     corner = (aspect / 2 * (1 - zoom) + pan, horizon * (1 - zoom))
     canvas = Canvas(image, image.height).at(*corner, zoom, turn=turn)
     view = View(
@@ -60,6 +62,8 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
         dice=dice,
         sun_side=dice.choice((-1, 1)),
         drift=dice.random(),
+        lanterns=staging.floating,
+        shore=staging.lantern == "set" and bool(staging.people) and staging.shot in ("wide", "far"),
     )
     paint_sky(view)
     if staging.fireworks:
@@ -74,7 +78,9 @@ def _compose(image: Image.Image, card: Card, staging: Staging, light: Light) -> 
     if place.front and staging.shot in ("wide", "far"):
         place.front(view)
     if not place.inside or staging.petals:
-        paint_fall(view, petals=staging.petals)
+        if staging.leaves and not place.inside:
+            paint_maple(view, -view.sun_side)
+        paint_fall(view, petals=staging.petals, leaves=staging.leaves and not place.inside)
     if has_story(card):
         told = ", ".join((card.camera, card.action, card.prompt))[:MOST_TEXT].lower()
         paint_marks(Canvas(image, image.height), aspect, told)
@@ -102,7 +108,7 @@ def _through(image: Image.Image, card: Card) -> Image.Image:
     if card.source is None:
         return image
     keep = min(0.85, max(0.12, 1.0 - card.denoise))
-    source = card.source.convert("RGB")
+    source = without_strip(card.source.convert("RGB"))
     fit = max(image.width / source.width, image.height / source.height)
     part = image.width / fit, image.height / fit
     left, top = (source.width - part[0]) / 2, (source.height - part[1]) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runner.previz import landscapes, rooms, town, waters
+from runner.previz import landscapes, rooms, town, waters, workshop
 from runner.previz.sky import View
 
 
@@ -21,6 +21,7 @@ class Place:
 
 PLACES: dict[str, Place] = {
     "plain": Place(back=rooms.paint_plain, inside=True),
+    "workshop": Place(back=workshop.paint_workshop, inside=True),
     "lighthouse": Place(back=waters.paint_lighthouse, horizon=0.7),
     "rooftop": Place(back=town.paint_rooftop, horizon=0.6),
     "classroom": Place(back=rooms.paint_classroom, front=rooms.front_classroom, inside=True),

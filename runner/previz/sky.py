@@ -9,10 +9,34 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from runner.previz.brush import Canvas, Point, clear, gradient, mix
+from runner.previz.brush import Canvas, Ink, Point, clear, gradient, mix
 from runner.previz.light import Light
 
 LOW_SUN = frozenset({"sunset", "dawn", "gold"})
+MAPLES: tuple[Ink, ...] = ((206, 52, 40), (228, 84, 44), (240, 132, 56), (178, 36, 46), (246, 172, 74))
+_MAPLE: list[Point] = [
+    (0.0, -1.0),
+    (0.16, -0.52),
+    (0.42, -0.66),
+    (0.36, -0.3),
+    (0.95, -0.42),
+    (0.62, -0.1),
+    (0.86, 0.18),
+    (0.42, 0.16),
+    (0.44, 0.56),
+    (0.1, 0.3),
+    (0.05, 0.9),
+    (-0.05, 0.9),
+    (-0.1, 0.3),
+    (-0.44, 0.56),
+    (-0.42, 0.16),
+    (-0.86, 0.18),
+    (-0.62, -0.1),
+    (-0.95, -0.42),
+    (-0.36, -0.3),
+    (-0.42, -0.66),
+    (-0.16, -0.52),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +44,7 @@ class View:
     """A canvas of height 1 and width *aspect*, its *light*, its *horizon* (0 top .. 1 bottom) and its die.
 
     *sun_side* is 1 where the light comes from the right, -1 from the left; *drift* 0..1 moves it.
+    *lanterns* float on the water there is; *shore* brings the water's edge before the people's feet.
     """
 
     canvas: Canvas
@@ -29,6 +54,8 @@ class View:
     dice: Random
     sun_side: int = 1
     drift: float = 0.5
+    lanterns: bool = False
+    shore: bool = False
 
     @property
     def left(self) -> float:
@@ -164,8 +191,8 @@ def paint_fireworks(view: View) -> None:
                 spot.oval(a, b + 0.05 * ring, 0.022, 0.022, (255, 252, 240), corners=8)
 
 
-def paint_fall(view: View, *, petals: bool, amount: float = 1.0) -> None:
-    """Draw rain, snow or petals in front of the picture."""
+def paint_fall(view: View, *, petals: bool, leaves: bool = False, amount: float = 1.0) -> None:
+    """Draw rain, snow, petals or red leaves in front of the picture."""
     if view.light.fall == "rain":
         for _ in range(round(150 * amount)):
             x, y = view.dice.uniform(-0.1, view.aspect + 0.1), view.dice.uniform(-0.1, 1)
@@ -180,6 +207,11 @@ def paint_fall(view: View, *, petals: bool, amount: float = 1.0) -> None:
     if petals:
         for _ in range(round(46 * amount)):
             _petal(view, view.dice.uniform(0.006, 0.016))
+    if leaves:
+        for at in range(round(44 * amount)):
+            size = view.dice.uniform(0.008, 0.018) if at % 9 else view.dice.uniform(0.026, 0.038)
+            place = view.dice.uniform(0, view.aspect), view.dice.random()
+            _leaf(view, *place, size, view.dice.choice(MAPLES))
 
 
 def _petal(view: View, size: float) -> None:
@@ -190,3 +222,29 @@ def _petal(view: View, size: float) -> None:
     spot.blob(
         [(-1, 0), (-0.2, -0.55), (0.9, -0.25), (0.65, 0), (0.9, 0.25), (-0.2, 0.55)], view.light.tone(colour)
     )
+
+
+def paint_maple(view: View, side: int) -> None:
+    """Hang a maple branch in autumn red into the upper corner on *side*."""
+    dice, tone = view.dice, view.light.figure
+    edge = view.aspect * (0.5 + side * 0.56)
+    bark = mix(tone((84, 56, 58)), view.light.deep, 0.4)
+    twigs: list[Point] = []
+    for drop, reach in ((-0.02, 0.62), (0.1, 0.46), (0.2, 0.28)):
+        tip = (edge - side * reach, drop + dice.uniform(0.05, 0.12))
+        mid = (edge - side * reach * 0.5, drop + 0.02)
+        view.canvas.stroke([(edge, drop - 0.05), mid, tip], 0.014, bark, blunt=0.4)
+        twigs += [
+            (mid[0] + (tip[0] - mid[0]) * part, mid[1] + (tip[1] - mid[1]) * part) for part in (0, 0.5, 1)
+        ]
+        twigs.append((edge - side * reach * 0.2, drop))
+    for x, y in twigs:
+        for _ in range(8):
+            place = x + dice.gauss(0, 0.05), y + dice.gauss(0.015, 0.032)
+            _leaf(view, *place, dice.uniform(0.018, 0.032), dice.choice(MAPLES))
+
+
+def _leaf(view: View, x: float, y: float, size: float, colour: Ink) -> None:
+    spot = view.canvas.at(x, y, size, turn=view.dice.uniform(0, 2 * math.pi))
+    flat = view.dice.uniform(0.45, 1.0)
+    spot.poly([(a * flat, b) for a, b in _MAPLE], mix(view.light.figure(colour), view.light.key, 0.08))

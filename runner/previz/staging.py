@@ -15,6 +15,9 @@ from runner.previz.looks import Looks, read_people
 from runner.previz.words import (
     ANGLES,
     CREATURES,
+    FLOATING,
+    LANTERN_WORDS,
+    LEAVES,
     LIGHT_WORDS,
     PLACE_WORDS,
     POSE_WORDS,
@@ -30,7 +33,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
-    """The picture to draw: keys of the tables of places and lights, the camera, and the subjects."""
+    """The picture to draw: keys of the tables of places and lights, the camera, and the subjects.
+
+    *lantern* is what people do with one (a key of `words.LANTERN_WORDS`, or empty); *floating* says that
+    lanterns drift on the water.
+    """
 
     place: str
     light: str
@@ -40,7 +47,10 @@ class Staging:
     people: tuple[Looks, ...]
     creature: str
     pose: str
+    lantern: str
+    floating: bool
     petals: bool
+    leaves: bool
     fireworks: bool
 
 
@@ -65,6 +75,10 @@ def read_staging(card: Card) -> Staging:
         people=people,
         creature=creature,
         pose=first_match(POSE_WORDS, told) or first_match(POSE_WORDS, prompt),
+        lantern=first_match(LANTERN_WORDS, card.action[:MOST_TEXT].lower())
+        or first_match(LANTERN_WORDS, prompt),
+        floating=seen(FLOATING, whole),
+        leaves=seen(LEAVES, whole),
         petals=seen(r"petals?|cherry blossoms?|sakura|桜", whole),
         fireworks=seen(r"fireworks?|花火", whole),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import ImageDraw
 
 from runner.previz.brush import Ink, mix
@@ -20,6 +21,9 @@ BRIGHT: Ink = (244, 241, 234)
 SOFT: Ink = (188, 186, 184)
 DIM: Ink = (128, 127, 132)
 LEAST_WIDTH, LEAST_HEIGHT = 200, 160
+NEAR = 4
+LEAST_PART, MOST_PART = 0.05, 0.6
+"""How much of a card's height its strip takes at least and at most, in `without_strip`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,26 @@ def draw_strip(image: Image.Image, card: Card, sizes: Measure, accent: Ink) -> N
         return
     left = _slate(draw, card, sizes, top, accent)
     _story(draw, card, sizes, (left, top, image.width - sizes.pad), accent)
+
+
+def without_strip(image: Image.Image) -> Image.Image:
+    """Return *image* (RGB) without the strip under it if it is a card, scaled or not; any other as it is."""
+    wide, high = image.size
+    margin = max(1, wide // 160)
+    paper = np.asarray(PAPER, dtype=np.int16)
+    sides = np.concatenate(
+        [
+            np.asarray(image.crop(box), dtype=np.int16)
+            for box in ((0, 0, margin, high), (wide - margin, 0, wide, high))
+        ],
+        axis=1,
+    )
+    plain = np.abs(sides - paper).max(axis=(1, 2)) <= NEAR
+    rows = high if plain.all() else int(np.argmin(plain[::-1]))
+    if not LEAST_PART * high <= rows <= MOST_PART * high:
+        return image
+    rule = max(2, round(high / 150))
+    return image.crop((0, 0, wide, max(1, high - rows - rule)))
 
 
 def technical(card: Card) -> str:

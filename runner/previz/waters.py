@@ -6,6 +6,7 @@ import math
 
 from runner.previz.brush import Ink, Point, clear, mix, smooth
 from runner.previz.landscapes import PINE, SNOW, grass, ground_colour, ridge
+from runner.previz.lanterns import float_lanterns
 from runner.previz.sky import View, sun_place
 
 
@@ -18,6 +19,8 @@ def paint_sea(view: View) -> None:
         top = view.dice.uniform(0.02, 0.07)
         view.canvas.blob([(x - wide, y + 0.004), (x - wide * 0.3, y - top), (x + wide * 0.2, y - top * 0.7),
                           (x + wide, y + 0.004)], view.light.far(PINE, 0.55))  # fmt: skip
+    if view.lanterns:
+        float_lanterns(view, y + 0.02, 0.98)
     sand = view.light.far(SNOW if view.light.fall == "snow" else (226, 202, 162), 0.05)
     tilt = view.dice.uniform(-0.06, 0.06)
     shore: list[Point] = [
@@ -117,15 +120,48 @@ def paint_river(view: View) -> None:
     near = view.light.far(mix(ground, PINE, 0.15), 0.02)
     side = view.dice.choice((-1, 1))
     middle = view.aspect / 2
+    drop = 0.0
+    if view.lanterns:
+        float_lanterns(view, y + 0.035, 0.98)
+        drop = 0.07
     bank = [
         (middle + side * a * view.aspect, b)
-        for a, b in ((0.75, y + 0.1), (0.3, y + 0.16), (0.0, y + 0.23), (-0.35, y + 0.27), (-0.8, y + 0.29))
+        for a, b in (
+            (0.75, drop + y + 0.1),
+            (0.3, drop + y + 0.16),
+            (0.0, drop + y + 0.23),
+            (-0.35, drop + y + 0.27),
+            (-0.8, drop + y + 0.29),
+        )
     ]
     path = [(float(a), float(b)) for a, b in smooth(bank, closed=False)]
     view.canvas.poly(
         [*path, (middle - side * 0.8 * view.aspect, 1.5), (middle + side * 0.75 * view.aspect, 1.5)], near
     )
-    grass(view, 0.92, view.light.far(mix(ground, PINE, 0.5), 0.0))
+    if view.shore:
+        paint_edge(view, 0.86)
+    else:
+        grass(view, 0.92, view.light.far(mix(ground, PINE, 0.5), 0.0))
+
+
+def paint_edge(view: View, top: float) -> None:
+    """Draw the water's edge before the people: a line of stones, and water down to the frame."""
+    light, canvas, dice = view.light, view.canvas, view.dice
+    x = view.left
+    while x < view.right:
+        r = dice.uniform(0.018, 0.04)
+        stone = mix(light.far((128, 124, 130), 0.03), light.deep, dice.uniform(0.1, 0.4))
+        canvas.oval(x, top + 0.004, r, r * 0.55, stone, corners=20)
+        canvas.oval(x - r * 0.1, top - r * 0.12, r * 0.7, r * 0.28, mix(stone, light.key, 0.22), corners=16)
+        x += r * 1.55
+    canvas.box(view.left, top + 0.012, view.right, 1.5, mix(light.sky[0], light.deep, 0.15))
+    canvas.veil(top + 0.012, 1.05, mix(light.sky[-1], light.sky[-2], 0.5), 0.5, 0.1)
+    for _ in range(24):
+        depth = dice.random()
+        y, reach = top + 0.02 + depth * (1.0 - top), dice.uniform(0.02, 0.12)
+        canvas.oval(
+            dice.uniform(view.left, view.right), y, reach, 0.0022, clear(light.cloud, 0.3), corners=12
+        )
 
 
 def gulls(view: View) -> None:

@@ -8,13 +8,14 @@ Table = tuple[tuple[str, str], ...]
 
 PLACE_WORDS: Table = (
     ("plain", r"(simple|white|grey|gray|plain|blank|transparent) background|character sheet|白背景"),
+    ("workshop", r"workshop|atelier|work ?bench|工房|作業場"),
     ("lighthouse", r"lighthouse|灯台"),
     ("rooftop", r"rooftop|roof top|chain-?link|屋上"),
     ("classroom", r"classroom|chalkboard|blackboard|school desk|教室"),
     ("corridor", r"corridor|hallway|廊下"),
     ("station", r"station|platform|train|subway|railway|駅|電車|ホーム"),
     ("shrine", r"shrine|torii|temple|matsuri|festival|神社|鳥居|祭"),
-    ("river", r"river|stream|canal|bridge|riverbank|川|河|橋"),
+    ("river", r"river|stream|canal|bridge|riverbank|lake|pond|川|河|橋|湖|池"),
     ("sea", r"sea|seaside|ocean|beach|shore|harbou?r|coast|waves?|海|浜|港|波"),
     ("forest", r"forest|woods|jungle|grove|bamboo|森|林|竹"),
     ("snowfield", r"snow ?field|(?:in|on) the snow|tundra|雪原"),
@@ -64,12 +65,14 @@ EXPRESSIONS: Table = (
     ("surprised", r"surpris(?:ed|e)|shock(?:ed)?|wide-eyed|startled|open mouth|驚"),
     ("laughing", r"laugh(?:ing)?|grin|big smile|happy|excited|:d|笑顔|爆笑"),
     ("smile", r"smil(?:e|es|ing)|gentle|cheerful|微笑|笑"),
-    ("sad", r"sad|melanchol\w*|lonely|frown|depressed|悲|寂"),
+    ("sad", r"sad|worr(?:y|ied)|anxious|nervous|uneasy|melanchol\w*|lonely|frown|depressed|悲|寂"),
     ("shy", r"blush(?:ing)?|shy|embarrassed|照れ|赤面"),
     ("sleepy", r"sleep(?:y|ing)?|closed eyes|yawn|眠|寝"),
     ("neutral", r"expressionless|neutral|無表情"),
 )
 POSE_WORDS: Table = (
+    ("climb", r"climb(?:s|ing)?|up the (?:stone )?(?:steps|stairs)|登|上って"),
+    ("offer", r"show(?:s|ing)|hand(?:s|ing) (?:over|[a-z]+ (?:a|the))|offer(?:s|ing)?|giv(?:es|ing)|渡|見せ"),
     ("sit", r"sit(?:s|ting)?|kneel(?:s|ing)?|crouch(?:es|ing)?|座|正座"),
     ("run", r"run(?:s|ning)?|dash(?:es|ing)?|jump(?:s|ing)?|leap(?:s|ing)?|dynamic pose|走"),
     ("wave", r"wav(?:e|es|ing)|hello|greeting|手を振"),
@@ -81,6 +84,28 @@ POSE_WORDS: Table = (
     ("sky", r"looking up|looking at the sky|見上げ"),
     ("heart", r"pray(?:s|ing)?|hands? (?:on|to) (?:own )?chest|hands together|祈"),
 )
+_FEW = r"(?:[a-z-]+ ){0,3}"
+LANTERN_WORDS: Table = (
+    ("set", rf"(?:sets?|setting|puts?|putting|plac\w+|releas\w+|lower\w*|launch\w*) {_FEW}lanterns?"),
+    (
+        "raise",
+        rf"(?:hold\w*|lift\w*|rais\w+) {_FEW}lanterns? (?:up|high|aloft|over\w*)"
+        rf"|(?:lift\w*|rais\w+) {_FEW}lanterns?",
+    ),
+    ("both", r"lanterns in (?:both|each|their|her|his) hands?|lantern in each hand|two (?:[a-z]+ )?lanterns"),
+    (
+        "cup",
+        rf"(?:fold\w*|mak(?:es|ing)|build\w*|glu\w+|paint(?:s|ing)|mend\w*|cradl\w+) {_FEW}lanterns?"
+        r"|lantern in (?:both|her|his|cupped) hands?",
+    ),
+    ("carry", rf"(?:hold\w*|carry\w*|carries|swing\w*) {_FEW}lanterns?|with {_FEW}lanterns?|提灯を|灯籠を"),
+)
+FLOATING = (
+    rf"lanterns? {_FEW}(?:on|across|over|down|in|upon) the (?:water|river|lake|sea|pond|stream)|"
+    r"floating (?:[a-z]+ )?lanterns?|lanterns? (?:[a-z]+ )?(?:drift|float)\w*|"
+    r"(?:toro|tōrō) nagashi|灯[籠篭]流し"
+)
+LEAVES = r"(?:maple|autumn|red|falling|fallen|golden) (?:[a-z]+ )?leaves|maples?|autumn|紅葉|もみじ|落ち葉"
 CREATURES: Table = (
     ("fox", r"fox|kitsune|狐|キツネ"),
     ("cat", r"cat|kitten|猫|ネコ"),
@@ -94,6 +119,12 @@ CREATURES: Table = (
 def seen(pattern: str, text: str) -> bool:
     """Return whether *pattern* stands in *text*, Latin words whole and CJK anywhere."""
     return re.search(_bounded(pattern), text) is not None
+
+
+def find(pattern: str, text: str) -> int | None:
+    """Return where *pattern* first stands in *text*, bounded as in `seen`, or None."""
+    found = re.search(_bounded(pattern), text)
+    return found.start() if found else None
 
 
 def first_match(table: Table, text: str) -> str:
