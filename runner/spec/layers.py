@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.faults import Faults
 from runner.spec.files import Library
-from runner.text.tree import Entry, Mapping, Mark, Node, Scalar, Source
+from runner.text.tree import Entry, Mapping, Mark, Node, Scalar
 
 LIBRARY_KEYS = ("models", "characters", "prompts")
 
@@ -97,8 +97,3 @@ def _names(root: Mapping) -> list[tuple[str, Mark]]:
             elif isinstance(entry.value, Mapping):
                 found += [(f"{path}.{inner.key.text}", inner.key.mark) for inner in entry.value]
     return found
-
-
-def nowhere(name: str) -> Mark:
-    """Return a mark without a line, for what no file holds."""
-    return Mark(Source(name), 0, 0)

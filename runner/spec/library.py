@@ -15,7 +15,6 @@ from runner.text.tree import Entry, Mapping, Mark, Node, Scalar, Sequence
 from runner.values import parse_lora
 
 ELSE = "else"
-_BY_MODEL = ("prompt", "negative", "lora")
 _NOT_WORDS = frozenset({"extends", "title", "note"})
 
 
