@@ -17,7 +17,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -174,9 +174,10 @@ def _settle(ref: FileRef, part: Path, stem: str, kind: OutputKind, folder: Path,
         _sync(part)
         path = _name(part, folder, f"{stem}.{facts.extension}", digest)
         _sync(path.parent)
+        mtime_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise _storage("store", folder / stem, error) from error
-    return _output(ref, path.relative_to(folder), facts, kind, digest, size)
+    return replace(_output(ref, path.relative_to(folder), facts, kind, digest, size), mtime_ns=mtime_ns)
 
 
 def _output(ref: FileRef, path: Path, facts: Facts, kind: OutputKind, digest: str, size: int) -> Output:

@@ -210,6 +210,8 @@ class Output:
     """`subfolder/filename` on the server."""
     media: str = ""
     """Media type that the bytes turned out to be."""
+    mtime_ns: int = 0
+    """When the file was last written, ns since the epoch: with the size it tells that nobody touched it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,6 +126,8 @@ class JobReused:
     key: str
     digest: str
     from_run: str
+    prompt_id: str
+    """The attempt that made the files."""
     outputs: tuple[Output, ...]
 
 

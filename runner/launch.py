@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,15 +29,19 @@ from runner.events import Event
 from runner.manifest import folder as folders
 from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, Report, refresh
-from runner.plan import InputFile, Plan, Rendered
+from runner.plan import InputFile, Plan, Rendered, plan_of
 from runner.preflight import preflight
 from runner.record import Recorder
 from runner.render import bind
+from runner.reuse import Sizes
 from runner.run import Conductor, Control, Summary, Work
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
 
 _PUBLISH_S = 60.0
+
+FoundSizes = dict[tuple[str, str], dict[str, int]]
+"""(folder, model file) → server → size."""
 
 
 class View(Protocol):
@@ -83,6 +87,12 @@ class Batch:
     """Name → digest."""
     frozen: Callable[[], Iterator[tuple[str, bytes]]] = lambda: iter(())
     """(name, content) of what is kept under `plan/`."""
+    model_files: frozenset[tuple[str, str]] = frozenset()
+    """(folder, name) of the model files named."""
+    done_by: str = ""
+    """There is nothing to do: this run holds everything."""
+    met: Callable[[Realm, Sizes], Batch] | None = None
+    """Looks again at what is up to date, now that the servers are known; None = nothing could change."""
 
 
 def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
@@ -97,7 +107,19 @@ def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
         inputs=tuple(plan.inputs.values()),
         templates={name: template.digest for name, template in plan.templates.items()},
         frozen=lambda: frozen(plan, path),
+        model_files=plan.model_files,
+        done_by=plan.done_by,
+        met=None if plan.reuse is None else lambda realm, sizes: _met(path, plan, scope, realm, sizes),
     )
+
+
+def _met(path: Path, plan: Plan, scope: Scope, realm: Realm, sizes: Sizes) -> Batch:
+    """Return the batch as it is for servers of *realm* whose model files have these *sizes*."""
+    assert plan.reuse is not None, "asked only where earlier runs count"
+    if plan.reuse.realm == realm and not sizes:
+        return batch_of(path, plan, scope)
+    reuse = replace(plan.reuse, realm=realm, sizes=sizes)
+    return batch_of(path, plan_of(plan.spec, plan.catalog, plan.expansion, reuse), scope)
 
 
 async def launch(
@@ -108,14 +130,48 @@ async def launch(
     Raises RunLocked, StorageError, NoServer and PreflightRefused, in this order, before any submission.
     """
     with folders.spec_lock_after_probe(settings.runs, batch.spec):
+        if batch.done_by and settings.previz:
+            return _nothing_to_do(batch, settings), None
         async with servers(settings) as executor:
             facts = await executor.open()
             realm = one_realm(facts)
             view.opened(facts)
+            sizes = await _sizes(batch, executor, facts)
+            if batch.met is not None:
+                batch = batch.met(realm, {which: set(each.values()) for which, each in sizes.items()})
+            if batch.done_by:
+                return _nothing_to_do(batch, settings), None
             findings = await preflight(batch.samples, executor, facts)
             if findings:
                 raise PreflightRefused([finding.message for finding in findings])
-            return await _run(batch, realm, executor, settings, control, view)
+            return await _run(batch, realm, sizes, executor, settings, control, view)
+
+
+async def _sizes(batch: Batch, executor: Executor, facts: Sequence[ServerFacts]) -> FoundSizes:
+    """Return (folder, name) → server → size for the model files of *batch*."""
+    found: FoundSizes = {}
+    folders_named = {folder for folder, _ in batch.model_files if folder}
+    for each in facts:
+        told = await executor.model_sizes(each.url, folders_named) if each.realm != PREVIZ else {}
+        for which in batch.model_files & told.keys():
+            found.setdefault(which, {})[each.url] = told[which]
+    return found
+
+
+def _nothing_to_do(batch: Batch, settings: Settings) -> Summary:
+    return Summary(
+        run=batch.done_by,
+        folder=settings.runs / batch.done_by,
+        total=batch.work.total,
+        succeeded=0,
+        reused=batch.work.total,
+        failed=0,
+        waiting=0,
+        files=0,
+        exit_code=0,
+        reason="",
+        seconds=0.0,
+    )
 
 
 @asynccontextmanager
@@ -157,7 +213,13 @@ def one_realm(facts: Sequence[ServerFacts]) -> Realm:
 
 
 async def _run(
-    batch: Batch, realm: Realm, executor: Executor, settings: Settings, control: Control, view: View
+    batch: Batch,
+    realm: Realm,
+    sizes: FoundSizes,
+    executor: Executor,
+    settings: Settings,
+    control: Control,
+    view: View,
 ) -> tuple[Summary, Report | None]:
     now = datetime.now(UTC)
     run, run_uuid = folders.run_name(batch.episode, now, secrets.token_hex(2)), uuid.uuid4()
@@ -167,7 +229,7 @@ async def _run(
     journal = Journal.create(folder / JOURNAL, run=run)
     try:
         recorder = Recorder(journal, clock=time.time)
-        _record_head(recorder, batch, facts)
+        _record_head(recorder, batch, facts, sizes)
         view.began(run, folder, batch.work)
         conductor = Conductor(
             batch.work,
@@ -206,12 +268,15 @@ def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
     }
 
 
-def _record_head(recorder: Recorder, batch: Batch, facts: Mapping[str, Any]) -> None:
+def _record_head(recorder: Recorder, batch: Batch, facts: Mapping[str, Any], sizes: FoundSizes) -> None:
     recorder.head(**facts)
     for file in batch.inputs:
         recorder.input(name=file.name, path=file.project, size=file.size)
     for name, digest in batch.templates.items():
         recorder.template(name=name, digest=digest)
+    for (folder, name), each in sorted(sizes.items()):
+        for server, size in each.items():
+            recorder.model_file(server=server, folder=folder, name=name, size=size)
     recorder.commit()
 
 

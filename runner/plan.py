@@ -8,14 +8,17 @@ the distinct demands the workflows make on a server.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from runner.domain import Job, Plain, Template, Workflow
 from runner.errors import Problem, SpecError, TemplateError
 from runner.expand import Expansion, expand
+from runner.manifest.history import Made
 from runner.render import Catalog, recipe, render
+from runner.reuse import Answer, Question, Reuse, model_files
 from runner.schedule import Ticket
 from runner.spec import load
 from runner.story import Spec
@@ -23,6 +26,11 @@ from runner.text.nearest import did_you_mean
 
 MAX_PROBLEMS = 20
 """Distinct mistakes shown of one plan; a wrong template would say the same for every job."""
+
+CHUNK = 4_096
+"""Jobs asked about at once."""
+
+_KEYS_SHOWN = 3
 
 INPUT_LIMIT = 512 * 1024 * 1024
 _INPUTS = {"png", "jpg", "jpeg", "webp", "gif", "bmp", "mp4", "webm", "mov", "mkv"}
@@ -48,6 +56,10 @@ class Rendered:
     workflow: Workflow | None
     recipe: str
     ticket: Ticket | None
+    reason: str = ""
+    """Why it is rendered, or why not."""
+    made: Made | None = None
+    """What an earlier run made of it; then it is not rendered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,7 @@ class CutCount:
     title: str
     jobs: int
     waiting: int
+    reused: int = 0
     templates: tuple[str, ...]
     models: tuple[str, ...]
     waits: str = ""
@@ -79,6 +92,15 @@ class Plan:
     waiting: int
     cuts: tuple[CutCount, ...]
     templates: Mapping[str, Template]
+    reuse: Reuse | None
+    reused: int
+    """Jobs that are up to date."""
+    done_by: str
+    """The run that made all of them, when there is nothing to do and one run holds everything."""
+    reasons: Mapping[str, tuple[int, tuple[str, ...]]]
+    """Reason → how many jobs are rendered for it, and the keys of the first few."""
+    model_files: frozenset[tuple[str, str]]
+    """(folder, name) of every model file the jobs name."""
     samples: tuple[Rendered, ...]
     """One job for every distinct demand on a server, see `Demands`."""
     warnings: tuple[Problem, ...]
@@ -87,8 +109,14 @@ class Plan:
 
     def rendered(self) -> Iterator[Rendered]:
         """Yield every job in scope, rendered; cannot fail on a user's mistake any more."""
-        for job in self.expansion:
-            yield _rendered(job, self.catalog, self.inputs)
+        for jobs in _chunks(self.expansion):
+            for job, answer in zip(jobs, _answers(self, jobs), strict=True):
+                yield _rendered(job, self.catalog, self.inputs, answer)
+
+    @property
+    def to_run(self) -> int:
+        """Jobs that will be rendered."""
+        return self.total - self.waiting - self.reused
 
     def files_of(self, workflow: Workflow) -> dict[str, Path]:
         """Return content name → local file for the inputs of *workflow*."""
@@ -103,14 +131,23 @@ def make_plan(
     only: Sequence[str] = (),
     without: Sequence[str] = (),
     max_jobs: int = 1_000_000,
+    reuse: Reuse | None = None,
 ) -> Plan:
-    """Return the plan of the spec at *path*; raises SpecError with everything that is wrong."""
+    """Return the plan of the spec at *path*; raises SpecError with everything that is wrong.
+
+    Without *reuse* every job is rendered.
+    """
     spec = load(path, sets=sets)
     catalog = Catalog(spec.root)
     expansion = expand(spec, catalog, max_jobs=max_jobs, only=only, without=without)
-    survey = _Survey(catalog, spec.root)
-    for job in expansion:
-        survey.see(job)
+    return plan_of(spec, catalog, expansion, reuse)
+
+
+def plan_of(spec: Spec, catalog: Catalog, expansion: Expansion, reuse: Reuse | None) -> Plan:
+    """Return the plan of what was expanded; raises SpecError with everything that is wrong."""
+    survey = _Survey(catalog, spec.root, reuse)
+    for jobs in _chunks(expansion):
+        survey.see(jobs)
     if survey.problems:
         raise SpecError(survey.problems)
     return Plan(
@@ -123,10 +160,65 @@ def make_plan(
         waiting=survey.waiting,
         cuts=survey.counted(),
         templates={name: catalog.load(name) for name in sorted(survey.used)},
+        reuse=reuse,
+        reused=survey.reused,
+        done_by=survey.done_by(),
+        reasons=survey.reasons,
+        model_files=frozenset(survey.model_files),
         samples=tuple(survey.demands.samples),
         warnings=expansion.warnings,
         later=expansion.later,
     )
+
+
+def _chunks(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    """Yield the jobs some thousand at a time, so that questions to the record are asked in bulk."""
+    rest = iter(jobs)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+def _answers(plan: Plan, jobs: Sequence[Job]) -> list[Answer]:
+    return _answered(jobs, plan.catalog, plan.inputs, plan.reuse)
+
+
+def _answered(
+    jobs: Sequence[Job], catalog: Catalog, inputs: Mapping[str, InputFile], reuse: Reuse | None
+) -> list[Answer]:
+    """Return what is to be done for each of *jobs*; a waiting one is never asked about."""
+    questions = {job.key: _question(job, catalog, inputs) for job in jobs}
+    if reuse is None:
+        return [Answer(questions[job.key].recipe, None, "") for job in jobs]
+    ready = [questions[job.key] for job in jobs if not job.waits]
+    found = dict(zip((q.job.key for q in ready), reuse.answers(ready, _workflow), strict=True))
+    return [found.get(job.key) or Answer(questions[job.key].recipe, None, "") for job in jobs]
+
+
+def _question(job: Job, catalog: Catalog, inputs: Mapping[str, InputFile]) -> Question:
+    template = catalog.load(job.template)
+    files = {path: inputs[path].name for value in job.values.values() for path in file_paths(value)}
+    return Question(job, _recipe(template, job, files), template, files)
+
+
+def _recipe(template: Template, job: Job, files: Mapping[str, str]) -> str:
+    """Return the job's recipe; of a picture that is not picked yet its source is the identity."""
+    values = {name: _unpicked(value) for name, value in job.values.items()}
+    return recipe(template, values, {**files, **{path: path for path in _sources(values)}})
+
+
+def _unpicked(value: Plain) -> Plain:
+    if isinstance(value, dict) and value.keys() == {"$from"}:
+        return {"$file": f"from {value['$from']}"}
+    return value
+
+
+def _sources(values: Mapping[str, Plain]) -> Iterator[str]:
+    for value in values.values():
+        yield from (path for path in file_paths(value) if path.startswith("from "))
+
+
+def _workflow(question: Question) -> Workflow:
+    return render(question.template, question.job.values, files=question.files)
 
 
 def file_paths(value: Plain) -> Iterator[str]:
@@ -142,15 +234,15 @@ def file_paths(value: Plain) -> Iterator[str]:
             yield from file_paths(each)
 
 
-def _rendered(job: Job, catalog: Catalog, inputs: Mapping[str, InputFile]) -> Rendered:
-    template = catalog.load(job.template)
-    names = {path: inputs[path].name for value in job.values.values() for path in file_paths(value)}
-    made = recipe(template, job.values, names)
+def _rendered(job: Job, catalog: Catalog, inputs: Mapping[str, InputFile], answer: Answer) -> Rendered:
     if job.waits:
-        return Rendered(job, None, made, None)
-    workflow = render(template, job.values, files=names)
+        return Rendered(job, None, answer.recipe, None)
+    workflow = answer.workflow or _workflow(_question(job, catalog, inputs))
+    if answer.made is not None:
+        return Rendered(job, workflow, answer.recipe, None, answer.reason, answer.made)
     models, texts = _shared(workflow)
-    return Rendered(job, workflow, made, Ticket(key=job.key, seq=job.seq, models=models, texts=texts))
+    ticket = Ticket(key=job.key, seq=job.seq, models=models, texts=texts)
+    return Rendered(job, workflow, answer.recipe, ticket, answer.reason)
 
 
 def _shared(workflow: Workflow) -> tuple[str, str]:
@@ -205,44 +297,71 @@ def _kind(name: str, value: Plain) -> object:
 class _Survey:
     """Looks at every job once and keeps only what a plan needs."""
 
-    def __init__(self, catalog: Catalog, root: Path) -> None:
+    def __init__(self, catalog: Catalog, root: Path, reuse: Reuse | None) -> None:
         self._catalog = catalog
         self._root = root
+        self._reuse = reuse
         self.inputs: dict[str, InputFile] = {}
         self.problems: list[Problem] = []
         self.demands = Demands()
         self.used: set[str] = set()
-        self.total = self.waiting = 0
+        self.total = self.waiting = self.reused = 0
+        self.reasons: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self.model_files: set[tuple[str, str]] = set()
+        self._makers: set[str] = set()
         self._missing: set[str] = set()
         self._cuts: dict[tuple[str, str], CutCount] = {}
         self._cut: tuple[str, str] = ("", "")
         self._digests: dict[str, Job] = {}
 
-    def see(self, job: Job) -> None:
-        """Render *job* and take note of what it needs and what is wrong with it."""
-        self.total += 1
-        self.waiting += bool(job.waits)
-        self.used.add(job.template)
-        self._count(job)
-        for value in job.values.values():
-            for path in file_paths(value):
-                self._input(path, job)
+    def see(self, jobs: Sequence[Job]) -> None:
+        """Find out what each of *jobs* needs, what is wrong with it, and whether it is up to date."""
+        for job in jobs:
+            for value in job.values.values():
+                for path in file_paths(value):
+                    self._input(path, job)
         if self._missing or len(self.problems) >= MAX_PROBLEMS:
             return
         try:
-            rendered = _rendered(job, self._catalog, self.inputs)
+            answers = _answered(jobs, self._catalog, self.inputs, self._reuse)
+        except TemplateError as error:
+            self._add(*error.problems)
+            return
+        for job, answer in zip(jobs, answers, strict=True):
+            self._see(job, answer)
+
+    def _see(self, job: Job, answer: Answer) -> None:
+        self.total += 1
+        self.waiting += bool(job.waits)
+        self.reused += answer.made is not None
+        self.used.add(job.template)
+        self._count(job, reused=answer.made is not None)
+        self.model_files.update(model_files(self._catalog.load(job.template), job))
+        if answer.made is not None:
+            self._makers.add(answer.made.run)
+            return
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
+        try:
+            rendered = _rendered(job, self._catalog, self.inputs, answer)
         except TemplateError as error:
             self._add(*error.problems)
             return
         if rendered.workflow is not None:
             self.demands.see(rendered)
             self._same_picture(job, rendered.workflow)
+            number, keys = self.reasons.get(answer.reason, (0, ()))
+            self.reasons[answer.reason] = (number + 1, keys if number >= _KEYS_SHOWN else (*keys, job.key))
+
+    def done_by(self) -> str:
+        """Return the run that holds everything, when every job is up to date by one and the same."""
+        return next(iter(self._makers)) if len(self._makers) == 1 and self.reused == self.total else ""
 
     def counted(self) -> tuple[CutCount, ...]:
         """Return the counts per cut, in listing order."""
         return tuple(self._cuts.values())
 
-    def _count(self, job: Job) -> None:
+    def _count(self, job: Job, *, reused: bool) -> None:
         where = (job.scene, job.cut)
         if where != self._cut:
             self._cut = where
@@ -254,6 +373,7 @@ class _Survey:
             title=job.title,
             jobs=(old.jobs if old else 0) + 1,
             waiting=(old.waiting if old else 0) + bool(job.waits),
+            reused=(old.reused if old else 0) + reused,
             templates=_with(old.templates if old else (), job.template),
             models=_with(old.models if old else (), job.model),
             waits=job.waits or (old.waits if old else ""),

@@ -20,6 +20,7 @@ from runner.events import (
     AttemptIntended,
     AttemptSucceeded,
     Event,
+    JobReused,
     ServerUp,
 )
 from runner.manifest.journal import Journal
@@ -46,6 +47,12 @@ class Recorder:
     def input(self, *, name: str, path: str, size: int) -> None:
         """Record a file the run uses, under its content name."""
         self._journal.append({"t": "input", "name": name, "path": path, "size": size})
+
+    def model_file(self, *, server: str, folder: str, name: str, size: int) -> None:
+        """Record the size of a model file the run uses, as a server told it."""
+        self._journal.append(
+            {"t": "model_file", "server": server, "folder": folder, "name": name, "size": size}
+        )
 
     def template(self, *, name: str, digest: str) -> None:
         """Record a template the run uses."""
@@ -90,6 +97,10 @@ class Recorder:
                 self._end("failed", prompt_id, **_fault(fault), final=final)
             case AttemptCancelled(prompt_id=prompt_id):
                 self._end("cancelled", prompt_id)
+            case JobReused():
+                outputs = [asdict(output) for output in event.outputs]
+                who = {"key": event.key, "id": event.prompt_id, "from": event.from_run}
+                self._journal.append({"t": "reused", "at": self._clock(), **who, "outputs": outputs})
             case ServerUp(facts=facts) if facts not in self._servers:
                 self._servers.add(facts)
                 self._journal.append({"t": "server", **_facts(facts)})

@@ -23,12 +23,15 @@ from runner.events import (
     AttemptSucceeded,
     Event,
     ExecutorEvent,
+    JobReused,
     ServerDown,
     ServerUp,
     Stopping,
 )
+from runner.manifest.history import Made
 from runner.plan import Rendered
 from runner.record import Recorder
+from runner.relink import relink
 from runner.schedule import Schedule, Start
 from runner.settings import Settings
 from runner.submit import Executor
@@ -91,6 +94,7 @@ class Summary:
     folder: Path
     total: int
     succeeded: int
+    reused: int
     failed: int
     waiting: int
     files: int
@@ -103,12 +107,13 @@ class Summary:
     @property
     def unfinished(self) -> int:
         """Jobs that were neither made nor failed nor wait for somebody."""
-        return self.total - self.succeeded - self.failed - self.waiting
+        return self.total - self.succeeded - self.reused - self.failed - self.waiting
 
 
 @dataclass(slots=True)
 class _Counts:
     succeeded: int = 0
+    reused: int = 0
     failed: int = 0
     files: int = 0
     failures: list[tuple[str, Fault]] = field(default_factory=list)
@@ -143,6 +148,7 @@ class Conductor:
         self._clock = clock
         self._rendered: Iterator[Rendered] = iter(work.rendered())
         self._held: dict[str, Rendered] = {}
+        self._shared: list[JobReused] = []
         self._counts = _Counts()
         self._stop: Stopping | None = None
         self._trouble: StorageError | None = None
@@ -197,17 +203,41 @@ class Conductor:
             self._events.put_nowait(await self._control.requests.get())
 
     def _feed(self) -> None:
-        """Offer the next jobs in listing order; those that wait for somebody are only recorded."""
+        """Take the next jobs in listing order: offer them, share what is made already, record who waits."""
         for _ in range(min(_FEED, self._schedule.room)):
             rendered = next(self._rendered, None)
             if rendered is None:
                 self._schedule.close_feed()
                 return
-            if rendered.ticket is None:
+            if rendered.made is not None:
+                self._share(rendered, rendered.made)
+            elif rendered.ticket is None:
                 self._recorder.job(rendered.job, None, recipe=rendered.recipe)
-                continue
-            self._held[rendered.job.key] = rendered
-            self._schedule.offer(rendered.ticket)
+            else:
+                self._held[rendered.job.key] = rendered
+                self._schedule.offer(rendered.ticket)
+
+    def _share(self, rendered: Rendered, made: Made) -> None:
+        """Put an earlier run's files into this run's folder and record them as its own."""
+        job, source = rendered.job, self._settings.runs / made.run
+        outputs = tuple(
+            relink(
+                source, output, self._folder, old_name=made.name, new_name=job.name, copy=self._settings.copy
+            )
+            for output in made.outputs
+        )
+        self._recorder.job(job, rendered.workflow, recipe=rendered.recipe, reason=rendered.reason)
+        event = JobReused(
+            key=job.key,
+            digest=made.digest,
+            from_run=made.run,
+            prompt_id=made.prompt_id,
+            outputs=outputs,
+        )
+        self._recorder.handle(event)
+        self._counts.reused += 1
+        self._counts.files += len(outputs)
+        self._shared.append(event)
 
     def _intend_all(self) -> list[AttemptIntended]:
         """Hand the recorder the intents of all that starts now; they must be durable before it does."""
@@ -217,8 +247,9 @@ class Conductor:
         """Start what is durable by now, then tell people what has happened."""
         for intended in starting:
             self._executor.start(intended.attempt, self._folder)
-        for event in (*seen, *starting):
+        for event in (*self._shared, *seen, *starting):
             self._observe(event)
+        self._shared.clear()
 
     async def _events_now(self) -> list[ExecutorEvent | Stopping]:
         """Wait for one event and return it with all that have come by then; none when a deadline passed."""
@@ -317,7 +348,7 @@ class Conductor:
         workflow = rendered.workflow
         assert workflow is not None, "only rendered jobs are offered"
         if start.number == 1:
-            self._recorder.job(rendered.job, workflow, recipe=rendered.recipe)
+            self._recorder.job(rendered.job, workflow, recipe=rendered.recipe, reason=rendered.reason)
         attempt = self._attempt(prompt_id, start, rendered.job, workflow)
         intended = AttemptIntended(attempt=attempt, seq=start.ticket.seq, at=self._clock())
         self._recorder.handle(intended)
@@ -348,6 +379,7 @@ class Conductor:
             folder=self._folder,
             total=self._work.total,
             succeeded=counts.succeeded,
+            reused=counts.reused,
             failed=counts.failed,
             waiting=self._work.waiting,
             files=counts.files,

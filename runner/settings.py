@@ -28,6 +28,8 @@ class Settings:
     settle_s: float = 8.0
     grace_s: float = 30.0
     """After the first Ctrl-C, how long running jobs may take to finish."""
+    copy: bool = False
+    """Copy reused files instead of sharing them."""
     sockets: bool = True
     allow_plain_http: bool = False
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -58,6 +58,10 @@ class Executor(Protocol):
 
     async def object_info(self, server: str) -> ObjectInfo:
         """Return what the server offers."""
+        ...
+
+    async def model_sizes(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], int]:
+        """Return (folder, name) → size of the model files there, as far as the server tells."""
         ...
 
     async def prepare(self, server: str, files: Mapping[str, Path]) -> None:
@@ -255,6 +259,18 @@ class ComfyExecutor:
                 raise NoServer(str(fault)) from fault
         assert known.object_info is not None
         return known.object_info
+
+    async def model_sizes(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], int]:
+        """Return (folder, name) → size of the model files in *folders*; raises NoServer."""
+        client = self._known[server].server.client
+        found: dict[tuple[str, str], int] = {}
+        for folder in sorted(folders):
+            try:
+                sizes = await client.model_sizes(folder)
+            except ServerFault as fault:
+                raise NoServer(str(fault)) from fault
+            found |= {(folder, name): size for name, size in sizes.items()}
+        return found
 
     async def prepare(self, server: str, files: Mapping[str, Path]) -> None:
         """Upload *files* that this process has not uploaded there yet.

@@ -55,8 +55,8 @@ class LiveView(RunView):
         eta = tally.eta_s()
         row = Table.grid(padding=(0, 1))
         row.add_row(
-            ProgressBar(total=goal, completed=tally.succeeded, width=36),
-            Text(f"{tally.succeeded}/{goal}", style="bold"),
+            ProgressBar(total=goal, completed=tally.succeeded + tally.reused, width=36),
+            Text(f"{tally.succeeded + tally.reused}/{goal}", style="bold"),
             Text(f"{tally.failed_attempts} failed", style="red") if tally.failed_attempts else Text(""),
             Text(f"{duration(time.monotonic() - tally.began)}", style="dim"),
             Text(f"about {duration(eta)} left" if eta is not None else "", style="dim"),

@@ -70,6 +70,17 @@ def server_options(f: F) -> F:
     return f
 
 
+def reuse_options(f: F) -> F:
+    """What is rendered although it is up to date."""
+    for option in (
+        click.option("--copy", is_flag=True, default=None, help="Copy reused files instead of linking them."),
+        click.option("--force-only", multiple=True, metavar="PATTERN", help="Render these again."),
+        click.option("--force", is_flag=True, help="Render again what is up to date."),
+    ):
+        f = option(f)
+    return f
+
+
 def project_folder(start: Path) -> Path | None:
     """Return the nearest folder at or above *start* that holds an animerun.toml."""
     folder = start.resolve()

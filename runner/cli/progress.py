@@ -22,6 +22,7 @@ from runner.events import (
     AttemptRunning,
     AttemptSucceeded,
     Event,
+    JobReused,
     ServerDown,
 )
 from runner.manifest.store import Report
@@ -39,6 +40,7 @@ class Tally:
     total: int = 0
     waiting: int = 0
     succeeded: int = 0
+    reused: int = 0
     failed_attempts: int = 0
     began: float = field(default_factory=time.monotonic)
     doing: dict[str, tuple[str, str, str]] = field(default_factory=dict)
@@ -56,6 +58,8 @@ class Tally:
                 step = f"{event.value}/{event.maximum}" if event.maximum else ""
                 what = " ".join(part for part in (event.node_class or event.node, step) if part)
                 self.doing[prompt_id] = (server, self.keys.get(prompt_id, ""), what)
+            case JobReused():
+                self.reused += 1
             case AttemptSucceeded(prompt_id=prompt_id):
                 self.succeeded += 1
                 self._over(prompt_id)
@@ -73,7 +77,7 @@ class Tally:
 
     def eta_s(self) -> float | None:
         """Return the seconds left at the pace so far, None before there is one."""
-        left = self.total - self.waiting - self.succeeded
+        left = self.total - self.waiting - self.reused - self.succeeded
         past = time.monotonic() - self.began
         return past / self.succeeded * left if self.succeeded and past > 1 else None
 
@@ -145,7 +149,8 @@ class RunView:
     def succeeded(self, key: str, path: str, seconds: float) -> None:
         """Show a finished job."""
         if not self.quiet:
-            done, total = self.tally.succeeded, self.tally.total - self.tally.waiting
+            done = self.tally.succeeded + self.tally.reused
+            total = self.tally.total - self.tally.waiting
             say(f"[{done:>{len(str(total))}}/{total}] {key}  {duration(seconds)}  {path}")
 
     def stopping(self, *, again: bool) -> None:
@@ -170,6 +175,7 @@ _REAL = "Real pictures: add --server http://127.0.0.1:8188"
 def _made_of(plan: Plan) -> str:
     scenes = len({cut.scene for cut in plan.cuts})
     text = f"in {counted(scenes, 'scene')}, {counted(len(plan.cuts), 'cut')}"
+    text += f"; {plan.reused} up to date" if plan.reused else ""
     return text + (f", {plan.waiting} of them waiting for a pick" if plan.waiting else "")
 
 
@@ -179,8 +185,12 @@ def _why(fault: Fault) -> str:
 
 def closing(summary: Summary, settings: Settings) -> str:
     """Return the last lines of a run."""
+    if summary.reused == summary.total and not summary.files:
+        return _up_to_date(summary, settings)
     made = f"{counted(summary.succeeded, 'job')} made" if summary.succeeded else "nothing made"
-    parts = [made + (f" ({counted(summary.files, 'file')})" if summary.files != summary.succeeded else "")]
+    odd = summary.files != summary.succeeded + summary.reused
+    parts = [made + (f" ({counted(summary.files, 'file')})" if odd else "")]
+    parts += [f"{summary.reused} reused"] if summary.reused else []
     parts += [f"{summary.failed} failed"] if summary.failed else []
     parts += [f"{counted(summary.waiting, 'job')} waiting for a pick"] if summary.waiting else []
     parts += [f"{summary.unfinished} not made"] if summary.unfinished else []
@@ -192,6 +202,12 @@ def closing(summary: Summary, settings: Settings) -> str:
         lines.append(f"  … and {len(summary.failures) - _FAILURES_SHOWN} more")
     lines += [f"Files: {summary.folder}/"]
     lines += [f"Next:  {command}" for command in _next(summary, settings)]
+    return "\n".join(lines)
+
+
+def _up_to_date(summary: Summary, settings: Settings) -> str:
+    lines = ["", f"Nothing to do: {counted(summary.total, 'job')} up to date, all in run {summary.run}."]
+    lines += [f"Files: {summary.folder}/", "Next:  --force renders them again"]
     return "\n".join(lines)
 
 
@@ -235,6 +251,9 @@ class JsonView(RunView):
             case AttemptSucceeded(outputs=outputs):
                 files = [{"path": o.path, "sha256": o.sha256, "pixels": o.pixels} for o in outputs]
                 emit({"event": "succeeded", "key": key, "run_s": round(event.run_s, 3), "outputs": files})
+            case JobReused(outputs=outputs):
+                files = [{"path": o.path, "sha256": o.sha256, "pixels": o.pixels} for o in outputs]
+                emit({"event": "reused", "key": event.key, "from": event.from_run, "outputs": files})
             case AttemptFailed(fault=fault):
                 emit({"event": "failed", "key": key, "code": fault.code, "message": clean(fault.message)})
             case ServerDown(server=server, reason=reason):
@@ -250,7 +269,17 @@ class JsonView(RunView):
         """Emit the summary."""
         numbers: dict[str, Any] = {
             name: getattr(summary, name)
-            for name in ("run", "total", "succeeded", "failed", "waiting", "unfinished", "files", "exit_code")
+            for name in (
+                "run",
+                "total",
+                "succeeded",
+                "reused",
+                "failed",
+                "waiting",
+                "unfinished",
+                "files",
+                "exit_code",
+            )
         }
         extra = {
             "folder": str(summary.folder),

@@ -12,6 +12,7 @@ import click
 from runner.cli.options import (
     json_option,
     make_settings,
+    reuse_options,
     runs_option,
     scope_options,
     server_options,
@@ -23,6 +24,7 @@ from runner.cli.options import (
 @spec_argument
 @server_options
 @scope_options
+@reuse_options
 @runs_option
 @click.option("--max-jobs", type=click.IntRange(1), help="Refuse a spec with more jobs (1,000,000).")
 @click.option("--max-failures", type=click.IntRange(0), help="Stop after this many failed jobs (0 = never).")
@@ -37,6 +39,9 @@ def command(
     only: tuple[str, ...],
     without: tuple[str, ...],
     sets: tuple[str, ...],
+    force: bool,
+    force_only: tuple[str, ...],
+    copy: bool | None,
     runs: Path | None,
     max_jobs: int | None,
     max_failures: int | None,
@@ -57,15 +62,18 @@ def command(
         max_jobs=max_jobs,
         max_failures=max_failures,
         sockets=not no_socket,
+        copy=copy,
     )
     from runner.cli.asking import confirm_size
+    from runner.cli.planning import plan_with_history
     from runner.cli.progress import make_view
     from runner.launch import Scope, batch_of, launch
-    from runner.plan import make_plan
     from runner.run import Control
 
-    plan = make_plan(spec, sets=sets, only=only, without=without, max_jobs=settings.max_jobs)
-    confirm_size(plan.total, yes=yes)
+    plan = plan_with_history(
+        spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only
+    )
+    confirm_size(plan.to_run, yes=yes)
     view = make_view(settings, as_json=as_json, quiet=quiet)
     view.planned(plan)
     batch = batch_of(spec, plan, Scope(only=only, without=without, sets=sets))

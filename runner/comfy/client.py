@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -177,6 +177,19 @@ class Client:
             read_s=limits.object_info_s,
         )
         return self._object(answer, "/object_info")
+
+    async def model_sizes(self, folder: str) -> Mapping[str, int]:
+        """Return name → size of the files in a model folder; empty where the server does not tell."""
+        try:
+            body = (await self._get(f"/experiment/models/{quote(folder, safe='')}")).json
+        except Refused:
+            return {}
+        listed = body if isinstance(body, list) else []
+        return {
+            str(each["name"]): each["size"]
+            for each in listed
+            if isinstance(each, dict) and "name" in each and isinstance(each.get("size"), int)
+        }
 
     async def queue(self) -> Queue:
         """Return the ids waiting and running."""

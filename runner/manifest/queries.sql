@@ -49,3 +49,67 @@ select run, file, "offset", line, "check" from applied;
 -- name: notes
 -- What was noted about a run later, in order.
 select kind, noted, facts from notes where run = $run order by noted;
+
+-- name: made_by_recipe
+-- The newest files made by any of the recipes in a realm, one row per output.
+with wanted as (select unnest($names) as recipe), found as (
+  select j.recipe, arg_max(struct_pack(run := j.run, key := j.key, name := j.name, digest := j.digest), r.started) as m
+  from jobs j
+  join wanted on wanted.recipe = j.recipe
+  join runs r on r.run = j.run and r.realm = $realm
+  join attempts a on a.run = j.run and a.key = j.key and a.state in ('succeeded', 'reused')
+  group by j.recipe
+)
+select f.recipe, f.m.run, f.m.key, f.m.name, f.m.digest, o.prompt_id, o.node, o."index", o.path, o.sha256, o.size, o.kind,
+       o.pixels, o.width, o.height, o.frames, o.media, o.server_name, o.mtime_ns
+from found f join outputs o on o.run = f.m.run and o.key = f.m.key
+order by f.recipe, o.node, o."index";
+
+-- name: made_by_digest
+-- The same, by digest.
+with wanted as (select unnest($names) as digest), found as (
+  select j.digest, arg_max(struct_pack(run := j.run, key := j.key, name := j.name, digest := j.digest), r.started) as m
+  from jobs j
+  join wanted on wanted.digest = j.digest
+  join runs r on r.run = j.run and r.realm = $realm
+  join attempts a on a.run = j.run and a.key = j.key and a.state in ('succeeded', 'reused')
+  group by j.digest
+)
+select f.digest, f.m.run, f.m.key, f.m.name, f.m.digest, o.prompt_id, o.node, o."index", o.path, o.sha256, o.size, o.kind,
+       o.pixels, o.width, o.height, o.frames, o.media, o.server_name, o.mtime_ns
+from found f join outputs o on o.run = f.m.run and o.key = f.m.key
+order by f.digest, o.node, o."index";
+
+-- name: rendered_recipes
+-- Which of the recipes some run has rendered without a mistake, in any realm.
+with wanted as (select unnest($names) as recipe)
+select distinct recipe from wanted semi join jobs using (recipe);
+
+-- name: last_told
+-- What the newest run of a realm that had each key was made from.
+with wanted as (select unnest($names) as key), found as (
+  select j.key, arg_max(struct_pack(run := j.run, variant := j.variant, recipe := j.recipe, digest := j.digest,
+                                    seed := j.seed), r.started) as m
+  from jobs j
+  join wanted on wanted.key = j.key
+  join runs r on r.run = j.run and r.realm = $realm
+  group by j.key
+)
+select f.key, f.m.run, f.m.recipe, f.m.digest, f.m.seed, s.state, s.code, v.template, v.model, v.prompt, v.negative, v.slots,
+       v.loras, v.params, v.members, t.digest as template_digest
+from found f
+join variants v on v.run = f.m.run and v.variant = f.m.variant
+join job_state s on s.run = f.m.run and s.key = f.key
+left join templates t on t.run = f.m.run and t.name = v.template;
+
+-- name: run_inputs
+-- The files a run used, by project path.
+select path, name from inputs where run = $run;
+
+-- name: model_files
+-- The sizes of model files as a run found them.
+select server, folder, name, size from model_files where run = $run;
+
+-- name: unfinished
+-- Runs of a spec that have open attempts or no end, newest first.
+select r.run from runs r left join run_ends e using (run) where r.spec = $spec and e.run is null order by r.started desc;

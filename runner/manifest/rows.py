@@ -63,6 +63,10 @@ def _template(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     yield "templates", (run, x["name"], x["digest"])
 
 
+def _model_file(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    yield "model_files", (run, x["server"], x["folder"], x["name"], x["size"])
+
+
 def _variant(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     texts = ("variant", "episode", "scene", "cut", "title", "template", "model", "prompt", "negative")
     facts = ("slots", "loras", "params", "members")
@@ -124,12 +128,12 @@ def _reused(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
 
 def _outputs(run: str, x: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
     for output in x["outputs"]:
-        yield "outputs", (run, x["key"], x["id"], *(output[name] for name in _OUTPUT))
+        yield "outputs", (run, x["key"], x["id"], *(output.get(name) for name in _OUTPUT))
 
 
 _OUTPUT = (
     "node", "index", "path", "sha256", "size", "kind", "pixels", "width", "height", "frames", "media",
-    "server_name",
+    "server_name", "mtime_ns",
 )  # fmt: skip
 
 
@@ -157,6 +161,7 @@ _ROWS = {
     "shape": _shape,
     "text": _text,
     "template": _template,
+    "model_file": _model_file,
     "variant": _variant,
     "job": _job,
     "reused": _reused,

@@ -7,6 +7,10 @@ create table applied (            -- how far each file of each run has been read
   run text, file text, "offset" bigint, line bigint, "check" bigint
 );
 
+create table model_files (        -- sizes the server told for the model files a run uses
+  run text, server text, folder text, name text, size bigint
+);
+
 create table runs (
   run text, uuid text, spec text, episode text, title text, realm text, animerun text,
   started timestamp, total bigint, waiting bigint, scope json,
@@ -54,7 +58,8 @@ create table attempts (           -- one row when an attempt has ended
 
 create table outputs (
   run text, key text, prompt_id text, node text, "index" integer, path text, sha256 text, size bigint,
-  kind text, pixels text, width integer, height integer, frames integer, media text, server_name text
+  kind text, pixels text, width integer, height integer, frames integer, media text, server_name text,
+  mtime_ns bigint
 );
 
 create view job_state as

@@ -34,7 +34,7 @@ PUBLISHED = "manifest.duckdb"
 _FILES = (JOURNAL, NOTES)
 _TABLES = (
     "runs", "run_ends", "servers", "inputs", "shapes", "texts", "templates", "variants", "jobs", "intents",
-    "attempts", "outputs", "notes",
+    "attempts", "outputs", "notes", "model_files",
 )  # fmt: skip
 _LOCKED_DOWN: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -116,6 +116,30 @@ def _apply(db: duckdb.DuckDBPyConnection, run: str, path: Path, start: Position)
     return end
 
 
+def _take(db: duckdb.DuckDBPyConnection, run: str, path: Path, start: Position) -> bool:
+    """Apply what is new in *path*; True when another file was read before and the run was read anew.
+
+    Only `repair` and `import-run` put another file in the place of one; what the old one said goes.
+    """
+    if path.stat().st_size >= start.offset:
+        try:
+            _apply(db, run, path, start)
+            return False
+        except RecordDamaged:
+            if not start.offset:
+                raise
+    _forget(db, run)
+    for each in (path.with_name(name) for name in _FILES):
+        if each.is_file():
+            _apply(db, run, each, Position())
+    return True
+
+
+def _forget(db: duckdb.DuckDBPyConnection, run: str) -> None:
+    for table in (*_TABLES, "applied"):
+        db.execute(f"delete from {table} where run = ?", [run])
+
+
 def _append(db: duckdb.DuckDBPyConnection, news: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
     held: dict[str, list[tuple[Any, ...]]] = {}
     for table, row in news:
@@ -158,7 +182,9 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _move_aside(path: Path) -> None:
-    """Keep a file that cannot be used under another name, with its write-ahead log."""
+    """Keep a file that cannot be used under another name, with its log; the one kept before goes."""
+    for old in path.parent.glob(f"{path.name}.*.old"):
+        old.unlink()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
     for part in (path, path.with_name(path.name + ".wal")):
         if part.exists():
@@ -184,11 +210,12 @@ def _apply_lock(folder: Path, *, wait_s: float) -> Iterator[bool]:
                 return
 
 
-def refresh(runs: Path, *, wait_s: float = 10.0) -> Report | None:
-    """Bring the index up to date with every journal and publish it.
+def refresh(runs: Path, *, wait_s: float = 10.0, anew: bool = False) -> Report | None:
+    """Bring the index up to date with every journal and publish it; *anew* starts from nothing.
 
     Returns what was done, or None when another process kept the index for *wait_s* (it will publish).
-    Raises StorageError when the index cannot be written; the journals are not touched.
+    A damaged index is moved aside and built again. Raises StorageError when the index cannot be written; the
+    journals are not touched.
     """
     folder = runs / ".index"
     live = folder / "live.duckdb"
@@ -196,29 +223,43 @@ def refresh(runs: Path, *, wait_s: float = 10.0) -> Report | None:
         with _apply_lock(folder, wait_s=wait_s) as mine:
             if not mine:
                 return None
-            db = _open(live)
+            if anew:
+                live.unlink(missing_ok=True)
+                live.with_name(live.name + ".wal").unlink(missing_ok=True)
             try:
-                report = _apply_all(db, runs)
-                db.execute("checkpoint")
-            finally:
-                db.close()
-            _publish(live, runs / PUBLISHED)
-            return report
+                return _bring_up(live, runs)
+            except duckdb.Error:
+                # Damage in a file of DuckDB may show only when the page concerned is read.
+                _move_aside(live)
+                return _bring_up(live, runs)
     except (OSError, duckdb.Error) as error:
         raise StorageError(f"cannot write the manifest in {runs}: {error}") from error
 
 
+def _bring_up(live: Path, runs: Path) -> Report:
+    db = _open(live)
+    try:
+        report = _apply_all(db, runs)
+        db.execute("checkpoint")
+    finally:
+        db.close()
+    _publish(live, runs / PUBLISHED)
+    return report
+
+
 def _apply_all(db: duckdb.DuckDBPyConnection, runs: Path) -> Report:
     known = _positions(db)
-    applied: dict[str, None] = {}
+    everything = list(journals(runs))
+    for run in {run for run, _ in known} - {run for run, _ in everything}:
+        _forget(db, run)
+    applied: dict[str, bool] = {}
     damaged = []
-    for run, path in journals(runs):
+    for run, path in everything:
         start = known.get((run, path.name), Position())
-        if path.stat().st_size <= start.offset:
+        if applied.get(run) or path.stat().st_size == start.offset:
             continue
         try:
-            _apply(db, run, path, start)
-            applied[run] = None
+            applied[run] = _take(db, run, path, start)
         except RecordDamaged as error:
             damaged.append(str(error))
     return Report(tuple(applied), tuple(damaged))
@@ -238,21 +279,21 @@ def _quoted(text: str) -> str:
 
 
 class Manifest:
-    """A reader: the published index with what the journals hold beyond it. Never blocks a run."""
+    """A reader: the published index with what the journals hold beyond it. Never blocks a run.
 
-    def __init__(self, runs: Path) -> None:
+    `damaged` tells what could not be read. With *locked* False the connection may write files; for our own
+    statements only.
+    """
+
+    def __init__(self, runs: Path, *, locked: bool = True) -> None:
         self.runs = runs
         self.damaged: list[str] = []
-        self._db = duckdb.connect(":memory:", config=_LOCKED_DOWN)
-        self._db.execute("set enable_progress_bar = false")
-        tables, views = _schema()
-        self._db.execute(f"create schema fresh; use fresh; {tables}")
-        known = self._attach(runs / PUBLISHED)
-        fresh = self._fold(known)
-        self._db.execute("use main")
-        self._union(fresh, published=bool(known))
-        self._db.execute(views)
-        _lock_down(self._db)
+        self._locked = locked
+        self._healed = False
+        try:
+            self._db = self._build(published=True)
+        except duckdb.Error as error:
+            self.heal(error)
 
     def __enter__(self) -> Manifest:
         return self
@@ -260,49 +301,95 @@ class Manifest:
     def __exit__(self, *exc: object) -> None:
         self._db.close()
 
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection that has the tables and views; it is another one after `heal`."""
+        return self._db
+
+    def rows(self, name: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of the named statement as tuples, for many of them."""
+        return self._ask(name, values)[1]
+
     def query(self, name: str, **values: Any) -> list[dict[str, Any]]:
         """Return the rows of the named statement as dicts, in its order."""
-        done = self._db.execute(queries()[name], values or None)
-        names = [column[0] for column in done.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
+        names, rows = self._ask(name, values)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def _attach(self, path: Path) -> dict[Place, Position]:
-        """Open the published file, if it is there and ours; return how far it had read."""
-        if not path.is_file():
-            return {}
+    def _ask(self, name: str, values: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
+        for _ in range(2):
+            try:
+                done = self._db.execute(queries()[name], values or None)
+                return [column[0] for column in done.description or ()], done.fetchall()
+            except duckdb.Error as error:
+                self.heal(error)
+        raise AssertionError("heal raises the second time")
+
+    def heal(self, error: duckdb.Error) -> None:
+        """Go on after *error* in the published file: build it again where we may, else read the journals.
+
+        The second time, or when there is no such file, the fault is not one of the file: *error* is raised.
+        """
+        path = self.runs / PUBLISHED
+        if self._healed or not path.is_file():
+            raise error
+        self._healed = True
+        self.damaged.clear()
         try:
-            self._db.execute(f"attach {_quoted(str(path))} as published (read_only)")
-            if self._db.execute("select schema from published.meta").fetchone() == (SCHEMA,):
-                statement = 'select run, file, "offset", line, "check" from published.applied'
-                found = self._db.execute(statement).fetchall()
-                return {(run, file): Position(offset=at, line=n, check=c) for run, file, at, n, c in found}
-        except duckdb.Error as error:
-            self.damaged.append(
-                f"{path} cannot be read ({type(error).__name__}); reading the journals instead"
-            )
-        return {}
+            again = refresh(self.runs, wait_s=0.0, anew=True) is not None
+        except StorageError:
+            again = False
+        what = "built again from them" if again else "left aside"
+        told = f"{path} was damaged ({type(error).__name__}); the journals are sound and it was {what}"
+        self._db = self._build(published=again)
+        self.damaged.insert(0, told)
 
-    def _fold(self, known: dict[Place, Position]) -> list[str]:
-        """Read every file of the runs the published file is behind on; return those runs."""
+    def _build(self, *, published: bool) -> duckdb.DuckDBPyConnection:
+        db = duckdb.connect(":memory:", config=_LOCKED_DOWN)
+        db.execute("set enable_progress_bar = false")
+        tables, views = _schema()
+        db.execute(f"create schema fresh; use fresh; {tables}")
+        known = _attach(db, self.runs / PUBLISHED) if published else {}
+        replaced = self._fold(db, known)
+        db.execute("use main")
+        _union(db, replaced, published=bool(known))
+        db.execute(views)
+        if self._locked:
+            _lock_down(db)
+        return db
+
+    def _fold(self, db: duckdb.DuckDBPyConnection, known: dict[Place, Position]) -> set[str]:
+        """Read what the published file does not have; return the runs of which it is to show nothing."""
         everything = list(journals(self.runs))
-        fresh = {
-            run: None
-            for run, path in everything
-            if path.stat().st_size > known.get((run, path.name), Position()).offset
-        }
+        hidden = {run for run, _ in known} - {run for run, _ in everything}
         for run, path in everything:
-            if run in fresh:
-                try:
-                    _apply(self._db, run, path, Position())
-                except RecordDamaged as error:
-                    self.damaged.append(str(error))
-        return list(fresh)
+            start = known.get((run, path.name), Position())
+            if run in hidden or path.stat().st_size == start.offset:
+                continue
+            try:
+                if _take(db, run, path, start):
+                    hidden.add(run)
+            except RecordDamaged as error:
+                self.damaged.append(str(error))
+                hidden.add(run)
+                _forget(db, run)
+        return hidden
 
-    def _union(self, fresh: list[str], *, published: bool) -> None:
-        """Show the fresh runs' rows and, for all others, the published ones."""
-        names = ", ".join(map(_quoted, fresh)) or "''"
-        for table in _TABLES:
-            old = (
-                f" union all select * from published.{table} where run not in ({names})" if published else ""
-            )
-            self._db.execute(f"create view {table} as select * from fresh.{table}{old}")
+
+def _attach(db: duckdb.DuckDBPyConnection, path: Path) -> dict[Place, Position]:
+    """Open the published file, if it is there and of this schema; return how far it had read."""
+    if not path.is_file():
+        return {}
+    db.execute(f"attach {_quoted(str(path))} as published (read_only)")
+    if db.execute("select schema from published.meta").fetchone() != (SCHEMA,):
+        return {}
+    found = db.execute('select run, file, "offset", line, "check" from published.applied').fetchall()
+    return {(run, file): Position(offset=at, line=n, check=c) for run, file, at, n, c in found}
+
+
+def _union(db: duckdb.DuckDBPyConnection, hidden: set[str], *, published: bool) -> None:
+    """Show the rows read now behind the published ones, those of *hidden* runs left out."""
+    names = ", ".join(map(_quoted, sorted(hidden)))
+    where = f" where run not in ({names})" if names else ""
+    for table in _TABLES:
+        old = f" union all select * from published.{table}{where}" if published else ""
+        db.execute(f"create view {table} as select * from fresh.{table}{old}")

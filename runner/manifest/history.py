@@ -1,0 +1,100 @@
+"""What earlier runs made: the lookups that decide whether a job must be rendered again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from runner.domain import Output, Realm
+from runner.manifest.store import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A job that some run finished, with its files."""
+
+    run: str
+    key: str
+    name: str
+    """Deliver name its files were given."""
+    digest: str
+    prompt_id: str
+    outputs: tuple[Output, ...]
+
+
+class History:
+    """Answers from the manifest of *runs*, journals it lags behind on included."""
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        self._manifest = Manifest(runs)
+        self.damaged = tuple(self._manifest.damaged)
+
+    def close(self) -> None:
+        """Let go of the manifest."""
+        self._manifest.__exit__()
+
+    def by_recipe(self, realm: Realm, recipes: Iterable[str]) -> dict[str, Made]:
+        """Return recipe → the newest job made by it in *realm*."""
+        return self._made("made_by_recipe", realm, recipes)
+
+    def by_digest(self, realm: Realm, digests: Iterable[str]) -> dict[str, Made]:
+        """Return digest → the newest job of that digest in *realm*."""
+        return self._made("made_by_digest", realm, digests)
+
+    def rendered(self, recipes: Iterable[str]) -> set[str]:
+        """Return the recipes that have been rendered before without a mistake, in any realm."""
+        return {row[0] for row in self._manifest.rows("rendered_recipes", names=list(recipes))}
+
+    def told(self, realm: Realm, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return key → what its newest job in *realm* was made from, JSON columns read."""
+        found: dict[str, dict[str, Any]] = {}
+        files: dict[str, dict[str, str]] = {}
+        for row in self._manifest.query("last_told", realm=realm, names=list(keys)):
+            for name in ("slots", "loras", "params", "members"):
+                row[name] = json.loads(row[name])
+            run = row["run"]
+            if run not in files:
+                files[run] = dict(self._manifest.rows("run_inputs", run=run))
+            found[row["key"]] = row | {"files": files[run]}
+        return found
+
+    def model_sizes(self, run: str) -> dict[tuple[str, str], int]:
+        """Return (folder, name) → size of the model files *run* used, as far as its servers told."""
+        return {(folder, name): size for _, folder, name, size in self._manifest.rows("model_files", run=run)}
+
+    def unfinished(self, spec: str) -> list[str]:
+        """Return the runs of *spec* that never came to an end, newest first."""
+        return [row[0] for row in self._manifest.rows("unfinished", spec=spec)]
+
+    def _made(self, query: str, realm: Realm, names: Iterable[str]) -> dict[str, Made]:
+        rows = self._manifest.rows(query, realm=realm, names=list(names))
+        return {name: _read(list(group)) for name, group in groupby(rows, key=lambda row: row[0])}
+
+
+def _read(group: Sequence[tuple[Any, ...]]) -> Made:
+    _, run, key, name, digest, prompt_id = group[0][:6]
+    return Made(run, key, name, digest, prompt_id, tuple(_output(row[6:]) for row in group))
+
+
+def _output(row: tuple[Any, ...]) -> Output:
+    node, index, path, sha256, size, kind, pixels, width, height, frames, media, server_name, mtime_ns = row
+    return Output(
+        node=node,
+        index=index,
+        path=path,
+        sha256=sha256,
+        size=size,
+        kind=kind,
+        pixels=pixels,
+        width=width,
+        height=height,
+        frames=frames,
+        media=media,
+        server_name=server_name,
+        mtime_ns=mtime_ns or 0,
+    )
