@@ -34,7 +34,7 @@ PUBLISHED = "manifest.duckdb"
 _FILES = (JOURNAL, NOTES)
 _TABLES = (
     "runs", "run_ends", "servers", "inputs", "shapes", "texts", "templates", "variants", "jobs", "intents",
-    "attempts", "outputs", "notes",
+    "attempts", "outputs", "notes", "model_files",
 )  # fmt: skip
 _LOCKED_DOWN: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
