@@ -32,7 +32,7 @@ JOURNAL = "journal.jsonl"
 NOTES = "notes.jsonl"
 PUBLISHED = "manifest.duckdb"
 _FILES = (JOURNAL, NOTES)
-_TABLES = (
+TABLES = (
     "runs", "run_ends", "servers", "inputs", "shapes", "texts", "templates", "variants", "jobs", "intents",
     "attempts", "outputs", "notes", "model_files",
 )  # fmt: skip
@@ -136,7 +136,7 @@ def _take(db: duckdb.DuckDBPyConnection, run: str, path: Path, start: Position) 
 
 
 def _forget(db: duckdb.DuckDBPyConnection, run: str) -> None:
-    for table in (*_TABLES, "applied"):
+    for table in (*TABLES, "applied"):
         db.execute(f"delete from {table} where run = ?", [run])
 
 
@@ -273,7 +273,7 @@ def _publish(live: Path, target: Path) -> None:
     part.replace(target)
 
 
-def _quoted(text: str) -> str:
+def literal(text: str) -> str:
     """Return *text* as an SQL literal, for the statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"
 
@@ -379,7 +379,7 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path) -> dict[Place, Position]:
     """Open the published file, if it is there and of this schema; return how far it had read."""
     if not path.is_file():
         return {}
-    db.execute(f"attach {_quoted(str(path))} as published (read_only)")
+    db.execute(f"attach {literal(str(path))} as published (read_only)")
     if db.execute("select schema from published.meta").fetchone() != (SCHEMA,):
         return {}
     found = db.execute('select run, file, "offset", line, "check" from published.applied').fetchall()
@@ -388,8 +388,8 @@ def _attach(db: duckdb.DuckDBPyConnection, path: Path) -> dict[Place, Position]:
 
 def _union(db: duckdb.DuckDBPyConnection, hidden: set[str], *, published: bool) -> None:
     """Show the rows read now behind the published ones, those of *hidden* runs left out."""
-    names = ", ".join(map(_quoted, sorted(hidden)))
+    names = ", ".join(map(literal, sorted(hidden)))
     where = f" where run not in ({names})" if names else ""
-    for table in _TABLES:
+    for table in TABLES:
         old = f" union all select * from published.{table}{where}" if published else ""
         db.execute(f"create view {table} as select * from fresh.{table}{old}")
