@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "check": "Is the spec right, and can these servers run it? Nothing is rendered.",
     "list": "The runs in runs/, newest first.",
     "show": "The jobs of a run; with one match everything about it: prompt, workflow, times, files.",
+    "explain": "Why a job was rendered, or which run its files come from.",
     "templates": "The workflow templates there are, and the parameters of one.",
     "schema": "A JSON Schema of the spec for editors; with SPEC, with this project's own names.",
     "new": "A project folder to start from.",

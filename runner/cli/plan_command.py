@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.cli.console import block, counted, emit, say, table
-from runner.cli.options import json_option, make_settings, scope_options, server_options, spec_argument
+from runner.cli.options import (
+    json_option,
+    make_settings,
+    reuse_options,
+    runs_option,
+    scope_options,
+    server_options,
+    spec_argument,
+)
+
+if TYPE_CHECKING:
+    from runner.plan import CutCount, Plan, Rendered
+    from runner.settings import Settings
+
+_CAUSES = 12
 
 
 @click.command(name="plan")
 @spec_argument
 @server_options
 @scope_options
+@reuse_options
+@runs_option
 @click.option("--prompts", is_flag=True, help="Print the composed prompt of every job.")
-@click.option("--jobs", is_flag=True, help="List every job with its file name.")
+@click.option("--jobs", is_flag=True, help="List every job with its answer, reason and file name.")
 @click.option("--max-jobs", type=click.IntRange(1), help="Refuse a spec with more jobs (1,000,000).")
 @json_option
 def command(
@@ -27,19 +43,26 @@ def command(
     only: tuple[str, ...],
     without: tuple[str, ...],
     sets: tuple[str, ...],
+    force: bool,
+    force_only: tuple[str, ...],
+    copy: bool | None,
+    runs: Path | None,
     prompts: bool,
     jobs: bool,
     max_jobs: int | None,
     as_json: bool,
 ) -> int:
-    """Say what rendering SPEC would make, how many jobs and why. Nothing is submitted.
+    """Say what rendering SPEC would make, what is reused and why. Nothing is submitted.
 
-    Narrow it as you would the run: plan SPEC --prompts --only c001.
+    Narrow it as you would the run: plan SPEC --prompts --only c001. No server is asked: whether a model file
+    there has changed is not known here.
     """
-    settings = make_settings(spec=spec, servers=servers, depth=depth, max_jobs=max_jobs)
-    from runner.plan import make_plan
+    settings = make_settings(spec=spec, servers=servers, depth=depth, max_jobs=max_jobs, runs=runs, copy=copy)
+    from runner.cli.planning import plan_with_history
 
-    plan = make_plan(spec, sets=sets, only=only, without=without, max_jobs=settings.max_jobs)
+    plan = plan_with_history(
+        spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only
+    )
     if as_json:
         for rendered in plan.rendered():
             emit(_machine(rendered))
@@ -50,7 +73,7 @@ def command(
         say(f"note: {note}")
     if prompts or jobs:
         for rendered in plan.rendered():
-            click.echo(block(_lines(rendered.job, prompts=prompts)))
+            click.echo(block(_lines(rendered, prompts=prompts)))
         say()
     else:
         rows = [
@@ -60,24 +83,45 @@ def command(
         ]  # fmt: skip
         click.echo(table(rows, head=("cut", "jobs", "answer", "model", "template", "title")))
         say()
-    run = plan.total - plan.waiting
-    say(f"{counted(plan.total, 'job')}: {run} to run, {plan.waiting} waiting for a pick.")
-    say("Every job of a run is rendered; earlier runs are not reused yet.")
+    _say_totals(plan, settings)
+    return 0
+
+
+def _say_totals(plan: Plan, settings: Settings) -> None:
+    parts = [f"{plan.to_run} to run"]
+    parts += [f"{plan.reused} up to date"] if plan.reused else []
+    parts += [f"{plan.waiting} waiting for a pick"] if plan.waiting else []
+    say(f"{counted(plan.total, 'job')}: {', '.join(parts)}.")
+    causes = sorted(plan.reasons.items(), key=lambda item: -item[1][0])
+    for reason, (number, keys) in causes[:_CAUSES] if plan.reuse else ():
+        say(f"  {number} because: {reason}    ({', '.join(keys)}{', …' if number > len(keys) else ''})")
+    if len(causes) > _CAUSES and plan.reuse:
+        say(f"  … and {len(causes) - _CAUSES} more reasons; --jobs shows each")
+    if plan.done_by:
+        say(f"All of it is in run {plan.done_by}.")
     if plan.inputs:
         say("Files used: " + ", ".join(sorted(plan.inputs)))
     where = "previz (storyboard cards)" if settings.previz else ", ".join(settings.servers)
     say(f"On {where}, at most {settings.depth} jobs at a time each.")
-    return 0
 
 
-def _state(cut: Any) -> str:
-    if not cut.waiting:
-        return "run"
-    return "waits" if cut.waiting == cut.jobs else f"run {cut.jobs - cut.waiting}, wait {cut.waiting}"
+def _state(cut: CutCount) -> str:
+    run = cut.jobs - cut.waiting - cut.reused
+    parts = ((run, "run"), (cut.reused, "reuse"), (cut.waiting, "wait"))
+    said = [(number, word) for number, word in parts if number]
+    return said[0][1] if len(said) == 1 else ", ".join(f"{word} {number}" for number, word in said)
 
 
-def _lines(job: Any, *, prompts: bool) -> str:
-    lines = [f"{job.key}  → {job.name}" + (f"  (waits for {job.waits})" if job.waits else "")]
+def _answer(rendered: Rendered) -> str:
+    if rendered.job.waits:
+        return "wait"
+    return "reuse" if rendered.made is not None else "run"
+
+
+def _lines(rendered: Rendered, *, prompts: bool) -> str:
+    job = rendered.job
+    why = job.waits or rendered.reason
+    lines = [f"{job.key}  → {job.name}  {_answer(rendered)}" + (f": {why}" if why else "")]
     if prompts:
         lines.append(f"  + {job.prompt}")
         lines += [f"  - {job.negative}"] if job.negative else []
@@ -85,10 +129,10 @@ def _lines(job: Any, *, prompts: bool) -> str:
     return "\n".join(lines)
 
 
-def _machine(rendered: Any) -> dict[str, Any]:
+def _machine(rendered: Rendered) -> dict[str, Any]:
     job, workflow = rendered.job, rendered.workflow
     told = asdict(job) | {"values": dict(job.values), "slots": dict(job.slots), "axes": dict(job.axes)}
-    answer = "wait" if job.waits else "run"
-    why = job.waits or "earlier runs are not reused yet"
-    return {"event": "job", "answer": answer, "why": why, **told, "recipe": rendered.recipe,
-            "digest": workflow.digest if workflow else None}  # fmt: skip
+    why = job.waits or rendered.reason
+    return {"event": "job", "answer": _answer(rendered), "why": why, **told, "recipe": rendered.recipe,
+            "digest": workflow.digest if workflow else None,
+            "made_by": rendered.made.run if rendered.made else None}  # fmt: skip

@@ -35,8 +35,8 @@ def command(pattern: str, run: str, state: str, workflow: bool, runs: Path | Non
     with Manifest(settings.runs) as manifest:
         for damage in manifest.damaged:
             say(f"warning: {damage}")
-        name = _run(manifest.query("run_names"), run, settings.runs)
-        jobs = _matching(manifest.query("jobs", run=name), pattern, state)
+        name = run_meant(manifest.query("run_names"), run, settings.runs)
+        jobs = matching(manifest.query("jobs", run=name), pattern, state)
         files = _files(manifest.query("outputs", run=name))
         folder = settings.runs / name
         if len(jobs) == 1 or workflow:
@@ -51,7 +51,7 @@ def command(pattern: str, run: str, state: str, workflow: bool, runs: Path | Non
     return 0
 
 
-def _run(names: Sequence[Mapping[str, Any]], asked: str, runs: Path) -> str:
+def run_meant(names: Sequence[Mapping[str, Any]], asked: str, runs: Path) -> str:
     """Return the run meant by *asked*: newest, a number from the end, or a unique beginning."""
     known = [row["run"] for row in names]
     if not known:
@@ -73,7 +73,8 @@ def _run(names: Sequence[Mapping[str, Any]], asked: str, runs: Path) -> str:
     raise UsageError(f"there is no run {asked}{did_you_mean(asked, known)}", hint="animerun list")
 
 
-def _matching(jobs: list[dict[str, Any]], pattern: str, state: str) -> list[dict[str, Any]]:
+def matching(jobs: list[dict[str, Any]], pattern: str, state: str) -> list[dict[str, Any]]:
+    """Return the jobs whose key matches *pattern* and that are in *state*; raises UsageError for none."""
     if state:
         states = sorted({job["state"] for job in jobs})
         if state not in states:
