@@ -1,13 +1,12 @@
 """What leaves: a run as one file, and the tables of the record as Parquet or CSV.
 
-A run's file is a plain tar (pictures do not get smaller): names sorted, owners and modes fixed, every time that
-of the run's start, so that the same run gives the same bytes on every machine. It is not compressed, so that
+A run's file is a plain tar (pictures do not get smaller): names sorted, owners and modes fixed, every time
+that of the run's start, so that the same run gives the same bytes on every machine. It is not compressed, so that
 what it unpacks to is never larger than itself.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ from typing import BinaryIO
 
 import duckdb
 
-from runner.errors import RecordDamaged, StorageError, UsageError
+from runner.errors import StorageError, UsageError
 from runner.manifest.journal import Line, Reading
-from runner.manifest.store import JOURNAL, NOTES, TABLES, VIEWS, Manifest
+from runner.manifest.store import JOURNAL, NOTES, TABLES, VIEWS, Manifest, literal
 
 SUFFIX = ".animerun.tar"
 
@@ -121,32 +120,33 @@ def _member(name: str, size: int, at: int) -> tarfile.TarInfo:
     return member
 
 
-def export_tables(runs: Path, target: Path, *, kind: str, run: str = "") -> dict[str, int]:
-    """Write every table and view into the folder *target* as *kind* (`parquet` or `csv`); return their rows.
+def export_tables(
+    runs: Path, target: Path, *, kind: str, run: str = ""
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Write every table and view into the folder *target* as *kind* (`parquet` or `csv`).
 
-    With *run* the rows of that run only. Texts of CSV files that a spreadsheet would take for a formula begin
-    with `'`. Files of an earlier export are replaced, each as a whole.
+    Returns the rows of each, and what of the record could not be read. With *run* the rows of that run only.
+    Texts of CSV files that a spreadsheet would take for a formula begin with `'`. Files of an earlier export
+    are replaced, each as a whole. Raises StorageError.
     """
     counts: dict[str, int] = {}
     try:
         target.mkdir(parents=True, exist_ok=True)
         with Manifest(runs, locked=False) as manifest:
-            if manifest.damaged:
-                raise RecordDamaged(manifest.damaged[0])
             for table in (*TABLES, *VIEWS):
                 counts[table] = _copy(manifest.connection, table, target, kind, run)
     except (OSError, duckdb.Error) as error:
         raise StorageError(f"cannot write into {target}: {error}") from error
-    return counts
+    return counts, tuple(manifest.damaged)
 
 
 def _copy(db: duckdb.DuckDBPyConnection, table: str, target: Path, kind: str, run: str) -> int:
     path, part = target / f"{table}.{kind}", target / f".{table}.{os.getpid()}.part"
-    where = f" where run = {_literal(run)}" if run else ""
+    where = f" where run = {literal(run)}" if run else ""
     options = "format csv, header" if kind == "csv" else "format parquet, compression zstd"
     columns = _safe_columns(db, table) if kind == "csv" else "*"
     try:
-        done = db.execute(f"copy (select {columns} from {table}{where}) to {_literal(str(part))} ({options})")
+        done = db.execute(f"copy (select {columns} from {table}{where}) to {literal(str(part))} ({options})")
         count = done.fetchone()
         part.replace(path)
     finally:
@@ -160,9 +160,8 @@ def _safe_columns(db: duckdb.DuckDBPyConnection, table: str) -> str:
     for name, kind, *_ in db.execute(f"describe {table}").fetchall():
         column = f'"{name}"'
         if kind in ("VARCHAR", "JSON"):
-            shown.append(
-                f"case when regexp_matches({column}, '^[-=+@\\t\\r]') then '''' || {column} else {column} end as {column}"
-            )
+            formula = f"regexp_matches({column}, '^[-=+@\\t\\r]')"
+            shown.append(f"case when {formula} then '''' || {column} else {column} end as {column}")
         else:
             shown.append(column)
     return ", ".join(shown)
@@ -171,7 +170,3 @@ def _safe_columns(db: duckdb.DuckDBPyConnection, table: str) -> str:
 def quoted_cell(text: str) -> str:
     """Return *text* for a CSV cell: one that a spreadsheet would run begins with `'`."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
