@@ -22,6 +22,8 @@ COMMANDS: dict[str, str] = {
     "list": "The runs in runs/, newest first.",
     "show": "The jobs of a run; with one match everything about it: prompt, workflow, times, files.",
     "explain": "Why a job was rendered, or which run its files come from.",
+    "sql": "One query against the record of all runs.",
+    "export": "A run as one file, or the record's tables as Parquet or CSV.",
     "templates": "The workflow templates there are, and the parameters of one.",
     "schema": "A JSON Schema of the spec for editors; with SPEC, with this project's own names.",
     "new": "A project folder to start from.",
@@ -50,7 +52,7 @@ class Commands(click.Group):
         """Return the command, imported now."""
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(f"runner.cli.{cmd_name}_command").command
+        command = import_module(f"runner.cli.{cmd_name.replace('-', '_')}_command").command
         assert isinstance(command, click.Command)
         return command
 

@@ -1,8 +1,8 @@
 """What leaves: a run as one file, and the tables of the record as Parquet or CSV.
 
 A run's file is a plain tar (pictures do not get smaller): names sorted, owners and modes fixed, every time
-that of the run's start, so that the same run gives the same bytes on every machine. It is not compressed, so that
-what it unpacks to is never larger than itself.
+that of the run's start, so the same run gives the same bytes on every machine. It is not compressed: what it
+unpacks to is never larger than itself.
 """
 
 from __future__ import annotations
