@@ -26,8 +26,10 @@ def counted(prompt: str) -> list[bool]:
         match = re.search(rf"(?<![a-z0-9]){pattern}(?![a-z])", prompt)
         found += [boy] * (int(match.group(1)) if match else 0)
     if not found and not seen(r"no humans|scenery only|無人", prompt):
-        found += [False] * seen(r"girl|woman|heroine|lady|miko|she|少女|女の子|女性", prompt)
-        found += [True] * seen(r"boy|man|hero|guy|少年|男の子|男性", prompt)
+        found += [False] * seen(
+            r"girl|woman|heroine|lady|miko|she|grandmother|grandma|granny|mother|少女|女の子|女性", prompt
+        )
+        found += [True] * seen(r"boy|man|hero|guy|grandfather|grandpa|father|少年|男の子|男性", prompt)
     return found[:MOST_PEOPLE]
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops
 from runner.previz.brush import Canvas, Point, clear, mix
 from runner.previz.creatures import draw_creature
 from runner.previz.figure import FEET_Y, POSES, Pose, draw_person
-from runner.previz.lanterns import light_up, shining
+from runner.previz.lanterns import light_up, reflect, shining
 from runner.previz.sketch import Sketch
 from runner.previz.sky import View
 from runner.previz.staging import Staging
@@ -21,6 +21,7 @@ VARIANTS = {
     "walk": ("walk", "walk_b"),
     "climb": ("climb", "climb_b"),
 }
+_AFLOAT = ((-1.4, 3.4), (-0.86, 4.85)), ((1.4, 3.4), (0.86, 4.85))
 # How far takes differ in size, by framing.
 SPREAD = {"wide": (0.86, 1.06), "close": (0.86, 1.08), "far": (0.85, 1.15)}
 # Half a head in picture heights, and where the head's centre is (None: the soles are on the ground).
@@ -47,10 +48,16 @@ def paint_people(view: View, staging: Staging) -> None:
     flip = view.dice.random() < 0.5
     lamps: list[tuple[Point, float]] = []
     for at, looks in enumerate(staging.people):
-        depth = view.dice.uniform(-0.05, 0.02) if head is None and count > 1 else 0.0
+        depth = (
+            view.dice.uniform(-0.015 if view.lanterns else -0.05, 0.02) if head is None and count > 1 else 0.0
+        )
         x = _across(view, at, count, frame, staging) + group
         pose = _loosened(view, _pose(view, staging, at))
-        size = frame * (1 + depth * 1.6) * (0.95 if looks.elder else 1.35 if pose.kneeling else 1.0)
+        size = (
+            frame
+            * (1 + depth * 1.6)
+            * (0.95 if looks.elder else 1.35 if pose.kneeling and view.shore else 1.0)
+        )
         y = _height(view, staging, pose, size, head) + depth
         if head is None:
             _ground_shadow(view, ground, x, y + size * pose.feet, size)
@@ -71,6 +78,8 @@ def paint_people(view: View, staging: Staging) -> None:
     tall = view.canvas.image.height
     for (px, py), size in lamps:
         light_up(ground, px / tall, py / tall, size * 4.6, 0.5 + 0.5 * shining(view))
+        if view.shore:
+            reflect(ground, px / tall, py / tall + 0.55 * size, 0.8 * size)
 
 
 def _height(view: View, staging: Staging, pose: Pose, size: float, head: float | None) -> float:
@@ -136,7 +145,9 @@ def _pose(view: View, staging: Staging, at: int) -> Pose:
     match staging.lantern:
         case "set" | "cup" if at == 0:
             low = staging.lantern == "set" and staging.shot in ("wide", "far")
-            return POSES["kneel" if low else "cup_close" if near else "cup"]
+            if low:
+                return replace(POSES["kneel"], left=_AFLOAT[0], right=_AFLOAT[1], held="set")
+            return POSES["cup_close" if near else "cup"]
         case "raise" if at == 0:
             return POSES["raise"]
         case "both":

@@ -125,12 +125,11 @@ POSES: dict[str, Pose] = {
         nod=0.05,
     ),
     "kneel": Pose(
-        left=((-1.4, 3.4), (-0.86, 4.85)),
-        right=((1.4, 3.4), (0.86, 4.85)),
+        left=((-1.4, 3.3), (-0.62, 4.7)),
+        right=((1.4, 3.3), (0.62, 4.7)),
         legs=(((-0.9, 5.2), (-0.7, 5.8)), ((0.9, 5.2), (0.7, 5.8))),
         front=True,
         kneeling=True,
-        held="set",
         nod=0.09,
     ),
 }
@@ -138,7 +137,7 @@ POSES: dict[str, Pose] = {
 HELD: dict[str, tuple[tuple[Point, ...], float, float]] = {
     "raised": (((1.66, -0.12),), 0.62, -0.5),
     "cupped": (((0.0, 3.72),), 0.66, -0.55),
-    "near": (((0.0, 2.62),), 0.74, -0.6),
+    "near": (((0.0, 2.86),), 0.74, -0.6),
     "set": (((0.0, 6.55),), 0.82, -0.6),
 }
 HANGING = 0.58
@@ -269,6 +268,8 @@ def _throat(body: Sketch, looks: Looks, *, behind: bool) -> None:
 def _arm(body: Sketch, looks: Looks, side: int, joints: tuple[Point, Point]) -> None:
     elbow, hand = joints
     colour, widths = sleeve(looks)
+    if looks.outfit == "kimono" and hand[1] < elbow[1]:
+        widths = (0.7, 0.9, 0.86)
     wide = 1.05 if looks.boy else 0.86
     shoulder = (side * wide, SHOULDER_Y)
     dx, dy = hand[0] - elbow[0], hand[1] - elbow[1]

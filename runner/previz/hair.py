@@ -48,7 +48,7 @@ def draw_back_hair(sketch: Sketch, looks: Looks, sway: float) -> None:
         _tail(sketch, (0.35, -1.0), 1.25 + sway, 2.9, looks)
     elif style == "bun":
         sketch.fill([(-0.48, -1.35), (0, -1.78), (0.48, -1.35), (0.3, -1.0), (-0.3, -1.0)], looks.hair)
-    low = REACH[style]
+    low = 0.2 if looks.elder and style == "bun" else REACH[style]
     if style == "long":
         tips: list[Point] = [(1.3 + sway, low * 0.9), (0.86 + sway * 1.1, low - 0.35), (0.5 + sway, low),
                              (0.1 + sway, low - 0.4), (-0.4 + sway, low), (-0.8 + sway * 0.9, low - 0.4),

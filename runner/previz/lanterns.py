@@ -13,6 +13,7 @@ EDGE: Ink = (240, 142, 68)
 RIB: Ink = (214, 112, 52)
 WOOD: Ink = (92, 56, 42)
 WARM: Ink = (255, 176, 92)
+SMALL = 0.0085
 
 
 def hang_lantern(canvas: Canvas, *, paper: Ink = PAPER, cord: float = 0.5) -> None:
@@ -81,7 +82,7 @@ def float_lanterns(view: View, top: float, low: float) -> None:
         y = top + (low - top) * depth**1.35
         view.canvas.glow(stream(depth), y, 0.16 + 0.3 * depth, WARM, 0.3 * power)
     placed: list[tuple[float, float]] = []
-    for at in range(86):
+    for at in range(112):
         depth = dice.random() ** (1.9 if at % 3 else 1.2)
         spread = 0.10 + 0.17 * depth if at % 4 else 0.6
         placed.append((depth, stream(depth) + view.aspect * dice.gauss(0, spread)))
@@ -92,19 +93,41 @@ def float_lanterns(view: View, top: float, low: float) -> None:
 
 def _afloat(view: View, x: float, y: float, unit: float, power: float) -> None:
     """Draw one floating lantern with its glow and the light it lays on the water."""
-    canvas, dice = view.canvas, view.dice
-    for at in range(7):
+    canvas, dice, small = view.canvas, view.dice, unit < SMALL
+    for at in range(0, 7, 3 if small else 1):
         part = at / 6
         shift, wide = dice.uniform(-0.25, 0.25) * part, (0.62 + 0.2 * part) * dice.uniform(0.7, 1.1)
         colour = clear(mix(FLAME, EDGE, 0.3 + 0.7 * part), (0.74 - 0.6 * part) * (0.45 + 0.55 * power))
         canvas.oval(
             x + shift * unit, y + unit * (0.3 + 2.9 * part), wide * unit, unit * 0.17, colour, corners=12
         )
-    canvas.glow(x, y - unit, unit * 5.2, WARM, 0.62 * power)
-    if unit < 0.0075:
+    canvas.glow(x, y - unit, unit * (4 if small else 5.2), WARM, 0.62 * power)
+    if small:
         canvas.oval(x, y - unit * 0.8, unit * 0.8, unit * 0.95, mix(PAPER, FLAME, 0.5), corners=10)
         return
     box_lantern(canvas.at(x, y, unit, turn=dice.uniform(-0.07, 0.07)), light=power)
+
+
+def float_near(view: View, top: float, low: float) -> None:
+    """Draw a few lanterns on the strip of near water between two heights."""
+    for _ in range(view.dice.randint(2, 4)):
+        x = view.aspect * view.dice.uniform(0.03, 0.97)
+        _afloat(view, x, view.dice.uniform(top + 0.03, low), view.dice.uniform(0.026, 0.034), shining(view))
+
+
+def reflect(canvas: Canvas, x: float, y: float, unit: float) -> None:
+    """Draw the light that a lantern of size *unit*, afloat at *x*, *y*, lays on the water below it."""
+    for at in range(9):
+        part = at / 8
+        wide = unit * (0.85 - 0.3 * part) * (1.15 if at % 2 else 0.8)
+        canvas.oval(
+            x + unit * 0.12 * (-1) ** at,
+            y + unit * (0.2 + 2.4 * part),
+            wide,
+            unit * 0.1,
+            clear(mix(FLAME, EDGE, part), 0.75 - 0.6 * part),
+            corners=16,
+        )
 
 
 def string_lanterns(view: View, line: list[Point], unit: float) -> None:

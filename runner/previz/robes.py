@@ -13,6 +13,9 @@ SHIRT: Ink = (248, 247, 250)
 STRAP: Ink = (196, 58, 62)
 SOLE: Ink = (120, 82, 58)
 POLLEN: Ink = (246, 222, 140)
+KNEELING_Y = 6.0
+"""Ankles above this height belong to somebody kneeling."""
+
 _STILL = 1.25
 
 
@@ -22,7 +25,7 @@ def draw_kimono(
     """Draw a kimono whose skirt follows *legs* (hip, knee, ankle), with collar and obi."""
     cloth = looks.cloth
     right: list[Point] = [(0.36, 1.2), (1.0, 1.5), (0.95, 2.6), (0.88, 3.75)]
-    skirt = _kneeling() if seated else _skirt(legs)
+    skirt = _folded(legs) if seated else _skirt(legs)
     sketch.fill([*right, *skirt, *flip(right)[::-1]], cloth, sharp=True)
     _flowers(sketch, looks, skirt, seated=seated)
     low = max(y for _, y in skirt)
@@ -113,7 +116,10 @@ def _skirt(legs: Sequence[Sequence[Point]]) -> list[Point]:
     ]
 
 
-def _kneeling() -> list[Point]:
+def _folded(legs: Sequence[Sequence[Point]]) -> list[Point]:
+    """Return the lower edge of the kimono of somebody kneeling, or sitting on a chair."""
+    if legs[0][-1][1] > KNEELING_Y:
+        return [(1.02, 5.0), (0.95, 6.4), (-0.95, 6.4), (-1.02, 5.0)]
     right: list[Point] = [(1.22, 4.5), (1.5, 5.3), (1.46, 5.95), (1.0, 6.15)]
     return [*right, *flip(right)[::-1]]
 

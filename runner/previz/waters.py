@@ -6,7 +6,7 @@ import math
 
 from runner.previz.brush import Ink, Point, clear, mix, smooth
 from runner.previz.landscapes import PINE, SNOW, grass, ground_colour, ridge
-from runner.previz.lanterns import float_lanterns
+from runner.previz.lanterns import float_lanterns, float_near
 from runner.previz.sky import View, sun_place
 
 
@@ -123,7 +123,7 @@ def paint_river(view: View) -> None:
     drop = 0.0
     if view.lanterns:
         float_lanterns(view, y + 0.035, 0.98)
-        drop = 0.07
+        drop = 0.035
     bank = [
         (middle + side * a * view.aspect, b)
         for a, b in (
@@ -162,6 +162,8 @@ def paint_edge(view: View, top: float) -> None:
         canvas.oval(
             dice.uniform(view.left, view.right), y, reach, 0.0022, clear(light.cloud, 0.3), corners=12
         )
+    if view.lanterns:
+        float_near(view, top, 0.99)
 
 
 def gulls(view: View) -> None:

@@ -73,10 +73,15 @@ EXPRESSIONS: Table = (
 POSE_WORDS: Table = (
     ("climb", r"climb(?:s|ing)?|up the (?:stone )?(?:steps|stairs)|登|上って"),
     ("offer", r"show(?:s|ing)|hand(?:s|ing) (?:over|[a-z]+ (?:a|the))|offer(?:s|ing)?|giv(?:es|ing)|渡|見せ"),
-    ("sit", r"sit(?:s|ting)?|kneel(?:s|ing)?|crouch(?:es|ing)?|座|正座"),
+    ("kneel", r"kneel(?:s|ing)?|crouch(?:es|ing)?|squat(?:s|ting)?|seiza|正座|しゃが\w*"),
+    ("sit", r"sit(?:s|ting)?|座"),
     ("run", r"run(?:s|ning)?|dash(?:es|ing)?|jump(?:s|ing)?|leap(?:s|ing)?|dynamic pose|走"),
     ("wave", r"wav(?:e|es|ing)|hello|greeting|手を振"),
-    ("read", r"read(?:s|ing)?|letter|book|phone|holding (?:a |an )?[a-z]+|本|手紙|読"),
+    (
+        "read",
+        r"read(?:s|ing)?|letter|book|phone|本|手紙|読|"
+        r"holding (?:a |an |the )?(?!hands|lanterns?|paper|up|the|an?\b)[a-z]+",
+    ),
     ("lean", r"lean(?:s|ing)?|もたれ"),
     ("walk", r"walk(?:s|ing)?|stroll(?:s|ing)?|歩"),
     ("crossed", r"crossed arms|arms crossed|腕組み"),
@@ -85,6 +90,7 @@ POSE_WORDS: Table = (
     ("heart", r"pray(?:s|ing)?|hands? (?:on|to) (?:own )?chest|hands together|祈"),
 )
 _FEW = r"(?:[a-z-]+ ){0,3}"
+_GOING = r"(?:run\w*|walk\w*|danc\w*|com(?:es|ing)|stand\w*|girls?|boys?|children|wom[ae]n|m[ae]n)"
 LANTERN_WORDS: Table = (
     ("set", rf"(?:sets?|setting|puts?|putting|plac\w+|releas\w+|lower\w*|launch\w*) {_FEW}lanterns?"),
     (
@@ -98,7 +104,11 @@ LANTERN_WORDS: Table = (
         rf"(?:fold\w*|mak(?:es|ing)|build\w*|glu\w+|paint(?:s|ing)|mend\w*|cradl\w+) {_FEW}lanterns?"
         r"|lantern in (?:both|her|his|cupped) hands?",
     ),
-    ("carry", rf"(?:hold\w*|carry\w*|carries|swing\w*) {_FEW}lanterns?|with {_FEW}lanterns?|提灯を|灯籠を"),
+    (
+        "carry",
+        rf"(?:hold\w*|carry\w*|carries|swing\w*) {_FEW}lanterns?|提灯を|灯籠を"
+        rf"|{_GOING} (?:[a-z]+ )?with {_FEW}lanterns?",
+    ),
 )
 FLOATING = (
     rf"lanterns? {_FEW}(?:on|across|over|down|in|upon) the (?:water|river|lake|sea|pond|stream)|"

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from runner.previz.card import Card, draw_card
+from runner.previz.strip import measure
 
 AKI = "1girl, aki, short silver hair, blue eyes, serafuku, gentle smile, school rooftop, sunset, wide shot"
 CARD = Card(width=416, height=304, prompt=AKI, seed=1000, cast=("aki",), cut="c001", title="Nobody came")
@@ -161,8 +162,6 @@ def test_odd_numbers_are_drawn(number: float) -> None:
 
 def test_the_same_cut_keeps_its_strip_height_over_takes() -> None:
     """Takes of one size share a layout, so they line up in a folder and in a film."""
-    from runner.previz.strip import measure
-
     heights = {measure(replace(CARD, seed=seed, prompt=AKI * seed)).height for seed in (1, 2, 9)}  # type: ignore[union-attr]
 
     assert len(heights) == 1
@@ -191,3 +190,115 @@ def test_the_seed_moves_the_composition_and_not_only_its_colours() -> None:
     first, *others = (picture_of(draw_card(replace(plain, seed=seed))) for seed in range(5))
 
     assert max(difference(first, other) for other in others) >= 6
+
+
+def warm(image: Image.Image) -> int:
+    """Return how many pixels of a picture have the glow of lanterns."""
+    colours = picture_of(image).getcolors(2**18) or []
+    return sum(count for count, (red, green, blue) in colours if red > 190 and green > 120 and blue < 150)
+
+
+@pytest.mark.parametrize("place", ["river, bridge", "sea"])
+def test_lanterns_on_the_water_light_a_night(place: str) -> None:
+    """A dark river or sea has the colour of many flames when lanterns float on it, and hardly any without."""
+    dark = replace(CARD, prompt=f"{place}, night, wide shot, no humans", cast=(), height=608, width=832)
+    lit = replace(dark, prompt=f"{dark.prompt}, paper lanterns on the water")
+
+    assert warm(draw_card(lit)) > 300 + 3 * warm(draw_card(dark))
+
+
+@pytest.mark.parametrize(
+    "action", ["running with paper lanterns", "setting the lantern on the water", "holding the lantern up"]
+)
+@pytest.mark.parametrize("shot", ["wide shot", "cowboy shot", "close-up"])
+def test_a_lantern_in_the_hands_glows(action: str, shot: str) -> None:
+    """Whoever carries, raises or sets down a lantern is drawn with its light, however near the camera is."""
+    prompt = f"1girl, aki, blue yukata, black hair, street, night, {shot}"
+    without, with_one = (
+        draw_card(replace(CARD, width=832, height=608, prompt=prompt, action=doing))
+        for doing in ("standing", action)
+    )
+
+    assert warm(with_one) != warm(without)
+    assert difference(picture_of(without), picture_of(with_one)) >= 0.5
+
+
+def test_a_boy_and_a_girl_of_one_name_are_drawn_apart() -> None:
+    """The same name in the same place gives another figure as a boy than as a girl."""
+    girl, boy = (
+        draw_card(replace(CARD, prompt=f"{who}, ren, full body, simple background", cast=("ren",)))
+        for who in ("1girl", "1boy")
+    )
+
+    assert difference(picture_of(girl), picture_of(boy)) >= 1
+
+
+def test_an_old_woman_differs_from_a_girl() -> None:
+    """Age changes the face and the figure, not only the words."""
+    young, old = (
+        draw_card(replace(CARD, prompt=f"haru, {who}, cardigan, close-up, noon", cast=("haru",)))
+        for who in ("woman", "old woman")
+    )
+
+    assert difference(picture_of(young), picture_of(old)) >= 2
+
+
+def test_maple_leaves_redden_the_picture() -> None:
+    """Falling maple leaves are red, and on plain ground nothing else is."""
+    plain = replace(CARD, prompt="hills, noon, no humans", cast=(), width=832, height=608)
+    reds = [
+        sum(
+            count
+            for count, (red, green, blue) in picture_of(draw_card(card)).getcolors(2**18) or []
+            if red > 150 and green < 100 and blue < 100
+        )
+        for card in (plain, replace(plain, prompt="hills, noon, no humans, falling maple leaves"))
+    ]
+
+    assert reds[0] == 0
+    assert reds[1] > 200
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 0.75])
+@pytest.mark.parametrize("story", [{}, {"cut": "", "title": "", "cast": ()}], ids=["story", "bare"])
+def test_the_strip_of_a_card_used_as_a_source_does_not_show(scale: float, story: dict[str, object]) -> None:
+    """A card shown through another, scaled or not, gives its picture and no band of its caption."""
+    before = replace(CARD, width=832, height=608, prompt="simple background, noon", **story)
+    source = draw_card(before)
+    source = source.resize((round(832 * scale), round(608 * scale)), Image.Resampling.LANCZOS)
+    later = draw_card(
+        replace(before, source=source, denoise=0.15, seed=4, prompt="snowfield, no humans, snow")
+    )
+    sizes = measure(before)
+    assert sizes is not None
+    top = later.height - sizes.height
+    band = later.crop((0, top - 30, later.width, top - 10)).convert("L")
+
+    assert band.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)) > 120
+
+
+def test_a_dark_picture_that_is_no_card_is_shown_whole() -> None:
+    """Only a strip is left out of a source: an all but black picture still darkens the card."""
+    black, none = (
+        picture_of(draw_card(replace(CARD, prompt="hills, noon", cast=(), source=source, denoise=0.2)))
+        for source in (Image.new("RGB", (64, 64), (24, 24, 28)), None)
+    )
+
+    assert difference(black, none) > 60
+
+
+@pytest.mark.parametrize("shot", ["wide shot", "cowboy shot", "close-up"])
+def test_takes_differ_in_composition(shot: str) -> None:
+    """Any two takes of one cut differ visibly, whatever the framing."""
+    prompt = f"1girl, aki, short silver hair, serafuku, reading a folded note, classroom, noon, {shot}"
+    takes = [picture_of(draw_card(replace(CARD, prompt=prompt, seed=seed))) for seed in (1000, 1001, 1002)]
+
+    assert min(difference(one, other) for one, other in combinations(takes, 2)) >= 8
+
+
+def test_lanterns_and_leaves_are_drawn_alike_twice() -> None:
+    """What drifts is drawn from the seed alone."""
+    card = replace(CARD, prompt=f"{AKI}, river, night, floating lanterns, falling maple leaves")
+    first, second = (draw_card(replace(card)).tobytes() for _ in range(2))
+
+    assert first == second

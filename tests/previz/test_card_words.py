@@ -134,3 +134,82 @@ def test_outfit_and_expression_behind_a_member_do_not_make_it_a_stranger() -> No
     )
 
     assert plain == dressed
+
+
+FESTIVAL = (
+    "1girl, 1boy, aki, short silver hair, yukata, morning glory print, yellow obi, ren, short black hair, "
+    "round glasses, jinbei, dark blue, running with paper lanterns, wide shot, river, night"
+)
+
+
+def test_a_garment_tells_the_boy_and_its_colour_may_follow_it() -> None:
+    """In festival clothes the boy is the one in jinbei; obi and jinbei have the colours told of them."""
+    aki, ren = read_staging(card(FESTIVAL, cast=("aki", "ren"))).people
+
+    assert (aki.boy, aki.outfit, aki.tie) == (False, "kimono", hexed("f5d155"))
+    assert (ren.boy, ren.outfit, ren.cloth) == (True, "jinbei", hexed("34437c"))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "boys"),
+    [
+        ("1girl, 1boy, aki, serafuku, ren, street", (False, True)),
+        ("1girl, 1boy, aki, street, ren, gakuran", (False, True)),
+        ("1girl, 1boy, aki, street, ren, yukata", (True, False)),
+        ("1girl, 1other, aki, old woman, ren, serafuku", (False, False)),
+        ("Aki, a boy in a hoodie, and Ren, a girl in a dress", (True, False)),
+        ("2girls, aki, gakuran, ren, serafuku", (False, False)),
+        ("2boys, aki, ren", (True, True)),
+    ],
+)
+def test_who_is_a_boy_follows_from_counts_and_what_is_said(prompt: str, boys: tuple[bool, bool]) -> None:
+    """What is said of a member decides, and who is left takes what the count tags leave."""
+    people = read_staging(card(prompt, cast=("aki", "ren"))).people
+
+    assert tuple(looks.boy for looks in people) == boys
+
+
+@pytest.mark.parametrize("boy", [False, True])
+def test_a_school_uniform_is_the_one_of_its_wearer(boy: bool) -> None:
+    """A boy's school uniform is a gakuran, a girl's a sailor suit."""
+    (looks,) = read_staging(card(f"1{'boy' if boy else 'girl'}, ren, school uniform", cast=("ren",))).people
+
+    assert looks.outfit == ("gakuran" if boy else "sailor")
+
+
+def test_an_old_woman_is_drawn_old() -> None:
+    """Age is read; what is not told of hair and clothes suits it."""
+    told = read_staging(card("1other, haru, old woman, brown cardigan", cast=("haru",))).people[0]
+    untold = read_staging(card("haru, brown cardigan", cast=("haru",))).people[0]
+
+    assert (told.elder, told.boy, told.hair_style, told.outfit) == (True, False, "bun", "cardigan")
+    assert untold.elder is False
+
+
+@pytest.mark.parametrize(
+    ("action", "lantern", "floating"),
+    [
+        ("running with paper lanterns", "carry", False),
+        ("climbing the stone steps, lanterns in both hands", "both", False),
+        ("a lantern in both hands", "cup", False),
+        ("folding the last paper lantern", "cup", False),
+        ("holding the lantern up to the light", "raise", False),
+        ("setting the lantern on the water", "set", True),
+        ("watching the lanterns drift away", "", True),
+        ("walking past a lantern shop", "", False),
+    ],
+)
+def test_what_is_done_with_a_lantern_is_read_from_the_action(
+    action: str, lantern: str, floating: bool
+) -> None:
+    """A lantern is carried, raised, cupped or set afloat as the action says, and drifts where it says so."""
+    staging = read_staging(card("1girl, aki, river, night", action=action))
+
+    assert (staging.lantern, staging.floating) == (lantern, floating)
+
+
+def test_a_workshop_is_no_bedroom() -> None:
+    """The workshop outranks the general words of an interior."""
+    prompt = "lantern workshop, paper lanterns, wooden shelves, indoors, sunset"
+
+    assert read_staging(card(prompt)).place == "workshop"
