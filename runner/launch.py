@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,17 +25,19 @@ from runner import __version__
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
-from runner.errors import PreflightRefused, UsageError
+from runner.errors import PreflightRefused, RunLocked, UsageError
 from runner.events import Event
 from runner.manifest import folder as folders
+from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, Report, refresh
 from runner.plan import InputFile, Plan, Rendered, plan_of
 from runner.preflight import preflight
 from runner.record import Recorder
 from runner.render import bind
-from runner.reuse import Sizes
-from runner.run import Conductor, Control, Summary, Work
+from runner.resume import Remainder, frozen_plan, standing
+from runner.reuse import Reuse, Sizes
+from runner.run import Conductor, Control, Observer, Summary, Work
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
 
@@ -91,8 +94,11 @@ class Batch:
     """(folder, name) of the model files named."""
     done_by: str = ""
     """There is nothing to do: this run holds everything."""
-    met: Callable[[Realm, Sizes], Batch] | None = None
-    """Looks again at what is up to date, now that the servers are known; None = nothing could change."""
+    unfinished: str = ""
+    """The newest run of this spec that never came to an end."""
+    met: Callable[[Realm, Sizes, bool], Batch] | None = None
+    """Looks again at what is up to date, now that realm and model sizes are known; the last says whether
+    runs have been settled meanwhile. None = earlier runs do not count."""
 
 
 def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
@@ -106,19 +112,21 @@ def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
         samples=plan.samples,
         inputs=tuple(plan.inputs.values()),
         templates={name: template.digest for name, template in plan.templates.items()},
-        frozen=lambda: frozen(plan, path),
+        frozen=lambda: frozen(plan),
         model_files=plan.model_files,
         done_by=plan.done_by,
-        met=None if plan.reuse is None else lambda realm, sizes: _met(path, plan, scope, realm, sizes),
+        unfinished=next(iter(plan.reuse.history.unfinished(str(path))), "") if plan.reuse else "",
+        met=None if plan.reuse is None else partial(_met, path, plan, scope),
     )
 
 
-def _met(path: Path, plan: Plan, scope: Scope, realm: Realm, sizes: Sizes) -> Batch:
+def _met(path: Path, plan: Plan, scope: Scope, realm: Realm, sizes: Sizes, settled: bool) -> Batch:
     """Return the batch as it is for servers of *realm* whose model files have these *sizes*."""
     assert plan.reuse is not None, "asked only where earlier runs count"
-    if plan.reuse.realm == realm and not sizes:
+    if plan.reuse.realm == realm and not sizes and not settled:
         return batch_of(path, plan, scope)
-    reuse = replace(plan.reuse, realm=realm, sizes=sizes)
+    history = History(plan.reuse.history.runs) if settled else plan.reuse.history
+    reuse = Reuse(history, realm, plan.reuse.policy, sizes)
     return batch_of(path, plan_of(plan.spec, plan.catalog, plan.expansion, reuse), scope)
 
 
@@ -136,15 +144,50 @@ async def launch(
             facts = await executor.open()
             realm = one_realm(facts)
             view.opened(facts)
+            settled = await _settle(batch, executor, facts, settings, control)
             sizes = await _sizes(batch, executor, facts)
             if batch.met is not None:
-                batch = batch.met(realm, {which: set(each.values()) for which, each in sizes.items()})
+                known = {which: set(each.values()) for which, each in sizes.items()}
+                batch = batch.met(realm, known, settled)
             if batch.done_by:
                 return _nothing_to_do(batch, settings), None
             findings = await preflight(batch.samples, executor, facts)
             if findings:
                 raise PreflightRefused([finding.message for finding in findings])
-            return await _run(batch, realm, sizes, executor, settings, control, view)
+            return await _run(batch, realm, facts, sizes, executor, settings, control, view)
+
+
+async def _settle(
+    batch: Batch, executor: Executor, facts: Sequence[ServerFacts], settings: Settings, control: Control
+) -> bool:
+    """Settle what the spec's last, unfinished run left open, into its own journal; tell whether it did.
+
+    What its servers still hold is waited for and collected; what they do not is lost. Nothing is submitted.
+    """
+    if not batch.unfinished:
+        return False
+    folder = settings.runs / batch.unfinished
+    try:
+        journal, lines = Journal.resume(folder / JOURNAL)
+    except RunLocked:
+        return False
+    try:
+        state = standing(lines)
+        if not state.open:
+            return False
+        recorder = Recorder(journal, clock=time.time)
+        recorder.resume(lines)
+        work = Remainder(frozen_plan(folder, state), state, only_open=True)
+        place = Place(run=batch.unfinished, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
+        once = replace(settings, attempts=1)
+        await _conduct(work, place, recorder, executor, facts, once, control, _silent)
+    finally:
+        journal.close()
+    return True
+
+
+def _silent(event: Event) -> None:
+    """Show nothing of what is settled for another run."""
 
 
 async def _sizes(batch: Batch, executor: Executor, facts: Sequence[ServerFacts]) -> FoundSizes:
@@ -215,6 +258,7 @@ def one_realm(facts: Sequence[ServerFacts]) -> Realm:
 async def _run(
     batch: Batch,
     realm: Realm,
+    facts: Sequence[ServerFacts],
     sizes: FoundSizes,
     executor: Executor,
     settings: Settings,
@@ -223,34 +267,100 @@ async def _run(
 ) -> tuple[Summary, Report | None]:
     now = datetime.now(UTC)
     run, run_uuid = folders.run_name(batch.episode, now, secrets.token_hex(2)), uuid.uuid4()
-    facts = _head(batch, run_uuid, realm)
+    head = _head(batch, run_uuid, realm)
     versions = {"run": run, "started": now.isoformat(timespec="seconds"), "python": platform.python_version()}
-    folder = folders.create(settings.runs, run, facts=versions | facts, frozen=dict(batch.frozen()))
+    folder = folders.create(settings.runs, run, facts=versions | head, frozen=dict(batch.frozen()))
     journal = Journal.create(folder / JOURNAL, run=run)
+    recorder = Recorder(journal, clock=time.time)
     try:
-        recorder = Recorder(journal, clock=time.time)
-        _record_head(recorder, batch, facts, sizes)
+        _record_head(recorder, batch, head, sizes)
         view.began(run, folder, batch.work)
-        conductor = Conductor(
-            batch.work,
-            executor,
-            recorder,
-            run=run,
-            run_uuid=run_uuid,
-            folder=folder,
-            settings=settings,
-            control=control,
-            observe=view,
-        )
-        publishing = asyncio.ensure_future(_publish(settings.runs))
-        try:
-            summary = await conductor.conduct()
-        finally:
-            publishing.cancel()
-        recorder.end(code=summary.exit_code, reason=summary.reason)
+        place = Place(run=run, uuid=run_uuid, folder=folder)
+        summary = await _conduct(batch.work, place, recorder, executor, facts, settings, control, view)
     finally:
         journal.close()
     return summary, await asyncio.to_thread(refresh, settings.runs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A run on disk."""
+
+    run: str
+    uuid: uuid.UUID
+    folder: Path
+
+
+async def _conduct(
+    work: Work,
+    place: Place,
+    recorder: Recorder,
+    executor: Executor,
+    facts: Sequence[ServerFacts],
+    settings: Settings,
+    control: Control,
+    view: Observer,
+) -> Summary:
+    """Conduct *work* to its end and record it."""
+    conductor = Conductor(
+        work,
+        executor,
+        recorder,
+        run=place.run,
+        run_uuid=place.uuid,
+        folder=place.folder,
+        settings=settings,
+        control=control,
+        observe=view,
+        up=facts,
+    )
+    publishing = asyncio.ensure_future(_publish(settings.runs))
+    try:
+        summary = await conductor.conduct()
+    finally:
+        publishing.cancel()
+    recorder.end(code=summary.exit_code, reason=summary.reason)
+    return summary
+
+
+async def resume(
+    run: str, *, retry_failed: bool, settings: Settings, control: Control, view: View
+) -> tuple[Summary, Report | None]:
+    """Continue *run* until every job is made or has failed; nothing that is made is rendered again.
+
+    Raises as `launch` does, RecordDamaged for a journal that cannot be trusted, UsageError for another realm.
+    """
+    folder = settings.runs / run
+    folders.probe(settings.runs)
+    journal, lines = Journal.resume(folder / JOURNAL)
+    try:
+        state = standing(lines)
+        work = Remainder(frozen_plan(folder, state), state, retry_failed=retry_failed)
+        async with servers(settings) as executor:
+            facts = await executor.open()
+            _same_realm(state.head["realm"], one_realm(facts), run)
+            view.opened(facts)
+            findings = await preflight(work.samples, executor, facts)
+            if findings:
+                raise PreflightRefused([finding.message for finding in findings])
+            recorder = Recorder(journal, clock=time.time)
+            recorder.resume(lines)
+            lines.clear()
+            view.began(run, folder, work)
+            place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
+            summary = await _conduct(work, place, recorder, executor, facts, settings, control, view)
+    finally:
+        journal.close()
+    return summary, await asyncio.to_thread(refresh, settings.runs)
+
+
+def _same_realm(then: str, now: Realm, run: str) -> None:
+    if then != now:
+        made = "storyboard cards" if then == PREVIZ else "real pictures"
+        flag = "--server previz" if then == PREVIZ else "--server URL"
+        raise UsageError(
+            f"run {run} makes {made}, and this server does not", hint=f"animerun resume with {flag}"
+        )
 
 
 def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
@@ -287,9 +397,9 @@ async def _publish(runs: Path) -> None:
         await asyncio.to_thread(refresh, runs, wait_s=0.0)
 
 
-def frozen(plan: Plan, path: Path) -> Iterator[tuple[str, bytes]]:
+def frozen(plan: Plan) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of everything the jobs were made from: specs, templates, inputs."""
-    index: dict[str, Any] = {"spec": path.name, "files": {}, "templates": {}, "inputs": {}}
+    index: dict[str, Any] = {"spec": plan.spec.files[0].path, "files": {}, "templates": {}, "inputs": {}}
     for file in plan.spec.files:
         content = (plan.root / file.path).read_bytes()
         name = f"files/{file.path}"
@@ -299,6 +409,8 @@ def frozen(plan: Plan, path: Path) -> Iterator[tuple[str, bytes]]:
     for template in plan.templates.values():
         index["templates"][template.name] = {"digest": template.digest}
         yield f"templates/{template.name}.json.j2", sources[template.name].read_bytes()
+    if (macros := plan.root / "templates" / "nodes.j2").is_file():
+        yield "templates/nodes.j2", macros.read_bytes()
     for used in plan.inputs.values():
         index["inputs"][used.project] = used.name
         yield f"inputs/{used.name}", used.path.read_bytes()

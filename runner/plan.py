@@ -114,6 +114,15 @@ class Plan:
                 yield _rendered(job, self.catalog, self.inputs, answer)
 
     @property
+    def before(self) -> int:
+        """Nothing of a plan has been made by its own run."""
+        return 0
+
+    def open(self) -> tuple[()]:
+        """Nothing of a plan has been started."""
+        return ()
+
+    @property
     def to_run(self) -> int:
         """Jobs that will be rendered."""
         return self.total - self.waiting - self.reused
@@ -143,9 +152,20 @@ def make_plan(
     return plan_of(spec, catalog, expansion, reuse)
 
 
-def plan_of(spec: Spec, catalog: Catalog, expansion: Expansion, reuse: Reuse | None) -> Plan:
-    """Return the plan of what was expanded; raises SpecError with everything that is wrong."""
+def plan_of(
+    spec: Spec,
+    catalog: Catalog,
+    expansion: Expansion,
+    reuse: Reuse | None,
+    *,
+    inputs: Mapping[str, InputFile] | None = None,
+) -> Plan:
+    """Return the plan of what was expanded; raises SpecError with everything that is wrong.
+
+    *inputs* are files already found (project path → file); others are looked for in the project folder.
+    """
     survey = _Survey(catalog, spec.root, reuse)
+    survey.inputs |= inputs or {}
     for jobs in _chunks(expansion):
         survey.see(jobs)
     if survey.problems:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from runner.domain import Fault, Job, ServerFacts, Workflow
@@ -29,6 +29,15 @@ from runner.manifest.shapes import Packer
 Clock = Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """Whose attempt an id is."""
+
+    key: str
+    number: int
+    server: str
+
+
 class Recorder:
     """Writes one run's journal. *clock* gives seconds since the epoch."""
 
@@ -36,9 +45,32 @@ class Recorder:
         self._journal = journal
         self._clock = clock
         self._packer = Packer()
-        self._intents: dict[str, AttemptIntended] = {}
+        self._intents: dict[str, _Who] = {}
+        self._jobs: set[str] = set()
+        """Recorded and not made yet: a second attempt must not record them again."""
         self._servers: set[ServerFacts] = set()
         self._variants: set[str] = set()
+
+    def resume(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of what the journal holds already: nothing of it is recorded twice."""
+        for line in lines:
+            match line["t"]:
+                case "shape" | "text":
+                    self._packer.learn(line)
+                case "variant":
+                    self._variants.add(line["variant"])
+                case "job":
+                    self._jobs.add(line["key"])
+                case "intent":
+                    self._intents[line["id"]] = _Who(line["key"], line["n"], line["server"])
+                case "done":
+                    self._intents.pop(line["id"], None)
+                    self._jobs.discard(line["key"])
+                case "failed" | "cancelled":
+                    self._intents.pop(line["id"], None)
+                case _:
+                    pass
+        self._journal.append({"t": "resumed", "at": self._clock()})
 
     def head(self, **facts: Any) -> None:
         """Record what is known of the run before its first job."""
@@ -63,6 +95,9 @@ class Recorder:
 
         What all takes of a variant share is written once, under its hash.
         """
+        if job.key in self._jobs:
+            return
+        self._jobs.add(job.key)
         variant = _shared(job)
         name = _hash(variant)
         if name not in self._variants:
@@ -81,9 +116,7 @@ class Recorder:
         """Record *event*; *final* is False for an attempt that will be followed by another."""
         match event:
             case AttemptIntended(attempt=a, at=at):
-                # The workflow is in the job's line; holding the body until the end would cost memory.
-                slim = replace(a, workflow=_NOTHING)
-                self._intents[a.prompt_id] = replace(event, attempt=slim)
+                self._intents[a.prompt_id] = _Who(a.key, a.number, a.server)
                 self._journal.append(
                     {"t": "intent", "key": a.key, "n": a.number, "id": a.prompt_id, "server": a.server,
                      "prefix": a.prefix, "at": at}
@@ -118,14 +151,12 @@ class Recorder:
 
     def _end(self, kind: str, prompt_id: str, **facts: Any) -> None:
         """Record the end of an attempt, once: a second end of the same id is not a fact about this run."""
-        intent = self._intents.pop(prompt_id, None)
-        if intent is not None:
-            a = intent.attempt
-            who = {"id": prompt_id, "key": a.key, "n": a.number, "server": a.server}
-            self._journal.append({"t": kind, "at": self._clock(), **who, **facts})
-
-
-_NOTHING = Workflow(nodes={}, outputs={}, digest="")
+        who = self._intents.pop(prompt_id, None)
+        if who is not None:
+            if kind == "done":
+                self._jobs.discard(who.key)
+            told = {"id": prompt_id, "key": who.key, "n": who.number, "server": who.server}
+            self._journal.append({"t": kind, "at": self._clock(), **told, **facts})
 
 
 def _own(job: Job) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from runner.domain import Attempt, Fault, Job, Workflow
+from runner.domain import Attempt, Fault, Job, ServerFacts, Workflow
 from runner.errors import StorageError
 from runner.events import (
     AttemptFailed,
@@ -51,6 +51,16 @@ class Observer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An attempt that an earlier process intended and did not see the end of."""
+
+    rendered: Rendered
+    prompt_id: str
+    server: str
+    prefix: str
+
+
 class Work(Protocol):
     """The jobs of a run: a plan, or what stands in for one."""
 
@@ -62,6 +72,15 @@ class Work(Protocol):
     @property
     def waiting(self) -> int:
         """Jobs that cannot start yet."""
+        ...
+
+    @property
+    def before(self) -> int:
+        """Jobs that an earlier process of the same run finished; they are not among those rendered."""
+        ...
+
+    def open(self) -> Sequence[Open]:
+        """Return the attempts an earlier process left open."""
         ...
 
     def rendered(self) -> Iterator[Rendered]:
@@ -97,6 +116,8 @@ class Summary:
     reused: int
     failed: int
     waiting: int
+    before: int = 0
+    """Jobs an earlier process of this run finished."""
     files: int
     exit_code: int
     reason: str
@@ -107,7 +128,7 @@ class Summary:
     @property
     def unfinished(self) -> int:
         """Jobs that were neither made nor failed nor wait for somebody."""
-        return self.total - self.succeeded - self.reused - self.failed - self.waiting
+        return self.total - self.before - self.succeeded - self.reused - self.failed - self.waiting
 
 
 @dataclass(slots=True)
@@ -134,6 +155,7 @@ class Conductor:
         settings: Settings,
         control: Control,
         observe: Observer,
+        up: Sequence[ServerFacts] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._work = work
@@ -161,12 +183,15 @@ class Conductor:
         self._events: asyncio.Queue[ExecutorEvent | Stopping] = asyncio.Queue()
         self._usable: set[str] = set()
         self._deadline: float | None = None
+        for facts in up:
+            self._events.put_nowait(ServerUp(server=facts.url, facts=facts))
 
     async def conduct(self) -> Summary:
         """Run every job to its end and return what came of it."""
         began = time.monotonic()
         pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
         try:
+            self._adopt()
             seen: list[ExecutorEvent | Stopping] = []
             while self._control.asked < 2 and self._trouble is None:
                 self._feed()
@@ -216,6 +241,25 @@ class Conductor:
             else:
                 self._held[rendered.job.key] = rendered
                 self._schedule.offer(rendered.ticket)
+
+    def _adopt(self) -> None:
+        """Follow what an earlier process left open; what its server cannot hold any more is lost at once."""
+        for each in self._work.open():
+            job, workflow, ticket = each.rendered.job, each.rendered.workflow, each.rendered.ticket
+            assert workflow is not None, "only rendered jobs were started"
+            assert ticket is not None, "only rendered jobs were started"
+            if each.server not in self._executor.servers:
+                lost = Fault(code="LOST", message=f"{each.server} is not used any more", retry="again")
+                event = AttemptFailed(prompt_id=each.prompt_id, server=each.server, fault=lost)
+                self._recorder.handle(event, final=False)
+                self._held[job.key] = each.rendered
+                self._schedule.offer(replace(ticket, number=ticket.number + 1))
+                continue
+            self._held[job.key] = each.rendered
+            self._schedule.follow(ticket, each.prompt_id, each.server)
+            start = Start(ticket, each.server, ticket.number)
+            attempt = replace(self._attempt(each.prompt_id, start, job, workflow), prefix=each.prefix)
+            self._executor.adopt(attempt, self._folder)
 
     def _share(self, rendered: Rendered, made: Made) -> None:
         """Put an earlier run's files into this run's folder and record them as its own."""
@@ -347,8 +391,7 @@ class Conductor:
         rendered = self._held[start.ticket.key]
         workflow = rendered.workflow
         assert workflow is not None, "only rendered jobs are offered"
-        if start.number == 1:
-            self._recorder.job(rendered.job, workflow, recipe=rendered.recipe, reason=rendered.reason)
+        self._recorder.job(rendered.job, workflow, recipe=rendered.recipe, reason=rendered.reason)
         attempt = self._attempt(prompt_id, start, rendered.job, workflow)
         intended = AttemptIntended(attempt=attempt, seq=start.ticket.seq, at=self._clock())
         self._recorder.handle(intended)
@@ -382,6 +425,7 @@ class Conductor:
             reused=counts.reused,
             failed=counts.failed,
             waiting=self._work.waiting,
+            before=self._work.before,
             files=counts.files,
             exit_code=code,
             reason=stop.reason if stop else "",

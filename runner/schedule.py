@@ -51,6 +51,8 @@ class Ticket:
     """Equal for jobs that load the same files the same way."""
     texts: str = ""
     """Equal for jobs that also encode the same texts."""
+    number: int = 1
+    """Of the next attempt; above 1 for a job that an earlier process tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class _Server:
     """What the server holds: prompt_id → whether it is known to run."""
     collecting: set[str] = field(default_factory=set)
     """What it is done with, while we are not."""
+    unproven: set[str] = field(default_factory=set)
+    """What an earlier process may have submitted: it takes no room until the server is known to hold it."""
     models: str | None = None
     texts: str | None = None
 
@@ -133,9 +137,11 @@ class Schedule:
         """No more tickets will be offered."""
         self._fed = True
 
-    def follow(self, ticket: Ticket, prompt_id: str, server: str, number: int) -> None:
-        """Take over an attempt that an earlier process submitted."""
-        self._note(prompt_id, Start(ticket, server, number))
+    def follow(self, ticket: Ticket, prompt_id: str, server: str) -> None:
+        """Take over an attempt that an earlier process may have submitted; no new one until it has ended."""
+        self._note(prompt_id, Start(ticket, server, ticket.number))
+        del self._servers[server].outstanding[prompt_id]
+        self._servers[server].unproven.add(prompt_id)
 
     # -- asking ----------------------------------------------------------------------------------------
 
@@ -203,12 +209,16 @@ class Schedule:
                 self._servers[name].up = False
                 self._servers[name].lost |= final
             case AttemptRunning(prompt_id=prompt_id, server=name):
+                self._held_there(prompt_id, name)
                 if prompt_id in self._servers[name].outstanding:
                     self._servers[name].outstanding[prompt_id] = True
             case AttemptCollecting(prompt_id=prompt_id, server=name):
+                self._held_there(prompt_id, name)
                 if self._servers[name].outstanding.pop(prompt_id, None) is not None:
                     self._servers[name].collecting.add(prompt_id)
-            case AttemptSubmitted() | AttemptProgress():
+            case AttemptSubmitted(prompt_id=prompt_id, server=name):
+                self._held_there(prompt_id, name)
+            case AttemptProgress():
                 pass
             case AttemptSucceeded(prompt_id=prompt_id) | AttemptCancelled(prompt_id=prompt_id):
                 return self._end(prompt_id, None)
@@ -217,6 +227,12 @@ class Schedule:
         return None
 
     # -- inside ----------------------------------------------------------------------------------------
+
+    def _held_there(self, prompt_id: str, name: str) -> None:
+        """An attempt of an earlier process is proven to be on its server: it takes room from now on."""
+        if prompt_id in self._servers[name].unproven:
+            self._servers[name].unproven.discard(prompt_id)
+            self._servers[name].outstanding[prompt_id] = False
 
     def _has_room(self, name: str) -> bool:
         server = self._servers[name]
@@ -237,6 +253,7 @@ class Schedule:
             return None
         self._servers[known.server].outstanding.pop(prompt_id, None)
         self._servers[known.server].collecting.discard(prompt_id)
+        self._servers[known.server].unproven.discard(prompt_id)
         ended = Ended(known.ticket.key, known.number, final=not self._again(known, fault))
         if fault is not None and not ended.final:
             self._retries.append(_Retry(known.ticket, known.number + 1, fault.retry == "elsewhere"))
@@ -248,7 +265,8 @@ class Schedule:
     def _again(self, known: Start, fault: Fault | None) -> bool:
         if fault is None or fault.retry == "never" or self.stopping:
             return False
-        return known.number < min(self._attempts, _ATTEMPTS_BY_CODE.get(fault.code, self._attempts))
+        tried = known.number - known.ticket.number + 1
+        return tried < min(self._attempts, _ATTEMPTS_BY_CODE.get(fault.code, self._attempts))
 
     def _start_on(self, server: str) -> Start | None:
         for retry in list(self._retries):
@@ -256,7 +274,7 @@ class Schedule:
                 self._retries.remove(retry)
                 return Start(retry.ticket, server, retry.number)
         ticket = self._next_for(server)
-        return Start(ticket, server, 1) if ticket else None
+        return Start(ticket, server, ticket.number) if ticket else None
 
     def _may_retry(self, retry: _Retry, server: str) -> bool:
         """`elsewhere` waits for a server that has not tried it, as long as there is such a one."""

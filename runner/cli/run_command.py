@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import sys
 from pathlib import Path
 
 import click
@@ -65,10 +62,10 @@ def command(
         copy=copy,
     )
     from runner.cli.asking import confirm_size
+    from runner.cli.conducting import conducted
     from runner.cli.planning import plan_with_history
     from runner.cli.progress import make_view
     from runner.launch import Scope, batch_of, launch
-    from runner.run import Control
 
     plan = plan_with_history(
         spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only
@@ -77,25 +74,4 @@ def command(
     view = make_view(settings, as_json=as_json, quiet=quiet)
     view.planned(plan)
     batch = batch_of(spec, plan, Scope(only=only, without=without, sets=sets))
-
-    async def main() -> int:
-        control = Control()
-        loop = asyncio.get_running_loop()
-        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-            loop.add_signal_handler(number, _asked, control, view, code)
-        with view:
-            summary, index = await launch(batch, settings=settings, control=control, view=view)
-        view.ended(summary, index)
-        return summary.exit_code
-
-    return asyncio.run(main())
-
-
-def _asked(control: object, view: object, code: int) -> None:
-    from runner.cli.progress import RunView
-    from runner.run import Control
-
-    assert isinstance(control, Control)
-    assert isinstance(view, RunView)
-    control.stop("stopped by you" if sys.stdin.isatty() else "stopped by a signal", code)
-    view.stopping(again=control.asked > 1)
+    return conducted(view, lambda control: launch(batch, settings=settings, control=control, view=view))

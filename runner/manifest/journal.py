@@ -10,6 +10,7 @@ One writer per file. Nothing here knows what the lines mean.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import zlib
@@ -18,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.errors import RecordDamaged, StorageError
+from runner.errors import RecordDamaged, RunLocked, StorageError
 
 FORMAT = 1
-_MARK = b',"c":"'
-_TAIL = len(_MARK) + 8 + 2  # the mark, eight hex digits, `"}`
+MARK = b',"c":"'
+TAIL = len(MARK) + 8 + 2  # the mark, eight hex digits, `"}`
 
 Line = dict[str, Any]
 
@@ -31,14 +32,14 @@ def encode(line: Mapping[str, Any], previous: int) -> tuple[bytes, int]:
     """Return *line* as bytes with its newline, and its checksum; *previous* is the one of the line before."""
     body = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")[:-1]
     check = zlib.crc32(body, previous)
-    return b'%s%s%08x"}\n' % (body, _MARK, check), check
+    return b'%s%s%08x"}\n' % (body, MARK, check), check
 
 
 def decode(raw: bytes, previous: int) -> tuple[Line, int] | None:
     """Return the line and its checksum, or None when it is not what was written behind *previous*."""
-    if raw[-_TAIL : -_TAIL + len(_MARK)] != _MARK or not raw.endswith(b'"}'):
+    if raw[-TAIL : -TAIL + len(MARK)] != MARK or not raw.endswith(b'"}'):
         return None
-    body = raw[:-_TAIL]
+    body = raw[:-TAIL]
     check = zlib.crc32(body, previous)
     if raw[-10:-2] != b"%08x" % check:
         return None
@@ -91,7 +92,7 @@ class Reading:
 
 
 class Journal:
-    """The one writer of a journal file. `append` is cheap; `commit` makes everything appended durable."""
+    """The one writer of a journal file, and its lock. `append` is cheap; `commit` makes it durable."""
 
     def __init__(self, path: Path, position: Position) -> None:
         self.path = path
@@ -101,6 +102,13 @@ class Journal:
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._fd)
+            raise RunLocked(
+                f"{path} is being written by another process", hint="wait for it to end"
+            ) from None
 
     @classmethod
     def create(cls, path: Path, **head: Any) -> Journal:
@@ -116,13 +124,19 @@ class Journal:
     @classmethod
     def resume(cls, path: Path) -> tuple[Journal, list[Line]]:
         """Return the writer and every line so far; a torn last line is moved to `<name>.torn` first."""
-        reading = Reading(path)
-        lines = list(reading)
-        if reading.torn:
-            with path.with_name(path.name + ".torn").open("ab") as kept:
-                kept.write(reading.torn.rstrip(b"\n") + b"\n")
-            os.truncate(path, reading.position.offset)
-        return cls(path, reading.position), lines
+        journal = cls(path, Position())
+        try:
+            reading = Reading(path)
+            lines = list(reading)
+            if reading.torn:
+                with path.with_name(path.name + ".torn").open("ab") as kept:
+                    kept.write(reading.torn.rstrip(b"\n") + b"\n")
+                os.truncate(path, reading.position.offset)
+        except BaseException:
+            os.close(journal._fd)
+            raise
+        journal._check = reading.position.check
+        return journal, lines
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Queue *line*; it is durable after the next `commit`."""

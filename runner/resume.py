@@ -1,0 +1,165 @@
+"""A run continued: what its journal says is done stays done, what is open is settled, the rest is rendered.
+
+Only the run's own folder is read: the frozen spec, templates and inputs under `plan/`, and the journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from runner.domain import Workflow
+from runner.errors import RecordDamaged, UsageError
+from runner.expand import expand
+from runner.manifest.journal import Line
+from runner.plan import InputFile, Plan, Rendered, plan_of
+from runner.render import Catalog
+from runner.run import Open
+from runner.spec import load
+
+
+@dataclass(slots=True)
+class Standing:
+    """What a journal says of its run."""
+
+    head: Mapping[str, Any] = field(default_factory=dict)
+    templates: dict[str, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    """Keys with files: made or reused."""
+    failed: set[str] = field(default_factory=set)
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Key → number of its last attempt, for those not made."""
+    open: dict[str, Line] = field(default_factory=dict)
+    """prompt_id → intent without an end."""
+    ended: bool = False
+    """The last process left in good order."""
+
+
+def standing(lines: Iterable[Line]) -> Standing:
+    """Return what *lines* say; pure."""
+    found = Standing()
+    for line in lines:
+        match line["t"]:
+            case "run":
+                found.head = line
+            case "template":
+                found.templates[line["name"]] = line["digest"]
+            case "intent":
+                found.open[line["id"]] = line
+                found.attempts[line["key"]] = line["n"]
+                found.failed.discard(line["key"])
+            case "done" | "reused":
+                found.open.pop(line["id"], None)
+                found.made.add(line["key"])
+                found.attempts.pop(line["key"], None)
+            case "failed":
+                found.open.pop(line["id"], None)
+                if line["final"]:
+                    found.failed.add(line["key"])
+            case "cancelled":
+                found.open.pop(line["id"], None)
+            case "end" | "resumed":
+                found.ended = line["t"] == "end"
+            case _:
+                pass
+    return found
+
+
+def frozen_plan(folder: Path, state: Standing) -> Plan:
+    """Return the plan of the run in *folder* as it was frozen.
+
+    Raises RecordDamaged when it cannot be made again just so, UsageError when animerun's own templates have
+    changed since: then the rest would not be what was planned.
+    """
+    plan = folder / "plan"
+    try:
+        index = json.loads((plan / "index.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordDamaged(f"{plan / 'index.json'} cannot be read: {error}") from error
+    scope = state.head["scope"]
+    spec = load(plan / "files" / index["spec"], root=plan / "files", sets=scope["sets"])
+    catalog = Catalog(plan)
+    changed = [name for name, digest in state.templates.items() if catalog.load(name).digest != digest]
+    if changed:
+        raise UsageError(
+            f"template {', '.join(changed)} is not what it was: animerun has changed since this run began",
+            hint="start a new run of the spec; what is made will be reused where it is the same",
+        )
+    expansion = expand(spec, catalog, only=scope["only"], without=scope["without"])
+    inputs = {project: _input(plan, project, name) for project, name in index["inputs"].items()}
+    return plan_of(spec, catalog, expansion, None, inputs=inputs)
+
+
+def _input(plan: Path, project: str, name: str) -> InputFile:
+    path = plan / "inputs" / name
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise RecordDamaged(f"{path} is not there: {error.strerror}") from error
+    return InputFile(name=name, project=project, path=path, size=size)
+
+
+class Remainder:
+    """What is left of a run. *only_open*: nothing is started, only what is open is settled."""
+
+    def __init__(
+        self, plan: Plan, state: Standing, *, retry_failed: bool = False, only_open: bool = False
+    ) -> None:
+        self._plan = plan
+        self._state = state
+        self._skip: Collection[str] = state.made if retry_failed else state.made | state.failed
+        self._only_open = only_open
+        self._open_keys = {line["key"] for line in state.open.values()}
+
+    @property
+    def total(self) -> int:
+        """Jobs of the whole run."""
+        return self._plan.total
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a pick."""
+        return self._plan.waiting
+
+    @property
+    def before(self) -> int:
+        """Jobs that are settled already."""
+        return len(self._skip)
+
+    @property
+    def samples(self) -> tuple[Rendered, ...]:
+        """What is asked of the servers."""
+        return () if self._only_open else self._plan.samples
+
+    def rendered(self) -> Iterator[Rendered]:
+        """Yield the jobs to start, each with the number of its next attempt; waiting ones were recorded."""
+        if self._only_open:
+            return
+        for each in self._plan.rendered():
+            key = each.job.key
+            if each.ticket is None or key in self._skip or key in self._open_keys:
+                continue
+            yield replace(each, ticket=replace(each.ticket, number=self._state.attempts.get(key, 0) + 1))
+
+    def open(self) -> tuple[Open, ...]:
+        """Return the open attempts with their jobs, in listing order."""
+        if not self._open_keys:
+            return ()
+        jobs = {each.job.key: each for each in self._plan.rendered() if each.job.key in self._open_keys}
+        return tuple(
+            Open(_numbered(jobs[line["key"]], line["n"]), prompt_id, line["server"], line["prefix"])
+            for prompt_id, line in self._state.open.items()
+            if line["key"] in jobs
+        )
+
+    def files_of(self, workflow: Workflow) -> dict[str, Path]:
+        """Return content name → local file for the inputs of *workflow*."""
+        return self._plan.files_of(workflow)
+
+
+def _numbered(each: Rendered, number: int) -> Rendered:
+    assert each.ticket is not None, "a waiting job is never started"
+    return replace(each, ticket=replace(each.ticket, number=number))
