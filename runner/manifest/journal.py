@@ -30,7 +30,16 @@ Line = dict[str, Any]
 
 def encode(line: Mapping[str, Any], previous: int) -> tuple[bytes, int]:
     """Return *line* as bytes with its newline, and its checksum; *previous* is the one of the line before."""
-    body = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")[:-1]
+    return seal(body_of(line), previous)
+
+
+def body_of(line: Mapping[str, Any]) -> bytes:
+    """Return what the checksum of *line* is taken over."""
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")[:-1]
+
+
+def seal(body: bytes, previous: int) -> tuple[bytes, int]:
+    """Return the line that *body* makes behind *previous*, with its newline, and its checksum."""
     check = zlib.crc32(body, previous)
     return b'%s%s%08x"}\n' % (body, MARK, check), check
 
