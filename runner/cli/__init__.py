@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "show": "The jobs of a run; with one match everything about it: prompt, workflow, times, files.",
     "explain": "Why a job was rendered, or which run its files come from.",
     "sql": "One query against the record of all runs.",
+    "verify": "Are a run's journal and files what was recorded?",
+    "repair": "Mend damaged journals, build the index again; nothing is deleted.",
     "export": "A run as one file, or the record's tables as Parquet or CSV.",
     "templates": "The workflow templates there are, and the parameters of one.",
     "schema": "A JSON Schema of the spec for editors; with SPEC, with this project's own names.",

@@ -54,7 +54,7 @@ def export_run(folder: Path, target: Path, *, outputs: bool = True) -> Exported:
         raise UsageError(f"{target} exists already", hint="another name: --to FILE")
     record = _record(folder / JOURNAL)
     left = frozenset() if outputs else record.outputs
-    names = [name for name in sorted(_names(folder)) if name not in left]
+    names = [name for name in sorted(run_files(folder)) if name not in left]
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with part.open("xb") as file:
@@ -86,8 +86,8 @@ def _record(path: Path) -> _Record:
     return _Record(started, frozenset(outputs), reading.position.offset)
 
 
-def _names(folder: Path) -> Iterator[str]:
-    """Yield every plain file of a run, relative with `/`."""
+def run_files(folder: Path) -> Iterator[str]:
+    """Yield every plain file in a run's folder, hidden ones left out; relative, with `/`."""
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:

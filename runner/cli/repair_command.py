@@ -1,0 +1,104 @@
+"""`animerun repair`: mend damaged journals and build the index again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runner.cli.console import counted, emit, say
+from runner.cli.meant import meant_run, run_names
+from runner.cli.options import json_option, make_settings, runs_option
+from runner.errors import RecordDamaged, RunLocked
+
+_SHOWN = 10
+
+
+@click.command(name="repair", context_settings={"ignore_unknown_options": True})
+@click.argument("run", required=False, default="")
+@runs_option
+@json_option
+def command(run: str, runs: Path | None, as_json: bool) -> int:
+    """Mend the journals of RUN (default: of all runs) and build the index again from the journals.
+
+    Lines that are provably whole are kept, the damaged file stays beside the new one; nothing is deleted.
+    """
+    settings = make_settings(runs=runs)
+    from runner.manifest.store import JOURNAL, NOTES, refresh
+
+    names = run_names(settings.runs)
+    mended = 0
+    for name in [meant_run(names, run, settings.runs)] if run else names:
+        for file in (NOTES, JOURNAL):
+            mended += _mend(settings.runs / name, file, asked=bool(run), as_json=as_json)
+    report = refresh(settings.runs, anew=True) if names else None
+    for damage in report.damaged if report else ():
+        say(f"still damaged: {damage}")
+    if as_json:
+        emit({"event": "index", "runs": len(names), "damaged": list(report.damaged) if report else []})
+    files = counted(mended, "file") + " mended" if mended else "every journal is whole"
+    say(f"{files}; the index of {counted(len(names), 'run')} is built again")
+    return RecordDamaged.exit_code if report and report.damaged else 0
+
+
+def _mend(folder: Path, file: str, *, asked: bool, as_json: bool) -> bool:
+    """Mend one file and tell of it; one that is being written is left alone, unless asked for by name."""
+    from runner.manifest.notes import add_note
+    from runner.manifest.repair import mend
+
+    if not (folder / file).is_file():
+        return False
+    try:
+        done = mend(folder, file)
+    except RunLocked as error:
+        if asked:
+            raise
+        say(f"left alone: {error}")
+        return False
+    if done is None:
+        return False
+    facts = _facts(done)
+    add_note(folder, "repaired", facts, at=time.time())
+    if as_json:
+        emit({"event": "repaired", "run": folder.name, **facts})
+    else:
+        _tell(done, folder.name)
+    return True
+
+
+def _facts(done: Any) -> dict[str, Any]:
+    return {
+        "file": done.path.name,
+        "kept": done.kept,
+        "lost": done.lost,
+        "torn": done.torn,
+        "original": done.original,
+        "restored": done.restored,
+        "missing": done.missing,
+        "open": done.open,
+    }
+
+
+def _tell(done: Any, run: str) -> None:
+    say(f"{run}/{done.path.name}: {counted(done.kept, 'line')} saved")
+    if done.lost:
+        lines = ", ".join(map(str, done.lost[:_SHOWN])) + (" …" if len(done.lost) > _SHOWN else "")
+        say(f"  lost      {counted(len(done.lost), 'line')}: {lines}")
+    if done.torn:
+        say(f"  dropped   1 unfinished record at the end ({done.torn:,} bytes, in {done.path.name}.torn)")
+    if done.original:
+        say(f"  kept      the damaged file, as {done.original}")
+    _list("restored", done.restored)
+    _list("missing", done.missing)
+    _list("no end", [f"{key}" + (f"; on disk: {', '.join(f)}" if f else "") for key, f in done.open.items()])
+    if done.open:
+        say(f"→ animerun resume {run}")
+
+
+def _list(word: str, sentences: list[str]) -> None:
+    for sentence in sentences[:_SHOWN]:
+        say(f"  {word:<9} {sentence}")
+    if len(sentences) > _SHOWN:
+        say(f"  {'':<9} … and {len(sentences) - _SHOWN:,} more")
