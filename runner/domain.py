@@ -228,6 +228,8 @@ class ServerFacts:
     os: str = ""
     classes: int = 0
     """Node classes it offers."""
+    packs: tuple[str, ...] = ()
+    """Node packs it has beside ComfyUI's own, by the name of their folder, sorted."""
     previz: str = ""
     """animerun's version when the server is a previz."""
     latency_s: float = 0.0

@@ -260,9 +260,13 @@ def _rendered(job: Job, catalog: Catalog, inputs: Mapping[str, InputFile], answe
     workflow = answer.workflow or _workflow(_question(job, catalog, inputs))
     if answer.made is not None:
         return Rendered(job, workflow, answer.recipe, None, answer.reason, answer.made)
+    return Rendered(job, workflow, answer.recipe, ticket_of(job, workflow), answer.reason)
+
+
+def ticket_of(job: Job, workflow: Workflow) -> Ticket:
+    """Return what the schedule needs to know of *job* to find its neighbours."""
     models, texts = _shared(workflow)
-    ticket = Ticket(key=job.key, seq=job.seq, models=models, texts=texts)
-    return Rendered(job, workflow, answer.recipe, ticket, answer.reason)
+    return Ticket(key=job.key, seq=job.seq, models=models, texts=texts)
 
 
 def _shared(workflow: Workflow) -> tuple[str, str]:

@@ -50,6 +50,8 @@ class Recorder:
         """Recorded and not made yet: a second attempt must not record them again."""
         self._servers: set[ServerFacts] = set()
         self._variants: set[str] = set()
+        self._declared: set[str] = set()
+        """Templates whose outputs are recorded."""
 
     def resume(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Take note of what the journal holds already: nothing of it is recorded twice."""
@@ -59,6 +61,8 @@ class Recorder:
                     self._packer.learn(line)
                 case "variant":
                     self._variants.add(line["variant"])
+                case "declared":
+                    self._declared.add(line["template"])
                 case "job":
                     self._jobs.add(line["key"])
                 case "intent":
@@ -106,11 +110,18 @@ class Recorder:
         line: dict[str, Any] = {"t": "job", **_own(job), "variant": name, "recipe": recipe}
         line |= {"reason": reason} if reason else {}
         if workflow is not None:
+            self._declare(job.template, workflow)
             news, packed = self._packer.pack(workflow.nodes)
             for extra in news:
                 self._journal.append(extra)
             line |= {"digest": workflow.digest, "workflow": packed}
         self._journal.append(line)
+
+    def _declare(self, template: str, workflow: Workflow) -> None:
+        """Record once what the outputs of a template are: a replay knows no templates."""
+        if template not in self._declared:
+            self._declared.add(template)
+            self._journal.append({"t": "declared", "template": template, "outputs": dict(workflow.outputs)})
 
     def handle(self, event: Event, *, final: bool = True) -> None:
         """Record *event*; *final* is False for an attempt that will be followed by another."""

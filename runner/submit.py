@@ -24,7 +24,7 @@ import asyncio
 import uuid
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -199,7 +199,8 @@ class ComfyExecutor:
         stats = await client.system_stats()
         latency_s = monotonic() - began
         known.object_info = ObjectInfo(await client.object_info(), server=client.url)
-        known.facts = facts_of(client.url, stats, classes=len(known.object_info), latency_s=latency_s)
+        facts = facts_of(client.url, stats, classes=len(known.object_info), latency_s=latency_s)
+        known.facts = replace(facts, packs=known.object_info.packs)
 
     def _facts(self, known: _Known) -> ServerFacts:
         assert known.facts is not None, "asked before"

@@ -18,6 +18,7 @@ Plain = Any
 Nodes = Mapping[str, Mapping[str, Plain]]
 
 _KEYS_KEPT = 3
+_PACKS = "custom_nodes."
 _PLACEHOLDERS = ("$input", "$prefix")
 _ANY_FILE_CLASSES = ("LoadImage", "LoadImageMask", "LoadImageOutput", "LoadAudio", "LoadVideo", "LoadLatent")
 _WIDGETS = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN"})
@@ -63,6 +64,13 @@ class ObjectInfo:
         """The names of all node classes."""
         return tuple(self._data)
 
+    @property
+    def packs(self) -> tuple[str, ...]:
+        """The node packs beside ComfyUI's own, by the name of their folder, sorted."""
+        modules = {str(said.get("python_module", "")) for said in self._data.values()}
+        packs = {_pack(module) for module in modules if module.startswith(_PACKS)}
+        return tuple(sorted(packs))
+
     def sockets(self, node_class: str) -> Mapping[str, Socket]:
         """Return the inputs of *node_class* by name, hidden ones left out; empty for an unknown class."""
         if node_class not in self._sockets:
@@ -77,6 +85,10 @@ class ObjectInfo:
     def checker(self, parameters: Mapping[tuple[str, str], str] | None = None) -> Checker:
         """Return a Checker against it; *parameters* maps (class, input) to a template's parameter."""
         return Checker(self, parameters or {})
+
+
+def _pack(module: str) -> str:
+    return printable(module.removeprefix(_PACKS), limit=100)
 
 
 def _read_sockets(said: Mapping[str, Plain]) -> Iterator[tuple[str, Socket]]:

@@ -111,5 +111,6 @@ select path, name from inputs where run = $run;
 select server, folder, name, size from model_files where run = $run;
 
 -- name: unfinished
--- Runs of a spec that have open attempts or no end, newest first.
-select r.run from runs r left join run_ends e using (run) where r.spec = $spec and e.run is null order by r.started desc;
+-- Runs of a spec (no replays) that have open attempts or no end, newest first.
+select r.run from runs r left join run_ends e using (run)
+where r.spec = $spec and r.replay_of = '' and e.run is null order by r.started desc;
