@@ -87,7 +87,7 @@ class Casts:
             self.faults.at(
                 node.mark,
                 f"no character is called `{name}`{did_you_mean(name, names)}"
-                f" (for plain text write {{prompt: {node.text}}})",
+                f' (for plain text write it in quotes: "{node.text}")',
             )
             return None
         return Part(

@@ -94,7 +94,7 @@ class Librarian:
         for name, entry in entries.items():
             keys: dict[str, Entry] = {}
             for ancestor in reversed(self._lineage(entry, entries, "character")):
-                keys |= {key.key.text: key for key in _map_of(entries[ancestor])}
+                keys |= {key.key.text: key for key in _character_map(entries[ancestor])}
             root = Mapping(tuple(keys.values()), entry.key.mark)
             kind = root.get("kind")
             yield (
@@ -203,6 +203,14 @@ def _maps(section: Mapping) -> dict[str, Entry]:
 
 def _map_of(entry: Entry) -> Mapping:
     return entry.value if isinstance(entry.value, Mapping) else Mapping((), entry.key.mark)
+
+
+def _character_map(entry: Entry) -> Mapping:
+    """Return the keys of a character; a character written as a text is that text."""
+    if isinstance(entry.value, Scalar):
+        prompt = Scalar("prompt", entry.value.mark)
+        return Mapping((Entry(prompt, entry.value),), entry.key.mark)
+    return _map_of(entry)
 
 
 def _is_null(node: Node) -> bool:

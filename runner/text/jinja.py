@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import isfinite
 from typing import Any, Final
 
 from jinja2 import (
@@ -198,6 +199,8 @@ def _refuse(node: nodes.Node, *, loops: int) -> None:
     reason = ""
     if not isinstance(node, _NODES):
         reason = _REFUSED.get(type(node), _OTHERS)
+    elif isinstance(node, nodes.Const) and isinstance(node.value, float) and not isfinite(node.value):
+        reason = "a number is too large"
     elif isinstance(node, nodes.Filter) and node.name not in _FILTERS:
         reason = f"there is no filter `{node.name}` here{did_you_mean(node.name, _FILTERS)}"
     elif isinstance(node, nodes.Test) and node.name not in _TESTS:

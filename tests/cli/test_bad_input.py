@@ -133,18 +133,55 @@ def test_a_bad_template_is_told_and_nothing_is_submitted(project: Project, case:
     assert project.runs() == []
 
 
-def test_all_mistakes_are_told_at_once(project: Project) -> None:
-    """Three mistakes in two files are printed together, and counted."""
+def test_all_mistakes_of_a_kind_are_told_at_once(project: Project) -> None:
+    """Three mistakes of shape in two files are printed together, and so are three of meaning in one."""
     project.write("cast.yaml", "animerun: 1\ncharacters: {aki: {promt: girl}}\n")
     project.write(
         "spec.yaml",
-        HEAD + "include: [cast.yaml]\nscenes:\n  s01: {prompt: x, seeds: 8}\n  s02: {stpes: 3, prompt: x}\n",
+        HEAD + "include: [cast.yaml]\nscenes:\n  s01: {prompt: x, seeds: 8}\n  s02: {prompt: [x]}\n",
     )
     said = project.animerun("spec.yaml", *NOBODY)
 
     assert said.code == 2
     for part in ("cast.yaml:2", "spec.yaml:5", "spec.yaml:6", "3 mistakes"):
         assert part in said.err, said.err
+    project.write(
+        "spec.yaml",
+        HEAD + "scenes:\n  s01: {prompt: x, stpes: 8}\n  s02: {prompt: x, size: 1x}\n  s03: {model: ink}\n",
+    )
+    said = project.animerun("spec.yaml", *NOBODY)
+    for part in ("spec.yaml:4", "spec.yaml:5", "spec.yaml:6", "3 mistakes"):
+        assert part in said.err, said.err
+
+
+def test_a_character_may_be_one_text(project: Project) -> None:
+    """A character written as a text is that text in the prompt."""
+    text = HEAD + "characters: {sora: girl with wings}\nscenes: {s01: {cast: sora, action: flying}}\n"
+    project.write("spec.yaml", text)
+    said = project.animerun("plan", "spec.yaml", "--prompts")
+
+    assert "  + girl with wings, flying\n" in said.out
+
+
+def test_a_cut_made_from_another_waits(project: Project) -> None:
+    """A cut with `from` is planned, counted as waiting and told; the others are run."""
+    project.write(
+        "spec.yaml",
+        HEAD + "scenes: {s01: {cuts: {c001: {prompt: x}, c002: {from: c001, prompt: y, template: img2img}}}}\n",
+    )
+    said = project.animerun("plan", "spec.yaml")
+
+    assert said.code == 0, said.err
+    assert "1 to run, 1 waiting for a pick" in said.err
+
+
+def test_an_endless_number_in_a_wording_is_a_mistake(project: Project) -> None:
+    """A number beyond all bounds in a wording is told like any other mistake."""
+    project.write("spec.yaml", HEAD + "wording: '{% if 1e999 %}{{ prompt }}{% endif %}'\nscenes: {s: {prompt: x}}\n")
+    said = project.animerun("plan", "spec.yaml")
+
+    assert said.code == 2
+    assert "spec.yaml:3:10" in said.err
 
 
 def test_yaml_surprises_are_texts(project: Project) -> None:

@@ -195,7 +195,7 @@ MISTAKES = {
     ),
     "no such character": (
         AKI + "scenes: {s: {cast: akii}}",
-        ["no character is called `akii`; did you mean `aki`? (for plain text write {prompt: akii})"],
+        ['no character is called `akii`; did you mean `aki`? (for plain text write it in quotes: "akii")'],
     ),
     "no such outfit": (
         AKI + "scenes: {s: {cast: aki.hom}}",
