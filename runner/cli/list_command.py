@@ -40,7 +40,7 @@ def command(runs: Path | None, limit: int, as_json: bool) -> int:
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     took = duration((row["ended"] - row["started"]).total_seconds()) if row["ended"] else ""
-    made = f"{row['succeeded']}/{row['jobs']}"
+    made = f"{row['succeeded'] + row['reused']}/{row['jobs']}"
     return (row["run"], row["state"], made, str(row["failed"] or ""), row["realm"], took, row["spec"])
 
 
