@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "list": "The runs in runs/, newest first.",
     "show": "The jobs of a run; with one match everything about it: prompt, workflow, times, files.",
     "explain": "Why a job was rendered, or which run its files come from.",
+    "diff": "What differs between two runs, a run and a spec, or exported runs.",
     "sql": "One query against the record of all runs.",
     "verify": "Are a run's journal and files what was recorded?",
     "repair": "Mend damaged journals, build the index again; nothing is deleted.",

@@ -1,0 +1,105 @@
+"""Two runs in one database, beside each other: the statements of diff.sql and what they are asked about.
+
+A side is a run the manifest knows, or a run's folder anywhere, read from its journal. What comes back are
+counts, groups and the first few keys; a million equal jobs never leave the database.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+
+from runner.manifest.journal import Reading
+from runner.manifest.rows import rows
+from runner.manifest.store import JOURNAL, TABLES, Manifest, _append
+
+Letter = Literal["a", "b"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the record of one side is."""
+
+    run: str = ""
+    """A run of the manifest; empty: *folder* is read."""
+    folder: Path | None = None
+    planned: bool = False
+    """Nothing of it was rendered: it has no states."""
+
+
+@cache
+def statements() -> dict[str, str]:
+    """Return the named statements of diff.sql."""
+    text = resources.files("runner.manifest").joinpath("diff.sql").read_text("utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+class Sides:
+    """Side a and side b, opened; `ask` runs a named statement."""
+
+    def __init__(self, manifest: Manifest, a: Source, b: Source) -> None:
+        self._db = manifest.connection
+        sources: tuple[tuple[Letter, Source], ...] = (("a", a), ("b", b))
+        for side, source in sources:
+            self._db.execute(f"create schema {side}")
+            self._load(side, source)
+            planned = "true" if source.planned else "false"
+            self.run("states", side=side, PLANNED=planned)
+            self.run("facts", side=side)
+        self._db.execute("create temp table outside (key text, in_a boolean)")
+
+    def ask(self, name: str, *, side: Letter = "a", **values: Any) -> list[dict[str, Any]]:
+        """Return the rows of the statement *name* as dicts, in its order."""
+        return list(self.each(name, side=side, **values))
+
+    def each(self, name: str, *, side: Letter = "a", **values: Any) -> Iterator[dict[str, Any]]:
+        """Yield the rows of the statement *name* one after the other; ask nothing else meanwhile."""
+        done = self._db.execute(_told(name, side), values or None)
+        names = [column[0] for column in done.description or ()]
+        while chunk := done.fetchmany(10_000):
+            yield from (dict(zip(names, row, strict=True)) for row in chunk)
+
+    def run(self, name: str, *, side: Letter = "a", **texts: str) -> None:
+        """Run the statement *name*; *texts* stand in it in capitals."""
+        self._db.execute(_told(name, side, texts))
+
+    def keep(self, table: Literal["outside", "graded"], found: Iterable[tuple[Any, ...]]) -> None:
+        """Put *found* into one of the tables that statements look into."""
+        _append(self._db, ((table, row) for row in found))
+
+    def _load(self, side: Letter, source: Source) -> None:
+        for table in TABLES:
+            if source.run:
+                where = f"where run = '{source.run.replace(chr(39), chr(39) * 2)}'"
+                self._db.execute(f"create view {side}.{table} as select * from main.{table} {where}")
+            else:
+                self._db.execute(f"create table {side}.{table} as select * from main.{table} limit 0")
+        if source.folder is not None and not source.run:
+            reading = Reading(source.folder / JOURNAL)
+            _append(
+                self._db,
+                (
+                    (f"{side}.{table}", row)
+                    for line in reading
+                    for table, row in rows(source.folder.name, line)
+                ),
+            )
+
+
+def _told(name: str, side: str, texts: Mapping[str, str] | None = None) -> str:
+    statement = re.sub(r"\bSIDE\b|(?<=_)SIDE\b", side, statements()[name])
+    for word, text in (texts or {}).items():
+        statement = re.sub(rf"\b{word}\b", text, statement)
+    return statement
+
+
+DuckError = duckdb.Error
+"""What a damaged published file raises when it is read; see `Manifest.heal`."""
