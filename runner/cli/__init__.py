@@ -28,6 +28,8 @@ COMMANDS: dict[str, str] = {
     "verify": "Are a run's journal and files what was recorded?",
     "repair": "Mend damaged journals, build the index again; nothing is deleted.",
     "export": "A run as one file, or the record's tables as Parquet or CSV.",
+    "import-run": "Take in a run that animerun export wrote.",
+    "prune": "Delete the files of old runs, never their record; dry unless told.",
     "templates": "The workflow templates there are, and the parameters of one.",
     "schema": "A JSON Schema of the spec for editors; with SPEC, with this project's own names.",
     "new": "A project folder to start from.",

@@ -87,12 +87,13 @@ def _record(path: Path) -> _Record:
 
 
 def run_files(folder: Path) -> Iterator[str]:
-    """Yield every plain file in a run's folder, hidden ones left out; relative, with `/`."""
+    """Yield every plain file in a run's folder, hidden ones left out, but for `plan/`; relative, with `/`."""
     for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        plan = Path(place, "_").relative_to(folder).parts[0] == "plan"
+        folders[:] = [name for name in folders if plan or not name.startswith(".")]
         for name in files:
             path = Path(place, name)
-            if not name.startswith(".") and path.is_file() and not path.is_symlink():
+            if (plan or not name.startswith(".")) and path.is_file() and not path.is_symlink():
                 yield path.relative_to(folder).as_posix()
 
 

@@ -114,3 +114,7 @@ select server, folder, name, size from model_files where run = $run;
 -- Runs of a spec (no replays) that have open attempts or no end, newest first.
 select r.run from runs r left join run_ends e using (run)
 where r.spec = $spec and r.replay_of = '' and e.run is null order by r.started desc;
+
+-- name: baselines
+-- The runs that were accepted as a baseline.
+select distinct run from notes where kind = 'baseline';

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RecordDamaged, StorageError
-from runner.manifest.export import output_paths, run_files
+from runner.manifest.export import run_files
 from runner.manifest.journal import Line, Reading
 from runner.manifest.notes import read_notes
+from runner.manifest.salvage import salvage
 from runner.manifest.store import JOURNAL, NOTES
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A file as the record has it; a *size* below 0 is not recorded."""
+    """A file as the record has it; sizes in bytes."""
 
     path: str
     size: int
@@ -69,18 +71,25 @@ def pruned_paths(notes: list[Line]) -> set[str]:
 
 
 def _recorded(folder: Path, found: Findings) -> Iterator[Recorded]:
-    """Yield the files the journal tells of, as far as it can be read."""
+    """Yield the files the journal tells of; of a damaged one, what its whole lines tell."""
     reading = Reading(folder / JOURNAL)
     try:
         for line in reading:
-            if line["t"] == "input":
-                yield Recorded(f"plan/inputs/{line['name']}", line["size"], line["name"].split(".")[0])
-            for output in line["outputs"] if any(output_paths(line)) else ():
-                yield Recorded(output["path"], output["size"], output["sha256"], line["key"])
+            yield from _files(line)
     except RecordDamaged as error:
         found.damaged.append(str(error))
+        for piece in salvage(folder / JOURNAL):
+            yield from _files(json.loads(piece.body + b"}")) if piece.state == "proven" else ()
     if reading.torn:
         found.torn.append(JOURNAL)
+
+
+def _files(line: Line) -> Iterator[Recorded]:
+    if line["t"] == "input":
+        yield Recorded(f"plan/inputs/{line['name']}", line["size"], line["name"].split(".")[0])
+    if line["t"] in ("done", "reused"):
+        for output in line["outputs"]:
+            yield Recorded(output["path"], output["size"], output["sha256"], line["key"])
 
 
 def _pruned(folder: Path, found: Findings) -> set[str]:
