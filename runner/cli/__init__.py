@@ -18,6 +18,7 @@ from runner.errors import AnimerunError
 COMMANDS: dict[str, str] = {
     "run": "Render a spec: what `animerun SPEC` does.",
     "resume": "Continue a run that was stopped: what is made stays, the rest is rendered.",
+    "replay": "Make a run again from its stored workflows, and say what is not the same picture.",
     "plan": "What would be rendered, how many jobs, from which templates; --prompts shows the texts.",
     "check": "Is the spec right, and can these servers run it? Nothing is rendered.",
     "list": "The runs in runs/, newest first.",

@@ -16,16 +16,34 @@ import click
 
 from runner.errors import UsageError
 from runner.settings import Settings
-from runner.text.nearest import did_you_mean
+from runner.text.nearest import did_you_mean, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "animerun.toml"
-_KEYS: dict[str, Any] = {"servers": list, "runs": str, "depth": int, "attempts": int, "max_jobs": int}
+_KEYS: dict[str, Any] = {
+    "servers": list,
+    "runs": str,
+    "depth": int,
+    "attempts": int,
+    "max_jobs": int,
+    "allow_plain_http": bool,
+}
 
 
 def spec_argument(f: F) -> F:
     """The spec file."""
-    return click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC")(f)
+    return click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC", callback=_there)(f)
+
+
+def _there(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """Return *path* when there is such a file; else say which specs there are."""
+    if path.is_file():
+        return path
+    specs = [str(each) for folder in (Path("specs"), Path()) for each in sorted(folder.glob("*.y*ml"))]
+    names = {Path(each).name: each for each in reversed(specs)}
+    near = names.get(nearest(path.name, names) or "")
+    hint = f"there are: {', '.join(specs[:8])}" if specs else "to begin: animerun new DIR"
+    raise UsageError(f"there is no spec {path}" + (f"; did you mean {near}?" if near else ""), hint=hint)
 
 
 def runs_option(f: F) -> F:
@@ -132,7 +150,9 @@ def _from_file(folder: Path | None) -> dict[str, Any]:
         if not isinstance(value, _KEYS[name]) or (
             name == "servers" and not all(isinstance(v, str) for v in value)
         ):
-            kind = {list: "a list of texts", str: "a text", int: "a number"}[_KEYS[name]]
+            kind = {list: "a list of texts", str: "a text", int: "a number", bool: "true or false"}[
+                _KEYS[name]
+            ]
             raise UsageError(f"{path}: `{name}` must be {kind}")
     if "runs" in content:
         content["runs"] = folder / content["runs"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runner.cli.asking import LOCAL, comfyui_at_hand
 from runner.cli.console import block, clean, counted, duration, emit, say
 from runner.domain import Fault, ServerFacts
 from runner.events import (
@@ -94,6 +95,7 @@ class RunView:
         self.tally = Tally()
         self.folder = Path()
         self.run = ""
+        self.replaying = False
 
     def __enter__(self) -> RunView:
         return self
@@ -116,7 +118,11 @@ class RunView:
         if not self.quiet:
             say(f"{plan.spec.title or plan.spec.episode}: {counted(plan.total, 'job')} {_made_of(plan)}")
         if self.settings.previz:
-            say("No server given: drawing storyboard cards (previz). " + _REAL)
+            say("No server given: drawing storyboard cards (previz). " + self._real())
+
+    def _real(self) -> str:
+        found = " (a ComfyUI answers there)" if self.settings.servers == () and comfyui_at_hand() else ""
+        return f"Real pictures: add --server {LOCAL}{found}"
 
     def opened(self, facts: Sequence[ServerFacts]) -> None:
         """Name the servers."""
@@ -164,12 +170,9 @@ class RunView:
 
     def ended(self, summary: Summary, index: Report | None) -> None:
         """The last lines: what was made, where it lies, what failed, what to type next."""
-        say(closing(summary, self.settings))
+        say(closing(summary, self.settings, offer_real=not self.replaying))
         for damage in index.damaged if index else ():
             say(f"warning: {damage}")
-
-
-_REAL = "Real pictures: add --server http://127.0.0.1:8188"
 
 
 def _made_of(plan: Plan) -> str:
@@ -183,8 +186,8 @@ def _why(fault: Fault) -> str:
     return clean(fault.message or fault.code)
 
 
-def closing(summary: Summary, settings: Settings) -> str:
-    """Return the last lines of a run."""
+def closing(summary: Summary, settings: Settings, *, offer_real: bool = True) -> str:
+    """Return the last lines of a run; *offer_real*: cards can be had as real pictures by the same command."""
     if summary.reused == summary.total and not summary.files:
         return _up_to_date(summary, settings)
     made = f"{counted(summary.succeeded, 'job')} made" if summary.succeeded else "nothing made"
@@ -201,7 +204,7 @@ def closing(summary: Summary, settings: Settings) -> str:
     if len(summary.failures) > _FAILURES_SHOWN:
         lines.append(f"  … and {len(summary.failures) - _FAILURES_SHOWN} more")
     lines += [f"Files: {summary.folder}/"]
-    lines += [f"Next:  {command}" for command in _next(summary, settings)]
+    lines += [f"Next:  {command}" for command in _next(summary, settings, offer_real=offer_real)]
     return "\n".join(lines)
 
 
@@ -211,13 +214,15 @@ def _up_to_date(summary: Summary, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def _next(summary: Summary, settings: Settings) -> list[str]:
+def _next(summary: Summary, settings: Settings, *, offer_real: bool) -> list[str]:
     where = "" if str(settings.runs) == "runs" else f" --runs {settings.runs}"
     commands = [f"animerun show{where}"]
+    if summary.unfinished:
+        return [f"animerun resume{where}"]
     if summary.failures:
         commands = [f"animerun show '{summary.failures[0][0]}'{where}      # what went wrong there"]
-    if settings.previz and summary.exit_code == 0:
-        commands.append("the same command with --server http://127.0.0.1:8188 for real pictures")
+    if offer_real and settings.previz and summary.exit_code == 0:
+        commands.append(f"the same command with --server {LOCAL} for real pictures")
     return commands
 
 

@@ -167,7 +167,8 @@ def test_a_cut_made_from_another_waits(project: Project) -> None:
     """A cut with `from` is planned, counted as waiting and told; the others are run."""
     project.write(
         "spec.yaml",
-        HEAD + "scenes: {s01: {cuts: {c001: {prompt: x}, c002: {from: c001, prompt: y, template: img2img}}}}\n",
+        HEAD
+        + "scenes: {s01: {cuts: {c001: {prompt: x}, c002: {from: c001, prompt: y, template: img2img}}}}\n",
     )
     said = project.animerun("plan", "spec.yaml")
 
@@ -177,7 +178,9 @@ def test_a_cut_made_from_another_waits(project: Project) -> None:
 
 def test_an_endless_number_in_a_wording_is_a_mistake(project: Project) -> None:
     """A number beyond all bounds in a wording is told like any other mistake."""
-    project.write("spec.yaml", HEAD + "wording: '{% if 1e999 %}{{ prompt }}{% endif %}'\nscenes: {s: {prompt: x}}\n")
+    project.write(
+        "spec.yaml", HEAD + "wording: '{% if 1e999 %}{{ prompt }}{% endif %}'\nscenes: {s: {prompt: x}}\n"
+    )
     said = project.animerun("plan", "spec.yaml")
 
     assert said.code == 2
