@@ -35,6 +35,7 @@ from runner.plan import InputFile, Plan, Rendered, plan_of
 from runner.preflight import preflight
 from runner.record import Recorder
 from runner.render import bind
+from runner.render.bind import bind_fresh
 from runner.resume import Remainder, frozen_plan, standing
 from runner.reuse import Reuse, Sizes
 from runner.run import Conductor, Control, Observer, Summary, Work
@@ -232,7 +233,7 @@ async def servers(settings: Settings) -> AsyncIterator[Executor]:
 async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Executor]:
     executor = ComfyExecutor(
         urls,
-        bind=bind,
+        bind=bind_fresh(settings.nonce) if settings.nonce else bind,
         collect=collect,
         credentials=settings.credentials,
         allow_plain_http=settings.allow_plain_http,
@@ -335,6 +336,10 @@ async def resume(
     journal, lines = Journal.resume(folder / JOURNAL)
     try:
         state = standing(lines)
+        if state.head.get("replay_of"):
+            raise UsageError(
+                f"{run} is a replay; it is not resumed", hint=f"animerun replay {state.head['replay_of']}"
+            )
         work = Remainder(frozen_plan(folder, state), state, retry_failed=retry_failed)
         async with servers(settings) as executor:
             facts = await executor.open()

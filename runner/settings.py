@@ -30,6 +30,8 @@ class Settings:
     """After the first Ctrl-C, how long running jobs may take to finish."""
     copy: bool = False
     """Copy reused files instead of sharing them."""
+    nonce: str = ""
+    """Stands on every node that is sent, so that no server answers from its cache; empty = it may."""
     sockets: bool = True
     allow_plain_http: bool = False
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -17,10 +17,10 @@ LAYERS = [
     {"events", "settings", "text"},
     {"faults", "story", "naming", "values", "wording", "explain", "relink", "likeness"},
     {"comfy", "manifest", "previz"},
-    {"spec", "expand", "render", "schedule", "submit", "collect", "record"},
+    {"spec", "expand", "render", "schedule", "submit", "collect", "record", "drift"},
     {"reuse", "embedded", "completions"},
     {"plan"},
-    {"preflight", "diff"},
+    {"preflight", "diff", "stored"},
     {"run"},
     {"resume", "replay"},
     {"launch"},
@@ -46,6 +46,7 @@ PURE = [
     "naming",
     "values",
     "wording",
+    "drift",
 ]
 IMPURE = {
     "asyncio",

@@ -170,7 +170,7 @@ class RunView:
 
     def ended(self, summary: Summary, index: Report | None) -> None:
         """The last lines: what was made, where it lies, what failed, what to type next."""
-        say(closing(summary, self.settings, offer_real=not self.replaying))
+        say(closing(summary, self.settings, replaying=self.replaying))
         for damage in index.damaged if index else ():
             say(f"warning: {damage}")
 
@@ -186,8 +186,8 @@ def _why(fault: Fault) -> str:
     return clean(fault.message or fault.code)
 
 
-def closing(summary: Summary, settings: Settings, *, offer_real: bool = True) -> str:
-    """Return the last lines of a run; *offer_real*: cards can be had as real pictures by the same command."""
+def closing(summary: Summary, settings: Settings, *, replaying: bool = False) -> str:
+    """Return the last lines of a run."""
     if summary.reused == summary.total and not summary.files:
         return _up_to_date(summary, settings)
     made = f"{counted(summary.succeeded, 'job')} made" if summary.succeeded else "nothing made"
@@ -204,7 +204,7 @@ def closing(summary: Summary, settings: Settings, *, offer_real: bool = True) ->
     if len(summary.failures) > _FAILURES_SHOWN:
         lines.append(f"  … and {len(summary.failures) - _FAILURES_SHOWN} more")
     lines += [f"Files: {summary.folder}/"]
-    lines += [f"Next:  {command}" for command in _next(summary, settings, offer_real=offer_real)]
+    lines += [f"Next:  {command}" for command in _next(summary, settings, replaying=replaying)]
     return "\n".join(lines)
 
 
@@ -214,14 +214,14 @@ def _up_to_date(summary: Summary, settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def _next(summary: Summary, settings: Settings, *, offer_real: bool) -> list[str]:
+def _next(summary: Summary, settings: Settings, *, replaying: bool) -> list[str]:
     where = "" if str(settings.runs) == "runs" else f" --runs {settings.runs}"
     commands = [f"animerun show{where}"]
-    if summary.unfinished:
+    if summary.unfinished and not replaying:
         return [f"animerun resume{where}"]
     if summary.failures:
         commands = [f"animerun show '{summary.failures[0][0]}'{where}      # what went wrong there"]
-    if offer_real and settings.previz and summary.exit_code == 0:
+    if settings.previz and not replaying and summary.exit_code == 0:
         commands.append(f"the same command with --server {LOCAL} for real pictures")
     return commands
 

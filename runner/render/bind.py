@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from runner.domain import Plain
@@ -45,6 +45,22 @@ def bind(
             inputs[NONCE] = nonce
         sent[name] = {**node, "inputs": inputs}
     return sent
+
+
+def bind_fresh(nonce: str) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Return `bind` with *nonce* as a further input on every node, loaders too.
+
+    No answer from before can stand in for a node then, not even a model that is still in memory while its
+    file has been replaced; nodes that jobs of one replay share are still computed once.
+    """
+
+    def bound(
+        nodes: Mapping[str, Mapping[str, Plain]], *, prefix: str, uploads: Mapping[str, str]
+    ) -> dict[str, dict[str, Any]]:
+        sent = bind(nodes, prefix=prefix, uploads=uploads)
+        return {name: {**node, "inputs": {**node["inputs"], NONCE: nonce}} for name, node in sent.items()}
+
+    return bound
 
 
 def files_of(value: Plain) -> set[str]:
