@@ -23,6 +23,7 @@ from runner.errors import RecordDamaged, RunLocked, StorageError
 
 FORMAT = 1
 MARK = b',"c":"'
+_parse = json.JSONDecoder().raw_decode
 TAIL = len(MARK) + 8 + 2  # the mark, eight hex digits, `"}`
 
 Line = dict[str, Any]
@@ -46,13 +47,12 @@ def seal(body: bytes, previous: int) -> tuple[bytes, int]:
 
 def decode(raw: bytes, previous: int) -> tuple[Line, int] | None:
     """Return the line and its checksum, or None when it is not what was written behind *previous*."""
-    if raw[-TAIL : -TAIL + len(MARK)] != MARK or not raw.endswith(b'"}'):
-        return None
     body = raw[:-TAIL]
     check = zlib.crc32(body, previous)
-    if raw[-10:-2] != b"%08x" % check:
+    if raw[-TAIL:] != b'%s%08x"}' % (MARK, check):
         return None
-    return json.loads(body + b"}"), check
+    # Decoded here: `json.loads` of bytes looks for their encoding first, which takes a third of its time.
+    return _parse(str(body, "utf-8", "surrogatepass") + "}")[0], check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,28 +73,32 @@ class Reading:
     torn: bytes = b""
 
     def __iter__(self) -> Iterator[Line]:
-        """Yield every whole line in order; raises RecordDamaged naming the line that does not belong."""
+        """Yield every whole line in order; raises RecordDamaged naming the line that does not belong.
+
+        `position` is moved when the iteration ends, however it ends.
+        """
+        offset, number, check = self.position.offset, self.position.line, self.position.check
         try:
             with self.path.open("rb") as file:
-                file.seek(self.position.offset)
+                file.seek(offset)
                 for raw in file:
-                    found = decode(raw[:-1], self.position.check) if raw.endswith(b"\n") else None
+                    found = decode(raw[:-1], check) if raw.endswith(b"\n") else None
                     if found is None:
-                        self._end(raw, last=not file.read(1))
+                        self._end(raw, number, last=not file.read(1))
                         return
                     line, check = found
-                    self.position = Position(
-                        offset=self.position.offset + len(raw), line=self.position.line + 1, check=check
-                    )
+                    offset, number = offset + len(raw), number + 1
                     yield line
         except OSError as error:
             raise StorageError(f"cannot read {self.path}: {error.strerror}") from error
+        finally:
+            self.position = Position(offset=offset, line=number, check=check)
 
-    def _end(self, raw: bytes, *, last: bool) -> None:
+    def _end(self, raw: bytes, number: int, *, last: bool) -> None:
         """An unreadable last line was never finished; anywhere else it is damage."""
         if not last:
             raise RecordDamaged(
-                f"{self.path}:{self.position.line}: this line is not what was written here; "
+                f"{self.path}:{number}: this line is not what was written here; "
                 "the record cannot be trusted from here on"
             )
         self.torn = raw
