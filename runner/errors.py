@@ -119,6 +119,7 @@ class NoServer(AnimerunError):
 
     exit_code = 4
     code = "NO_SERVER"
+    hint = "is ComfyUI running there? To draw storyboard cards instead: --server previz"
 
 
 class RunLocked(AnimerunError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -402,9 +403,17 @@ def _bound(size: int, limit: int) -> None:
         raise Refused(f"the answer is larger than {limit} bytes", status=413)
 
 
-def _why(error: Exception) -> str:
-    text = printable(error, limit=160)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _why(error: BaseException) -> str:
+    """Return what the operating system or the library said first, as it began this *error*."""
+    first: BaseException = error
+    while (deeper := first.__cause__ or first.__context__) is not None and deeper is not first:
+        first = deeper
+        if isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+    if isinstance(first, OSError) and first.errno:
+        # asyncio puts its own words into strerror; a resolver's codes are negative and its words good.
+        return (os.strerror(first.errno) if first.errno > 0 else str(first.strerror)).lower()
+    return printable(str(error) or type(error).__name__, limit=200)
 
 
 Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]
