@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "show": "The jobs of a run; with one match everything about it: prompt, workflow, times, files.",
     "explain": "Why a job was rendered, or which run its files come from.",
     "diff": "What differs between two runs, a run and a spec, or exported runs.",
+    "accept": "Make a run the baseline of its spec, for animerun SPEC --baseline accepted.",
     "sql": "One query against the record of all runs.",
     "verify": "Are a run's journal and files what was recorded?",
     "repair": "Mend damaged journals, build the index again; nothing is deleted.",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from runner.cli.gating import gate_options, gated
 from runner.cli.options import (
     json_option,
     make_settings,
@@ -23,6 +24,7 @@ from runner.cli.options import (
 @scope_options
 @reuse_options
 @runs_option
+@gate_options
 @click.option("--max-jobs", type=click.IntRange(1), help="Refuse a spec with more jobs (1,000,000).")
 @click.option("--max-failures", type=click.IntRange(0), help="Stop after this many failed jobs (0 = never).")
 @click.option("--no-socket", is_flag=True, help="Poll only; for proxies that do not pass WebSockets.")
@@ -62,7 +64,6 @@ def command(
         copy=copy,
     )
     from runner.cli.asking import confirm_size
-    from runner.cli.conducting import conducted
     from runner.cli.planning import plan_with_history
     from runner.cli.progress import make_view
     from runner.launch import Scope, batch_of, launch
@@ -74,4 +75,11 @@ def command(
     view = make_view(settings, as_json=as_json, quiet=quiet)
     view.planned(plan)
     batch = batch_of(spec, plan, Scope(only=only, without=without, sets=sets))
-    return conducted(view, lambda control: launch(batch, settings=settings, control=control, view=view))
+    return gated(
+        spec,
+        settings,
+        view,
+        lambda control: launch(batch, settings=settings, control=control, view=view),
+        sets=sets,
+        as_json=as_json,
+    )

@@ -109,7 +109,7 @@ class Slower:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Seconds of rendering, of the jobs that both sides have rendered without their server's cache."""
+    """Seconds of rendering, of the jobs that both sides rendered with as many nodes from the cache."""
 
     jobs: int = 0
     before_s: float = 0.0

@@ -33,6 +33,7 @@ def lines(diff: RunDiff) -> Iterator[str]:
             for group in groups[:_GROUPS]:
                 yield from _group(group)
             yield from _rest(groups)
+    yield from _pictures(diff)
     if diff.environment:
         yield "\nEnvironment"
         yield from (f"  {drift_line(drift)}" for drift in diff.environment)
@@ -44,23 +45,25 @@ def lines(diff: RunDiff) -> Iterator[str]:
 
 def markdown(diff: RunDiff) -> Iterator[str]:
     """Yield *diff* as Markdown for a pull request; what comes from outside cannot become markup."""
-    yield f"### {_md(diff.a.run)} → {_md(diff.b.run)}\n"
+    yield f"### {marked(diff.a.run)} → {marked(diff.b.run)}\n"
     yield f"{verdict(diff)}\n"
     for kind, title in _TITLES.items():
         groups = [group for group in diff.groups if group.kind == kind]
         if groups:
             yield f"| {title} | jobs | first |\n| :-- | --: | :-- |"
             for group in groups[:_GROUPS]:
-                yield f"| {_md(group.cause)} | {group.jobs:,} | {_md(group.keys[0]) if group.keys else ''} |"
+                first = marked(group.keys[0]) if group.keys else ""
+                yield f"| {marked(group.cause)} | {group.jobs:,} | {first} |"
             yield from (f"| {rest.strip()} | | |" for rest in _rest(groups))
             yield ""
     if diff.environment:
         yield "| Environment | before | after |\n| :-- | :-- | :-- |"
         for drift in diff.environment:
-            yield f"| {_md(drift.what)} | {_md(_values(drift.before))} | {_md(_values(drift.after))} |"
+            cells = (drift.what, _values(drift.before), _values(drift.after))
+            yield "| " + " | ".join(map(marked, cells)) + " |"
         yield ""
     yield from (f"{line.strip()}\n" for line in _times(diff) if line)
-    yield from (f"> {_md(remark)}\n" for remark in diff.remarks)
+    yield from (f"> {marked(remark)}\n" for remark in diff.remarks)
 
 
 def side_line(side: Side) -> str:
@@ -104,10 +107,25 @@ def _group(group: Group) -> Iterator[str]:
     yield f"  {group.cause}  ({_jobs(group.jobs)})"
     for change in group.changes[:_CHANGES]:
         yield from _change(change, group.cause)
+    if group.expected:
+        return
     for key in group.keys[:_KEYS]:
         yield f"    {key}"
     if group.keys and group.jobs > _KEYS:
         yield f"    … and {group.jobs - min(_KEYS, len(group.keys)):,} more"
+
+
+def _pictures(diff: RunDiff) -> Iterator[str]:
+    """The first pictures that differ although nothing was changed: how far, and where they are."""
+    found = [p for p in diff.pictures if not p.expected and p.kind in ("near", "changed")]
+    for picture in found[:_KEYS]:
+        told = picture.note or f"dHash {picture.dhash_bits} bits, SSIM {picture.ssim:.3f}"
+        yield f"  {picture.key}, node {picture.node}: {picture.kind} ({told})"
+        yield from (
+            f"    {sign} {side.folder}/{path}"
+            for sign, side, path in (("-", diff.a, picture.before), ("+", diff.b, picture.after))
+            if path
+        )
 
 
 def _change(change: Change, cause: str) -> Iterator[str]:
@@ -144,7 +162,7 @@ def _times(diff: RunDiff) -> Iterator[str]:
         )
 
 
-def _md(text: str) -> str:
+def marked(text: str) -> str:
     """Return *text* as one line that Markdown and HTML leave as it is."""
     flat = " ".join("".join(ch if ch.isprintable() else " " for ch in text).split())
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

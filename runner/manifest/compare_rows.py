@@ -6,9 +6,11 @@ counts, groups and the first few keys; a million equal jobs never leave the data
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -40,6 +42,40 @@ def statements() -> dict[str, str]:
     text = resources.files("runner.manifest").joinpath("diff.sql").read_text("utf-8")
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
     return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A run of a spec, as a baseline to be."""
+
+    run: str
+    realm: str
+    whole: bool
+    """Neither `--only` nor `--except` narrowed it."""
+    sets: tuple[str, ...]
+    succeeded: bool
+    """Its exit code was 0 and no gate has refused it since."""
+    accepted: datetime | None
+    """When a person made it the baseline (UTC), None = never."""
+
+
+def candidates(manifest: Manifest, spec: str) -> list[Candidate]:
+    """Return the runs of *spec*, newest first; replays are none."""
+    done = manifest.connection.execute(statements()["candidates"], {"spec": spec})
+    found = []
+    for run, realm, scope, exit_code, accepted, passed in done.fetchall():
+        asked = json.loads(scope)
+        found.append(
+            Candidate(
+                run=run,
+                realm=realm,
+                whole=not (asked.get("only") or asked.get("without")),
+                sets=tuple(asked.get("sets", ())),
+                succeeded=exit_code == 0 and passed,
+                accepted=accepted,
+            )
+        )
+    return found
 
 
 class Sides:

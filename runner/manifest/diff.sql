@@ -196,11 +196,11 @@ select state, count(*) as jobs, arg_min(key, seq, 5) as keys from states_SIDE
 where key not in (select key from outside) group by state order by state;
 
 -- name: times
--- Seconds of rendering on both sides, of jobs that both have rendered themselves without help of a cache.
+-- Seconds of rendering on both sides, of jobs that both have rendered with as much help of the server's cache.
 create temp table took as
 select x.key, x.run_s as run_a, y.run_s as run_b
 from a.attempts x join b.attempts y on x.key = y.key
-where x.state = 'succeeded' and y.state = 'succeeded' and x.cached_nodes = 0 and y.cached_nodes = 0
+where x.state = 'succeeded' and y.state = 'succeeded' and x.cached_nodes = y.cached_nodes
   and x.run_s > 0 and y.run_s > 0;
 
 -- name: time_totals
@@ -252,9 +252,16 @@ order by s.seq;
 select o.key, v.scene, v.cut, v.place from odd o join a.variants v on v.variant = o.variant_a
 where not o.in_b and o.state_a = 'succeeded' order by o.seq;
 
--- name: odd_outputs
--- Every output that differs, with what was found out about it.
-select p.key, p.node, p."index", p.path_a, p.path_b, coalesce(g.kind, 'ungraded') as kind
-from painted p join odd o on o.key = p.key and o.repainted
-left join graded g on g.key = p.key and g.node = p.node and g."index" = p."index"
-where coalesce(g.kind, '') <> 'same' order by o.seq, p.node, p."index";
+-- name: candidates
+-- The runs of a spec, newest first, with what speaks for and against them as a baseline.
+with ends as (
+  select run, arg_max(exit_code, ended) as exit_code from run_ends group by run
+), told as (
+  select run, max(noted) filter (where kind = 'baseline') as accepted,
+         arg_max(kind = 'baseline' or coalesce(facts->>'$.passed', 'true') = 'true', noted) as passed
+  from notes where kind in ('baseline', 'gate') group by run
+)
+select r.run, r.realm, r.scope, e.exit_code, t.accepted, coalesce(t.passed, true) as passed
+from runs r left join ends e on e.run = r.run left join told t on t.run = r.run
+where r.spec = $spec and r.replay_of = ''
+order by r.started desc, r.run desc;

@@ -1,0 +1,287 @@
+"""The gate round a run: which baseline, what trips, and the reports that CI reads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from runner.cli.console import clean, emit, say
+from runner.errors import StorageError, UsageError
+
+if TYPE_CHECKING:
+    from runner.cli.conducting import Launch
+    from runner.cli.progress import RunView
+    from runner.compare import Asked, Comparison
+    from runner.diff.gate import Finding, Policy, Verdict
+    from runner.manifest.compare_rows import Candidate
+    from runner.manifest.store import Report
+    from runner.run import Control, Summary
+    from runner.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+LATEST, ACCEPTED = "latest-success", "accepted"
+_FLAGS = "animerun.gate"
+_ANNOTATIONS = 10
+"""What GitHub shows of one step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What was asked of the gate."""
+
+    baseline: str = ""
+    fail_on: str = ""
+    junit: Path | None = None
+    summary: Path | None = None
+
+
+def gate_options(f: F) -> F:
+    """Flags of the gate; `gated` finds them, the command does not see them."""
+    for option in (
+        click.option(
+            "--summary", type=click.Path(path_type=Path), metavar="FILE", callback=_keep, expose_value=False,
+            help="Write the verdict and the differences as Markdown.",
+        ),
+        click.option(
+            "--junit", type=click.Path(path_type=Path), metavar="FILE", callback=_keep, expose_value=False,
+            help="Write a JUnit report: a suite for each scene and cut, a case for each job.",
+        ),
+        click.option(
+            "--fail-on", metavar="LIST", callback=_keep, expose_value=False,
+            help="Exit 9 when met: missing, failed, changed, near, waiting, slower:1.5 "
+            "(with a baseline: missing,failed,changed).",
+        ),
+        click.option(
+            "--baseline", metavar="RUN", callback=_keep, expose_value=False,
+            help="Compare with RUN, with `latest-success` (newest whole run of this spec that went well), or "
+            "with `accepted` (the default where animerun accept has named one).",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
+
+
+def _keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    flags: Flags = ctx.meta.setdefault(_FLAGS, Flags())
+    if value is not None and parameter.name:
+        ctx.meta[_FLAGS] = replace(flags, **{parameter.name: value})
+
+
+def gated(
+    spec: Path, settings: Settings, view: RunView, launch: Launch, *, sets: Sequence[str], as_json: bool
+) -> int:
+    """Run *launch* and return the exit code: the run's own, or 9 when it went well and the gate trips."""
+    from runner.cli.conducting import conducted
+
+    flags: Flags = click.get_current_context().meta.get(_FLAGS, Flags())
+    if flags == Flags():
+        return conducted(view, launch)
+    gate = _Gate(flags, str(spec), settings, tuple(sets))
+    ended: list[Summary] = []
+
+    async def watched(control: Control) -> tuple[Summary, Report | None]:
+        summary, index = await launch(control)
+        ended.append(summary)
+        return summary, index
+
+    code = conducted(view, watched)
+    return gate.decide(ended[0], code, as_json=as_json)
+
+
+class _Gate:
+    """Prepared before the run, so that what makes no sense is told before anything is submitted."""
+
+    def __init__(self, flags: Flags, spec: str, settings: Settings, sets: tuple[str, ...]) -> None:
+        from runner.diff.gate import DEFAULT, Policy, read_policy
+
+        self._flags, self._runs = flags, settings.runs
+        self._baselines = _baselines(flags.baseline, spec, settings, sets)
+        self._named = bool(flags.baseline) or bool(self._baselines)
+        written = read_policy(flags.fail_on) if flags.fail_on else None
+        self._policy: Policy = written or (DEFAULT if self._named else Policy())
+        if self._policy.needs_baseline and not self._named:
+            raise UsageError(
+                "--fail-on: without a baseline only `failed` and `waiting` can be told",
+                hint="--baseline latest-success, or animerun accept RUN",
+            )
+        for path in (flags.junit, flags.summary):
+            if path is not None:
+                _make_room(path)
+
+    def decide(self, summary: Summary, code: int, *, as_json: bool) -> int:
+        """Compare, write the reports, print the verdict and return the exit code."""
+        from runner.compare import Asked, Comparison
+
+        this = Asked(name=summary.run, kind="run", run=summary.run, path=summary.folder)
+        realm = _realm(this, self._runs)
+        baseline = self._baselines.get(realm)
+        with Comparison(baseline or this, this, runs=self._runs, pictures=None) as found:
+            verdict = self._verdict(found, realm, compared=baseline is not None)
+            final = verdict.exit_code(code)
+            self._write(found, verdict, spec=found.diff.b.spec, compared=baseline is not None)
+            name = found.diff.a.run if baseline else ""
+        _note(summary, verdict, name)
+        _tell(verdict, name, summary.run, final, as_json=as_json)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            _annotate(verdict, found.diff.b.spec)
+        return final
+
+    def _verdict(self, found: Comparison, realm: str, *, compared: bool) -> Verdict:
+        from runner.diff.gate import Finding, Verdict, judge
+
+        verdict = judge(
+            self._policy,
+            found.states(),
+            found.diff if compared else None,
+            found.missing() if compared else (0, ()),
+        )
+        insisted = self._flags.baseline not in ("", LATEST)
+        if compared or not insisted:
+            return verdict
+        message = f"the baseline is of another realm than this run ({realm})"
+        return Verdict(findings=(Finding(condition="baseline", message=message), *verdict.findings))
+
+    def _write(self, found: Comparison, verdict: Verdict, *, spec: str, compared: bool) -> None:
+        if self._flags.junit is not None:
+            from runner.diff.cases import cases
+            from runner.diff.junit import junit
+
+            gone = list(found.gone()) if compared else []
+            report = junit(f"animerun {spec}", cases(found.cases(), gone, found.diff, self._policy))
+            _save(self._flags.junit, report)
+        if self._flags.summary is not None:
+            from runner.diff.report import summary
+
+            told = summary(verdict, found.states(), found.diff if compared else None, run=found.diff.b)
+            _save(self._flags.summary, told, mode="a" if _is_step_summary(self._flags.summary) else "w")
+
+
+# -- which baseline ------------------------------------------------------------------------------------------
+
+
+def _baselines(asked: str, spec: str, settings: Settings, sets: tuple[str, ...]) -> Mapping[str, Asked]:
+    """Return realm → baseline, where there is one; the realm of a server is known when it answers."""
+    if asked not in ("", LATEST, ACCEPTED):
+        return _one(asked, settings.runs)
+    from runner.compare import Asked
+    from runner.manifest.compare_rows import candidates
+    from runner.manifest.store import Manifest
+
+    with Manifest(settings.runs) as manifest:
+        known = candidates(manifest, spec)
+    chosen = _accepted(known) if asked != LATEST else _latest(known, sets)
+    if asked == ACCEPTED and not chosen:
+        raise UsageError(f"no run of {spec} was accepted as a baseline", hint="animerun accept RUN")
+    if asked == LATEST and not chosen:
+        say(f"note: no run of {spec} has succeeded yet; this one has nothing to be compared with.")
+    runs = settings.runs
+    return {realm: Asked(name=run, kind="run", run=run, path=runs / run) for realm, run in chosen.items()}
+
+
+def _accepted(known: Sequence[Candidate]) -> dict[str, str]:
+    """Return realm → the run that was accepted last."""
+    marked = [(each.accepted, each) for each in known if each.accepted is not None]
+    return {each.realm: each.run for _, each in sorted(marked, key=lambda pair: pair[0])}
+
+
+def _latest(known: Sequence[Candidate], sets: tuple[str, ...]) -> dict[str, str]:
+    """Return realm → the newest whole run with the same `--set` that went well."""
+    good = [each for each in known if each.whole and each.succeeded and each.sets == sets]
+    return {each.realm: each.run for each in reversed(good)}
+
+
+def _one(asked: str, runs: Path) -> Mapping[str, Asked]:
+    from runner.cli.diff_command import asked as meant
+    from runner.cli.meant import run_names
+
+    found = meant(asked, run_names(runs), runs)
+    if found.kind == "plan":
+        raise UsageError(f"--baseline {asked}: a plan has no pictures; name a run")
+    return {_realm(found, runs): found}
+
+
+def _realm(asked: Asked, runs: Path) -> str:
+    from runner.compare import head_of
+
+    return head_of(asked, runs=runs).realm
+
+
+# -- what is written and said --------------------------------------------------------------------------------
+
+
+def _make_room(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _save(path: Path, pieces: Any, *, mode: str = "w") -> None:
+    try:
+        with path.open(mode, encoding="utf-8", errors="replace", newline="\n") as file:
+            file.writelines(pieces)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _is_step_summary(path: Path) -> bool:
+    """GitHub's own summary file may hold what other commands of the step wrote."""
+    return bool(os.environ.get("GITHUB_STEP_SUMMARY")) and path == Path(os.environ["GITHUB_STEP_SUMMARY"])
+
+
+def _note(summary: Summary, verdict: Verdict, baseline: str) -> None:
+    """Put the verdict beside the run's journal: what was refused is no success to compare with."""
+    from runner.manifest.notes import add_note
+
+    facts = {
+        "passed": verdict.passed,
+        "baseline": baseline,
+        "findings": [asdict(each) for each in verdict.findings],
+    }
+    add_note(summary.folder, "gate", facts, at=time.time())
+
+
+def _tell(verdict: Verdict, baseline: str, run: str, code: int, *, as_json: bool) -> None:
+    if as_json:
+        findings = [asdict(each) for each in verdict.findings]
+        emit(
+            {"event": "gate", "passed": verdict.passed, "exit_code": code, "run": run, "baseline": baseline,
+             "findings": findings}
+        )  # fmt: skip
+    against = f" against {baseline}" if baseline else ""
+    say(
+        f"Gate {'passed' if verdict.passed else 'tripped'}{against}."
+        if verdict.passed
+        else f"Gate tripped{against}:"
+    )
+    for finding in verdict.findings:
+        say(f"  {finding.condition}: {finding.message}{_first(finding)}")
+    if baseline and baseline != run:
+        say(f"Differences:  animerun diff {baseline} {run}")
+        if not verdict.passed:
+            say(f"All as it should be? animerun accept {run}")
+
+
+def _first(finding: Finding) -> str:
+    more = finding.jobs - 1
+    rest = f" and {more:,} more" if more > 0 else ""
+    return f" ({finding.keys[0]}{rest})" if finding.keys else ""
+
+
+def _annotate(verdict: Verdict, spec: str) -> None:
+    """Print GitHub annotations on stderr, where no line of a server's text can begin like one."""
+    from runner.diff.annotations import error
+
+    for finding in verdict.findings[:_ANNOTATIONS]:
+        message = "\n".join((clean(finding.message), *(clean(key) for key in finding.keys)))
+        with suppress(BrokenPipeError):
+            click.echo(error(message, title=f"animerun: {finding.condition}", file=spec), err=True)
