@@ -14,7 +14,7 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,7 @@ from runner import __version__
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
-from runner.errors import PreflightRefused, RunLocked, UsageError
+from runner.errors import PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
 from runner.events import Event
 from runner.manifest import folder as folders
 from runner.manifest.history import History
@@ -36,8 +36,8 @@ from runner.preflight import preflight
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
-from runner.resume import Remainder, frozen_plan, standing
-from runner.reuse import Reuse, Sizes
+from runner.resume import Remainder, frozen_plan, reuse_of, standing, sweep
+from runner.reuse import Policy, Reuse, Sizes
 from runner.run import Conductor, Control, Observer, Summary, Work
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
@@ -95,8 +95,12 @@ class Batch:
     """(folder, name) of the model files named."""
     done_by: str = ""
     """There is nothing to do: this run holds everything."""
-    unfinished: str = ""
-    """The newest run of this spec that never came to an end."""
+    unfinished: tuple[tuple[str, str], ...] = ()
+    """(run, server) where an earlier run of this spec left attempts open."""
+    source: str = ""
+    """The spec's path in its project, as the record names it; empty = as it was given."""
+    policy: Policy = field(default_factory=Policy)
+    """What is rendered although it is up to date."""
     met: Callable[[Realm, Sizes, bool], Batch] | None = None
     """Looks again at what is up to date, now that realm and model sizes are known; the last says whether
     runs have been settled meanwhile. None = earlier runs do not count."""
@@ -116,7 +120,9 @@ def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
         frozen=lambda: frozen(plan),
         model_files=plan.model_files,
         done_by=plan.done_by,
-        unfinished=next(iter(plan.reuse.history.unfinished(str(path))), "") if plan.reuse else "",
+        unfinished=tuple(plan.reuse.history.unfinished(plan.spec.files[0].path)) if plan.reuse else (),
+        source=plan.spec.files[0].path,
+        policy=plan.reuse.policy if plan.reuse else Policy(),
         met=None if plan.reuse is None else partial(_met, path, plan, scope),
     )
 
@@ -145,11 +151,13 @@ async def launch(
             facts = await executor.open()
             realm = one_realm(facts)
             view.opened(facts)
-            settled = await _settle(batch, executor, facts, settings, control)
-            sizes = await _sizes(batch, executor, facts)
+            settled = await _settle_all(batch, executor, facts, settings, control)
+            if settled and control.asked:
+                return settled[-1], None
+            sizes = await _sizes(batch.model_files, executor, facts)
             if batch.met is not None:
                 known = {which: set(each.values()) for which, each in sizes.items()}
-                batch = batch.met(realm, known, settled)
+                batch = batch.met(realm, known, bool(settled))
             if batch.done_by:
                 return _nothing_to_do(batch, settings), None
             findings = await preflight(batch.samples, executor, facts)
@@ -158,46 +166,57 @@ async def launch(
             return await _run(batch, realm, facts, sizes, executor, settings, control, view)
 
 
-async def _settle(
+async def _settle_all(
     batch: Batch, executor: Executor, facts: Sequence[ServerFacts], settings: Settings, control: Control
-) -> bool:
-    """Settle what the spec's last, unfinished run left open, into its own journal; tell whether it did.
+) -> list[Summary]:
+    """Settle what earlier runs of the spec left open on these servers; return what came of each run.
 
-    What its servers still hold is waited for and collected; what they do not is lost. Nothing is submitted.
+    A run that another process continues, or whose record or plan cannot be read, is left as it is.
     """
-    if not batch.unfinished:
-        return False
-    folder = settings.runs / batch.unfinished
+    found = []
+    for run in dict.fromkeys(run for run, server in batch.unfinished if server in executor.servers):
+        with suppress(RunLocked, RecordDamaged, SpecError, UsageError):
+            found.append(await _settle(run, executor, facts, settings, control))
+        if control.asked:
+            break
+    return found
+
+
+async def _settle(
+    run: str, executor: Executor, facts: Sequence[ServerFacts], settings: Settings, control: Control
+) -> Summary:
+    """Settle what *run* left open, into its own journal, which gets no end by it.
+
+    What the servers still hold is waited for and collected; what they do not is lost. Nothing is submitted.
+    """
+    folder = settings.runs / run
+    journal, lines = Journal.resume(folder / JOURNAL)
     try:
-        journal, lines = Journal.resume(folder / JOURNAL)
-    except RunLocked:
-        return False
-    try:
+        sweep(folder)
         state = standing(lines)
-        if not state.open:
-            return False
+        work = Remainder(frozen_plan(folder, state), state, only_on=executor.servers)
         recorder = Recorder(journal, clock=time.time)
         recorder.resume(lines)
-        work = Remainder(frozen_plan(folder, state), state, only_open=True)
-        place = Place(run=batch.unfinished, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
+        place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
         once = replace(settings, attempts=1)
-        await _conduct(work, place, recorder, executor, facts, once, control, _silent)
+        return await _conduct(work, place, recorder, executor, facts, once, control, _silent)
     finally:
         journal.close()
-    return True
 
 
 def _silent(event: Event) -> None:
     """Show nothing of what is settled for another run."""
 
 
-async def _sizes(batch: Batch, executor: Executor, facts: Sequence[ServerFacts]) -> FoundSizes:
-    """Return (folder, name) → server → size for the model files of *batch*."""
+async def _sizes(
+    wanted: frozenset[tuple[str, str]], executor: Executor, facts: Sequence[ServerFacts]
+) -> FoundSizes:
+    """Return (folder, name) → server → size for the model files *wanted*."""
     found: FoundSizes = {}
-    folders_named = {folder for folder, _ in batch.model_files if folder}
+    folders_named = {folder for folder, _ in wanted if folder}
     for each in facts:
         told = await executor.model_sizes(each.url, folders_named) if each.realm != PREVIZ else {}
-        for which in batch.model_files & told.keys():
+        for which in wanted & told.keys():
             found.setdefault(which, {})[each.url] = told[which]
     return found
 
@@ -278,6 +297,7 @@ async def _run(
         view.began(run, folder, batch.work)
         place = Place(run=run, uuid=run_uuid, folder=folder)
         summary = await _conduct(batch.work, place, recorder, executor, facts, settings, control, view)
+        recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
     return summary, await asyncio.to_thread(refresh, settings.runs)
@@ -302,7 +322,7 @@ async def _conduct(
     control: Control,
     view: Observer,
 ) -> Summary:
-    """Conduct *work* to its end and record it."""
+    """Conduct *work* as far as it goes; the index is published meanwhile."""
     conductor = Conductor(
         work,
         executor,
@@ -317,11 +337,9 @@ async def _conduct(
     )
     publishing = asyncio.ensure_future(_publish(settings.runs))
     try:
-        summary = await conductor.conduct()
+        return await conductor.conduct()
     finally:
         publishing.cancel()
-    recorder.end(code=summary.exit_code, reason=summary.reason)
-    return summary
 
 
 async def resume(
@@ -340,11 +358,16 @@ async def resume(
             raise UsageError(
                 f"{run} is a replay; it is not resumed", hint=f"animerun replay {state.head['replay_of']}"
             )
-        work = Remainder(frozen_plan(folder, state), state, retry_failed=retry_failed)
+        sweep(folder)
+        reuse = reuse_of(state, settings.runs)
+        work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
         async with servers(settings) as executor:
             facts = await executor.open()
             _same_realm(state.head["realm"], one_realm(facts), run)
             view.opened(facts)
+            if sizes := await _sizes(work.model_files, executor, facts):
+                reuse = replace(reuse, sizes={which: set(each.values()) for which, each in sizes.items()})
+                work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
             findings = await preflight(work.samples, executor, facts)
             if findings:
                 raise PreflightRefused([finding.message for finding in findings])
@@ -354,6 +377,9 @@ async def resume(
             view.began(run, folder, work)
             place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
             summary = await _conduct(work, place, recorder, executor, facts, settings, control, view)
+            if work.failed_before and not summary.exit_code:
+                summary = replace(summary, exit_code=1)
+            recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
     return summary, await asyncio.to_thread(refresh, settings.runs)
@@ -371,7 +397,7 @@ def _same_realm(then: str, now: Realm, run: str) -> None:
 def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
     return {
         "uuid": str(run_uuid),
-        "spec": str(batch.spec),
+        "spec": batch.source or str(batch.spec),
         "episode": batch.episode,
         "title": batch.title,
         "realm": realm,
@@ -379,6 +405,7 @@ def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
         "total": batch.work.total,
         "waiting": batch.work.waiting,
         "scope": asdict(batch.scope),
+        "force": {"all": batch.policy.force, "only": [p.text for p in batch.policy.force_only]},
         "replay_of": batch.replay_of,
     }
 

@@ -362,7 +362,8 @@ class _Survey:
         self._count(job, reused=answer.made is not None)
         self.model_files.update(model_files(self._catalog.load(job.template), job))
         if answer.made is not None:
-            self._makers.add(answer.made.run)
+            as_it_is = (answer.made.key, answer.made.name) == (job.key, job.name)
+            self._makers.add(answer.made.run if as_it_is else "")
             return
         if len(self.problems) >= MAX_PROBLEMS:
             return
@@ -378,7 +379,7 @@ class _Survey:
             self.reasons[answer.reason] = (number + 1, keys if number >= _KEYS_SHOWN else (*keys, job.key))
 
     def done_by(self) -> str:
-        """Return the run that holds everything, when every job is up to date by one and the same."""
+        """Return the run that holds everything under its present names, empty when none does."""
         return next(iter(self._makers)) if len(self._makers) == 1 and self.reused == self.total else ""
 
     def counted(self) -> tuple[CutCount, ...]:

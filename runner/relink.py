@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
@@ -48,45 +50,67 @@ def relink(source: Path, output: Output, folder: Path, *, old_name: str, new_nam
     """Put the file of *output* from run folder *source* into *folder*; return it as it is there.
 
     It is reflinked where the file system can, else hard-linked, else copied; always copied with *copy*. What
-    stood behind the deliver name (node, number, extension) stands behind the new one. Raises StorageError;
-    a file of another content under that name is never replaced.
+    stood behind the deliver name (node, number, extension) stands behind the new one. A file of that content
+    that is there already serves; beside another one ours is called `NAME~2`, and nothing is replaced. Raises
+    StorageError.
     """
-    path = new_name + output.path.removeprefix(old_name)
-    target = folder / path
+    wanted = new_name + output.path.removeprefix(old_name)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _share(source / output.path, target, copy=copy)
+        (folder / wanted).parent.mkdir(parents=True, exist_ok=True)
+        target = _placed(source / output.path, folder / wanted, output.sha256, copy=copy)
+        path = target.relative_to(folder).as_posix()
         return replace(output, path=path, mtime_ns=target.stat().st_mtime_ns)
     except OSError as error:
-        raise StorageError(f"cannot put {source / output.path} at {target}: {error.strerror}") from error
+        told = f"cannot put {source / output.path} at {folder / wanted}: {error.strerror or error}"
+        raise StorageError(told) from error
+
+
+def _placed(source: Path, wanted: Path, sha256: str, *, copy: bool) -> Path:
+    for count in range(1, 10_000):
+        target = wanted if count == 1 else wanted.with_name(f"{wanted.stem}~{count}{wanted.suffix}")
+        try:
+            _share(source, target, copy=copy)
+        except FileExistsError:
+            if target.is_symlink() or not target.is_file() or _sha256(target) != sha256:
+                continue
+        return target
+    raise FileExistsError(f"{wanted.name} and 9,998 others exist")
 
 
 def _share(source: Path, target: Path, *, copy: bool) -> None:
-    if not copy and (_reflink(source, target) or _hardlink(source, target)):
-        return
-    with source.open("rb") as reading, target.open("xb") as writing:
+    """Make *target*, whole or not at all; raises FileExistsError when something is there."""
+    if target.exists() or target.is_symlink():
+        raise FileExistsError(str(target))
+    part = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    try:
+        if not copy and not _reflink(source, part) and _hardlink(source, target):
+            return
+        if not part.exists():
+            _copy(source, part)
+        shutil.copystat(source, part)
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _copy(source: Path, part: Path) -> None:
+    with source.open("rb") as reading, part.open("xb") as writing:
         shutil.copyfileobj(reading, writing, 1 << 20)
         writing.flush()
         os.fsync(writing.fileno())
-    shutil.copystat(source, target)
 
 
-def _reflink(source: Path, target: Path) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        return False
-    with source.open("rb") as reading, target.open("xb") as writing:
+def _reflink(source: Path, part: Path) -> bool:
+    """Make *part* share the blocks of *source*; tell whether the file system can."""
+    with source.open("rb") as reading, part.open("xb") as writing:
         try:
             fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
         except OSError:
             shared = False
         else:
             shared = True
-    if shared:
-        shutil.copystat(source, target)
-    else:
-        target.unlink()
+    if not shared:
+        part.unlink()
     return shared
 
 

@@ -6,6 +6,7 @@ Only the run's own folder is read: the frozen spec, templates and inputs under `
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +15,16 @@ from typing import Any
 from runner.domain import Workflow
 from runner.errors import RecordDamaged, UsageError
 from runner.expand import expand
+from runner.manifest.history import History
 from runner.manifest.journal import Line
+from runner.naming import Pattern
 from runner.plan import InputFile, Plan, Rendered, plan_of
 from runner.render import Catalog
+from runner.reuse import Policy, Reuse
 from runner.run import Open
 from runner.spec import load
+
+_PART = re.compile(r"\..*\.[0-9a-f]{8}\.part")
 
 
 @dataclass(slots=True)
@@ -68,8 +74,22 @@ def standing(lines: Iterable[Line]) -> Standing:
     return found
 
 
-def frozen_plan(folder: Path, state: Standing) -> Plan:
-    """Return the plan of the run in *folder* as it was frozen.
+def reuse_of(state: Standing, runs: Path) -> Reuse:
+    """Return what the run may take over from other runs, as it was told when it began."""
+    force = state.head.get("force", {"all": False, "only": ()})
+    patterns = tuple(Pattern.parse(text) for text in force["only"])
+    return Reuse(History(runs), state.head["realm"], Policy(force=force["all"], force_only=patterns))
+
+
+def sweep(folder: Path) -> None:
+    """Remove downloads that a killed process left half done; only for the holder of the run's journal."""
+    for path in folder.rglob(".*.part"):
+        if _PART.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Plan:
+    """Return the plan of the run in *folder* as it was frozen; with *reuse*, what others made is left out.
 
     Raises RecordDamaged when it cannot be made again just so, UsageError when animerun's own templates have
     changed since: then the rest would not be what was planned.
@@ -90,7 +110,7 @@ def frozen_plan(folder: Path, state: Standing) -> Plan:
         )
     expansion = expand(spec, catalog, only=scope["only"], without=scope["without"])
     inputs = {project: _input(plan, project, name) for project, name in index["inputs"].items()}
-    return plan_of(spec, catalog, expansion, None, inputs=inputs)
+    return plan_of(spec, catalog, expansion, reuse, inputs=inputs)
 
 
 def _input(plan: Path, project: str, name: str) -> InputFile:
@@ -103,16 +123,26 @@ def _input(plan: Path, project: str, name: str) -> InputFile:
 
 
 class Remainder:
-    """What is left of a run. *only_open*: nothing is started, only what is open is settled."""
+    """What is left of a run. *only_on*: nothing is started, only what is open on these servers is settled."""
 
     def __init__(
-        self, plan: Plan, state: Standing, *, retry_failed: bool = False, only_open: bool = False
+        self,
+        plan: Plan,
+        state: Standing,
+        *,
+        retry_failed: bool = False,
+        only_on: Collection[str] | None = None,
     ) -> None:
         self._plan = plan
         self._state = state
         self._skip: Collection[str] = state.made if retry_failed else state.made | state.failed
-        self._only_open = only_open
-        self._open_keys = {line["key"] for line in state.open.values()}
+        self._only_on = only_on
+        self._open = {
+            prompt_id: line
+            for prompt_id, line in state.open.items()
+            if only_on is None or line["server"] in only_on
+        }
+        self._open_keys = {line["key"] for line in self._open.values()}
 
     @property
     def total(self) -> int:
@@ -130,19 +160,29 @@ class Remainder:
         return len(self._skip)
 
     @property
+    def failed_before(self) -> int:
+        """Jobs that failed and are not tried again."""
+        return len(self._state.failed & set(self._skip))
+
+    @property
+    def model_files(self) -> frozenset[tuple[str, str]]:
+        """(folder, name) of every model file the jobs name."""
+        return self._plan.model_files
+
+    @property
     def samples(self) -> tuple[Rendered, ...]:
         """What is asked of the servers."""
-        return () if self._only_open else self._plan.samples
+        return self._plan.samples if self._only_on is None else ()
 
     def rendered(self) -> Iterator[Rendered]:
         """Yield the jobs to start, each with the number of its next attempt; waiting ones were recorded."""
-        if self._only_open:
+        if self._only_on is not None:
             return
         for each in self._plan.rendered():
             key = each.job.key
-            if each.ticket is None or key in self._skip or key in self._open_keys:
+            if each.job.waits or key in self._skip or key in self._open_keys:
                 continue
-            yield replace(each, ticket=replace(each.ticket, number=self._state.attempts.get(key, 0) + 1))
+            yield each if each.made else _numbered(each, self._state.attempts.get(key, 0) + 1)
 
     def open(self) -> tuple[Open, ...]:
         """Return the open attempts with their jobs, in listing order."""
@@ -151,7 +191,7 @@ class Remainder:
         jobs = {each.job.key: each for each in self._plan.rendered() if each.job.key in self._open_keys}
         return tuple(
             Open(_numbered(jobs[line["key"]], line["n"]), prompt_id, line["server"], line["prefix"])
-            for prompt_id, line in self._state.open.items()
+            for prompt_id, line in self._open.items()
             if line["key"] in jobs
         )
 

@@ -67,9 +67,9 @@ class History:
         """Return (folder, name) → size of the model files *run* used, as far as its servers told."""
         return {(folder, name): size for _, folder, name, size in self._manifest.rows("model_files", run=run)}
 
-    def unfinished(self, spec: str) -> list[str]:
-        """Return the runs of *spec* that never came to an end, newest first."""
-        return [row[0] for row in self._manifest.rows("unfinished", spec=spec)]
+    def unfinished(self, spec: str) -> list[tuple[str, str]]:
+        """Return (run, server) where a run of *spec* left attempts open, newest run first."""
+        return [(run, server) for run, server, _ in self._manifest.rows("unfinished", spec=spec)]
 
     def _made(self, query: str, realm: Realm, names: Iterable[str]) -> dict[str, Made]:
         rows = self._manifest.rows(query, realm=realm, names=list(names))

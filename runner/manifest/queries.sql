@@ -111,9 +111,11 @@ select path, name from inputs where run = $run;
 select server, folder, name, size from model_files where run = $run;
 
 -- name: unfinished
--- Runs of a spec (no replays) that have open attempts or no end, newest first.
-select r.run from runs r left join run_ends e using (run)
-where r.spec = $spec and r.replay_of = '' and e.run is null order by r.started desc;
+-- Runs of a spec (no replays) with the servers on which they have open attempts, newest run first.
+select distinct i.run, i.server, r.started from runs r join intents i on i.run = r.run
+where r.spec = $spec and r.replay_of = ''
+  and not exists (from attempts a where a.run = i.run and a.prompt_id = i.prompt_id)
+order by r.started desc, i.run, i.server;
 
 -- name: baselines
 -- The runs that were accepted as a baseline.
