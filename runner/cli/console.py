@@ -16,9 +16,13 @@ _LIMIT = 2_000
 def clean(text: str, *, limit: int = _LIMIT) -> str:
     """Return *text* as one printable line: control, bidirectional and invisible characters are shown escaped.
 
-    What a server or a spec says may hold terminal commands; nothing of it may reach a terminal as it is.
+    What a server or a spec says may hold terminal commands; nothing of it may reach a terminal as it is. Nor
+    may it command a CI: GitHub obeys lines that begin with `::`, and `##[` anywhere in one.
     """
     shown = "".join(ch if _harmless(ch) else ch.encode("unicode_escape").decode() for ch in text[:limit])
+    shown = shown.replace("##[", "\\x23#[")
+    if shown.lstrip().startswith("::"):
+        shown = shown.replace("::", "\\x3a:", 1)
     return shown if len(text) <= limit else shown + "…"
 
 
