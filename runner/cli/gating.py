@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 LATEST, ACCEPTED = "latest-success", "accepted"
 _FLAGS = "animerun.gate"
-_ANNOTATIONS = 10
-"""What GitHub shows of one step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +125,10 @@ class _Gate:
             final = verdict.exit_code(code)
             self._write(found, verdict, spec=found.diff.b.spec, compared=baseline is not None)
             name = found.diff.a.run if baseline else ""
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                _annotate(verdict, found)
         _note(summary, verdict, name)
         _tell(verdict, name, summary.run, final, as_json=as_json)
-        if os.environ.get("GITHUB_ACTIONS") == "true":
-            _annotate(verdict, found.diff.b.spec)
         return final
 
     def _verdict(self, found: Comparison, realm: str, *, compared: bool) -> Verdict:
@@ -277,11 +275,20 @@ def _first(finding: Finding) -> str:
     return f" ({finding.keys[0]}{rest})" if finding.keys else ""
 
 
-def _annotate(verdict: Verdict, spec: str) -> None:
-    """Print GitHub annotations on stderr, where no line of a server's text can begin like one."""
+def _annotate(verdict: Verdict, found: Comparison) -> None:
+    """Print GitHub annotations on stderr; of every finding the place of its first job."""
     from runner.diff.annotations import error
 
-    for finding in verdict.findings[:_ANNOTATIONS]:
+    for finding in verdict.findings:
+        place = found.places(finding.keys[:1]).get(finding.keys[0], "") if finding.keys else ""
+        path, _, line = place.rpartition(":")
+        known = bool(path) and line.isdigit()
         message = "\n".join((clean(finding.message), *(clean(key) for key in finding.keys)))
         with suppress(BrokenPipeError):
-            click.echo(error(message, title=f"animerun: {finding.condition}", file=spec), err=True)
+            told = error(
+                message,
+                title=f"animerun: {finding.condition}",
+                file=path if known else found.diff.b.spec,
+                line=int(line) if known else 0,
+            )
+            click.echo(told, err=True)

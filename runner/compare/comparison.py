@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +73,10 @@ class Comparison:
         """Return state → how many jobs of side b are in it, and the first keys."""
         found = self._sides.ask("state_counts", side="b")
         return {row["state"]: (row["jobs"], tuple(row["keys"])) for row in found if row["state"]}
+
+    def places(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return key → `file:line` of its cut, as far as it is known."""
+        return {row["key"]: row["place"] for row in self._sides.ask("places", names=list(keys))}
 
     # -- the comparison --------------------------------------------------------------------------------
 

@@ -252,6 +252,13 @@ order by s.seq;
 select o.key, v.scene, v.cut, v.place from odd o join a.variants v on v.variant = o.variant_a
 where not o.in_b and o.state_a = 'succeeded' order by o.seq;
 
+-- name: places
+-- Where the named jobs are written: in the spec of side b, else of side a.
+select key, arg_max(place, side) as place from (
+  select j.key, v.place, 1 as side from b.jobs j join b.variants v on v.variant = j.variant
+  union all select j.key, v.place, 0 from a.jobs j join a.variants v on v.variant = j.variant
+) where key in (select unnest($names)) group by key;
+
 -- name: candidates
 -- The runs of a spec, newest first, with what speaks for and against them as a baseline.
 with ends as (
