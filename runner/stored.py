@@ -26,6 +26,8 @@ from runner.render.graph import flaws
 
 T = TypeVar("T")
 
+_CHANGED: Final = "its checksums are right, so it was written so: take the run folder from where it was made"
+
 _INPUT: Final = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
 _DELIVER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=-]*(/[A-Za-z0-9][A-Za-z0-9._+@=-]*)*")
 
@@ -177,9 +179,9 @@ def read(folder: Path) -> Record:
 
 def _lines(folder: Path) -> Iterator[tuple[Line, str]]:
     """Yield each line of the journal with its place."""
-    reading = Reading(folder / JOURNAL)
-    for line in reading:
-        yield line, f"{reading.path}:{reading.position.line - 1}"
+    path = folder / JOURNAL
+    for number, line in enumerate(Reading(path), 1):
+        yield line, f"{path}:{number}"
 
 
 def _understood(where: str, line: Line, take: Callable[[Line], T]) -> T:
@@ -188,7 +190,7 @@ def _understood(where: str, line: Line, take: Callable[[Line], T]) -> T:
         return take(line)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         whose = f"job {line['key']}: " if line.get("t") == "job" and "key" in line else ""
-        raise RecordDamaged(f"{where}: {whose}{error}") from error
+        raise RecordDamaged(f"{where}: {whose}{error}", hint=_CHANGED) from error
 
 
 def _job(line: Line, variant: Line) -> Job:
