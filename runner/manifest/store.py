@@ -13,8 +13,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -44,7 +44,7 @@ _LOCKED_DOWN: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "512MB",
     "threads": "2",
 }
-_FLUSH = 50_000
+_FLUSH = 2_048
 
 
 @cache
@@ -142,28 +142,28 @@ def _forget(db: duckdb.DuckDBPyConnection, run: str) -> None:
 
 
 def _append(db: duckdb.DuckDBPyConnection, news: Iterable[tuple[str, tuple[Any, ...]]]) -> None:
+    """Add rows by the thousand: small enough for the processor's cache, each table's appender opened once."""
     held: dict[str, list[tuple[Any, ...]]] = {}
-    for table, row in news:
-        group = held.setdefault(table, [])
-        group.append(row)
-        if len(group) >= _FLUSH:
-            _flush(db, table, group)
-    for table, group in held.items():
-        _flush(db, table, group)
-
-
-def _flush(db: duckdb.DuckDBPyConnection, table: str, group: list[tuple[Any, ...]]) -> None:
-    if group:
-        with db.appender(table) as appender:
-            appender.append_rows(group)
-        group.clear()
+    with ExitStack() as appenders:
+        adding: dict[str, Callable[[list[tuple[Any, ...]]], None]] = {}
+        for table, row in news:
+            group = held.get(table)
+            if group is None:
+                group = held[table] = []
+                adding[table] = appenders.enter_context(db.appender(table)).append_rows
+            group.append(row)
+            if len(group) >= _FLUSH:
+                adding[table](group)
+                group.clear()
+        for table, group in held.items():
+            adding[table](group)
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
     """Open the live index; a missing, unreadable or older one is started afresh."""
     fresh = not path.exists()
     try:
-        db = duckdb.connect(str(path), config=_LOCKED_DOWN)
+        db = duckdb.connect(str(path), config=_LOCKED_DOWN | {"memory_limit": "256MB"})
         if fresh:
             _create(db)
         found = db.execute("select schema from meta").fetchone()
