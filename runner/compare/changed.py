@@ -52,7 +52,8 @@ def _look_into_nodes(sides: Sides, silent: Sequence[Mapping[str, Any]], grouping
     if not silent:
         return
     jobs = sum(pair["jobs"] for pair in silent)
-    rows = sides.ask("unexplained", saids=[pair["said"] for pair in silent], limit=_UNEXPLAINED)
+    saids, reseeded = [pair["said"] for pair in silent], [pair["reseeded"] for pair in silent]
+    rows = sides.ask("unexplained", saids=saids, reseeded=reseeded, limit=_UNEXPLAINED)
     keys = [row["key"] for row in rows]
     before, after = _workflows(sides, "a", keys), _workflows(sides, "b", keys)
     for key in keys:

@@ -135,7 +135,7 @@ with m as (select * from odd where state_a <> state_b), faults as (
   select key, arg_max(code, number) as code from (select key, code, number from b.attempts union all select key, code, -1 from a.attempts)
   where key in (select key from m) and code <> '' group by key
 )
-select state_a, state_b, coalesce(f.code, '') as code, count(*) as jobs, arg_min(m.key, m.seq, 5) as keys
+select state_a, state_b, case when 'failed' in (state_a, state_b) then coalesce(f.code, '') else '' end as code, count(*) as jobs, arg_min(m.key, m.seq, 5) as keys
 from m left join faults f on f.key = m.key group by all order by min(m.seq);
 
 -- name: lone
