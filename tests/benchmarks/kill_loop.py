@@ -159,7 +159,7 @@ class Figures:
     strays: int = 0
     torn: int = 0
     first_s: list[float] = field(default_factory=list)
-    """Launch of a continuing process → its first new intent."""
+    """Launch of a `resume` → its first new intent."""
 
 
 class Round:
@@ -195,10 +195,10 @@ class Round:
             figures.kills += 1
         else:
             kill = False
-        self._look(figures, known, launched)
+        self._look(how, figures, known, launched)
         return None if kill else process.returncode
 
-    def _look(self, figures: Figures, known: int, launched: float) -> None:
+    def _look(self, how: str, figures: Figures, known: int, launched: float) -> None:
         opens(self.runs / "manifest.duckdb")
         intents = []
         for path in self.runs.glob("*/journal.jsonl"):
@@ -207,7 +207,7 @@ class Round:
             if twice := [key for key, count in ends(lines).items() if count > 1]:
                 raise Broken(f"{run} recorded {twice[0]} twice")
             intents += [line["at"] for line in lines if line["t"] == "intent"]
-        if known and len(intents) > known:
+        if how == "resume" and len(intents) > known:
             figures.first_s.append(min(at for at in intents if at >= launched) - launched)
 
     def check(self, figures: Figures, server_output: Path | None) -> int:
