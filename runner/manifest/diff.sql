@@ -15,7 +15,7 @@ with last as (                    -- a number of attempts and a state in one fig
   select key, max(number * 4 + case state when 'failed' then 2 when 'cancelled' then 3 else 1 end) % 4 as state
   from SIDE.attempts group by key
 ), open as (
-  select distinct i.key from SIDE.intents i anti join SIDE.attempts x using (prompt_id)
+  select distinct i.key from SIDE.intents i anti join SIDE.attempts x using (prompt_id) where OPEN
 )
 select j.key, j.seq, j.seed, j.variant, j.digest, j.recipe,
        case when PLANNED then null
@@ -24,6 +24,10 @@ select j.key, j.seq, j.seed, j.variant, j.digest, j.recipe,
             when last.state is null then 'pending'
             else ['succeeded', 'failed', 'cancelled'][last.state] end as state
 from SIDE.jobs j left join last on last.key = j.key left join open on open.key = j.key;
+
+-- name: open
+-- How many attempts of side SIDE have no end.
+select (select count(*) from SIDE.intents) - (select count(*) from SIDE.attempts where number > 0) as attempts;
 
 -- name: painted
 -- Outputs of which the two sides do not hold the same picture; what has no pixels is known by its bytes.
