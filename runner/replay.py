@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -151,11 +151,17 @@ def compare(then: Record, now: Record, keys: Sequence[str]) -> list[Compared]:
     failed then have nothing to compare.
     """
     pairs = [(key, output) for key in keys for output in then.made.get(key, ())]
+    found = [_told(then, now, key, output) for key, output in pairs]
+    unclear = [at for at, each in enumerate(found) if each.verdict == "different"]
     with ThreadPoolExecutor() as threads:
-        return list(threads.map(lambda pair: _compared(then, now, *pair), pairs))
+        graded = threads.map(lambda at: _graded(then.folder, found[at], pairs[at][1]), unclear)
+        for at, each in zip(unclear, graded, strict=True):
+            found[at] = each
+    return found
 
 
-def _compared(then: Record, now: Record, key: str, old: Output) -> Compared:
+def _told(then: Record, now: Record, key: str, old: Output) -> Compared:
+    """Return the verdict as far as the two records tell; what is not proven identical is different yet."""
     who: dict[str, Any] = {"key": key, "node": old.node, "index": old.index, "then": then.folder / old.path}
     if key not in now.made:
         reason = "the job failed" if key in now.failed else "the job was not made"
@@ -164,14 +170,19 @@ def _compared(then: Record, now: Record, key: str, old: Output) -> Compared:
     new = next(same_place, None)
     if new is None:
         return Compared(**who, verdict="missing", note="the job made no such file")
-    who["now"] = now.folder / new.path
-    if old.sha256 == new.sha256 or (old.pixels and old.pixels == new.pixels):
-        return Compared(**who, verdict="identical")
-    if reason := _unusable(then.folder, old):
-        return Compared(**who, verdict="different", dhash_bits=64, ssim=0.0, note=f"not graded: {reason}")
-    found = grade(who["then"], who["now"])
-    verdict: Verdict = _GRADES[found.kind]
-    return Compared(**who, verdict=verdict, dhash_bits=found.dhash_bits, ssim=found.ssim, note=found.note)
+    same = old.sha256 == new.sha256 or bool(old.pixels and old.pixels == new.pixels)
+    path = now.folder / new.path
+    return Compared(**who, now=path, verdict="identical" if same else "different")
+
+
+def _graded(folder: Path, each: Compared, old: Output) -> Compared:
+    """Return *each* with the grade of its two pictures."""
+    assert each.now is not None, "what is missing is not graded"
+    if reason := _unusable(folder, old):
+        return replace(each, dhash_bits=64, ssim=0.0, note=f"not graded: {reason}")
+    found = grade(each.then, each.now)
+    verdict = _GRADES[found.kind]
+    return replace(each, verdict=verdict, dhash_bits=found.dhash_bits, ssim=found.ssim, note=found.note)
 
 
 def _unusable(folder: Path, output: Output) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from sys import intern
 from typing import Any, Final, TypeVar
 
 from runner.domain import Job, Lora, Member, Output, OutputKind, Realm, Workflow
@@ -137,9 +138,10 @@ class Record:
     def _take_course(self, line: Line) -> None:
         match line["t"]:
             case "job" if "workflow" in line:
-                self.sent.setdefault(line["key"], int(line["seq"]))
+                # One text for a key wherever it stands: a million jobs have long ones.
+                self.sent.setdefault(intern(line["key"]), int(line["seq"]))
             case "done" | "reused":
-                self.made[line["key"]] = tuple(_only_known(Output, output) for output in line["outputs"])
+                self.made[intern(line["key"])] = tuple(_output(output) for output in line["outputs"])
                 self.failed.discard(line["key"])
             case "failed" if line["final"]:
                 self.failed.add(line["key"])
@@ -152,6 +154,12 @@ class Record:
 def _check_format(line: Line) -> None:
     if line["format"] != FORMAT:
         raise ValueError(f"this journal has format {line['format']}, and this animerun knows {FORMAT}")
+
+
+def _output(told: Mapping[str, Any]) -> Output:
+    """Return what a comparison needs of an output."""
+    names = ("node", "index", "path", "sha256", "size", "kind", "pixels", "mtime_ns")
+    return Output(**{name: told[name] for name in names if name in told})
 
 
 def _only_known(kind: type[T], facts: Mapping[str, Any]) -> T:
