@@ -374,6 +374,10 @@ class NameTemplate:
                 f"; did you mean `{suggestion}`?" if suggestion else f"; it has {', '.join(sorted(known))}"
             )
             raise ValueError(f"deliver.name has no hole `{name}`{advice}")
+        return self.write(known)
+
+    def write(self, known: Mapping[str, str]) -> str:
+        """Return what `render` does, for holes that are all there under the names the text has for them."""
         rendered = "".join(chunk for chunk, _ in self._jinja.chunks(known))
         return _clean_path(rendered.strip())
 
@@ -383,12 +387,14 @@ def file_name(template_text: str, holes: Mapping[str, str]) -> str:
     return NameTemplate.parse(template_text).render(holes)
 
 
+_UNDERSCORES: Final = re.compile("_+")
 _FILE_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=-]*")
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
 
 def _clean_path(text: str) -> str:
-    parts = [re.sub("_+", "_", part).strip("_") for part in text.split("/")]
+    single = _UNDERSCORES.sub("_", text) if "__" in text else text
+    parts = [part.strip("_") for part in single.split("/")]
     for part in parts:
         trouble = _trouble(part)
         if trouble:

@@ -27,11 +27,11 @@ class Namer:
     """Every hole that some cut of the spec fills, empty."""
 
     def holes(self, points: Points, point: Point) -> dict[str, str]:
-        """Return what the holes write at *point*, those of single jobs left out."""
+        """Return what the holes write at *point*, by their names in the text; those of jobs are left out."""
         cut, head = points.standing.cut, point.script.head
         return {
             **self.blank,
-            **dict(point.axes),
+            **{hole(word): text for word, text in point.axes},
             "episode": cut.episode,
             "scene": cut.scene,
             "cut": cut.name,
@@ -43,7 +43,7 @@ class Namer:
     def name(self, holes: dict[str, str], take: str, seed: int) -> str:
         """Return the name of the job with *take* and *seed* where *holes* stand; raises ValueError."""
         holes["take"], holes["seed"] = take, str(seed)
-        return self.template.render(holes)
+        return self.template.write(holes)
 
 
 def read_namer(spec: Spec, cuts: Iterable[Points], faults: Faults) -> Namer | None:
@@ -61,7 +61,7 @@ def read_namer(spec: Spec, cuts: Iterable[Points], faults: Faults) -> Namer | No
     for name in unknown:
         hint = did_you_mean(name, known) or f"; it has {', '.join(sorted(known))}"
         faults.at(_mark(spec), f"deliver.name has no hole `{name}`{hint}")
-    return None if unknown else Namer(template, blank)
+    return None if unknown else Namer(template, dict.fromkeys(map(hole, blank), ""))
 
 
 @dataclass(slots=True)

@@ -146,6 +146,8 @@ class Jinja:
     holes: frozenset[str]
     """Names it takes from outside, also those used in conditions only."""
     _template: Template = field(compare=False, repr=False)
+    _plain: tuple[tuple[str, bool], ...] | None = field(default=None, compare=False, repr=False)
+    """(text, False) or (hole, True) where the holes are written as they are and nothing is decided."""
 
     @classmethod
     def parse(cls, source: str) -> Jinja:
@@ -163,7 +165,8 @@ class Jinja:
             _refuse(tree, loops=0)
             _bound_loops(tree)
             holes = frozenset(meta.find_undeclared_variables(tree))
-            return cls(source, holes, _ENVIRONMENT.from_string(tree))
+            plain = _plain(tree)
+            return cls(source, holes, _ENVIRONMENT.from_string(tree), plain)
         except TemplateError as error:
             raise ValueError(_sentence(error, source)) from error
         except (RecursionError, MemoryError, SyntaxError, OverflowError) as error:
@@ -182,6 +185,11 @@ class Jinja:
             ValueError: A hole has no value, writes no text, or the output passes `MAX_OUTPUT`.
 
         """
+        if self._plain is not None and all(type(values.get(name)) is str for name in self.holes):
+            pieces = [(str(values[text]), True) if hole else (text, False) for text, hole in self._plain]
+            if sum(len(text) for text, _ in pieces) < MAX_OUTPUT // 4:
+                yield from pieces
+                return
         size = 0
         try:
             for chunk in self._template.root_render_func(self._template.new_context(dict(values))):
@@ -191,6 +199,20 @@ class Jinja:
                 yield chunk, isinstance(chunk, _Filled)
         except _RENDERING as error:
             raise ValueError(_sentence(error, self.source)) from error
+
+
+def _plain(tree: nodes.Template) -> tuple[tuple[str, bool], ...] | None:
+    """Return the pieces of a text that only writes holes, in order; None where more is asked."""
+    pieces: list[tuple[str, bool]] = []
+    for output in tree.body:
+        for part in output.nodes if isinstance(output, nodes.Output) else [output]:
+            if isinstance(part, nodes.TemplateData):
+                pieces.append((part.data, False))
+            elif isinstance(part, nodes.Name):
+                pieces.append((part.name, True))
+            else:
+                return None
+    return tuple(pieces)
 
 
 def _refuse(node: nodes.Node, *, loops: int) -> None:
