@@ -101,8 +101,10 @@ class Record:
         return Rendered(job, workflow, line["recipe"], ticket_of(job, workflow), f"replayed from {self.run}")
 
     def _outputs(self, job: Job, nodes: Mapping[str, Any]) -> dict[str, OutputKind]:
-        marked = (name for name, node in nodes.items() if node["inputs"].get("filename_prefix") == PREFIX)
-        return {name: self._kinds.get((job.template, name), "image") for name in marked}
+        """Return the declared outputs; journals of before 0.1 tell their kinds by the files alone."""
+        marked = [name for name, node in nodes.items() if node["inputs"].get("filename_prefix") == PREFIX]
+        files = {output.node: output.kind for output in self.made.get(job.key, ())}
+        return {name: self._kinds.get((job.template, name)) or files.get(name) or "image" for name in marked}
 
     def _take(self, line: Line) -> None:
         match line["t"]:

@@ -26,8 +26,8 @@ def rewrite(folder: Path, change: Callable[[Line], Line | None]) -> None:
     path.write_bytes(written)
 
 
-def reseed(folder: Path, key: str, seed: int, *, digest: bool = True) -> None:
-    """Give the stored workflow of *key* another seed, and with *digest* the digest that belongs to it."""
+def reseed(folder: Path, key: str, seed: int, *, leaf: str = "seed", digest: bool = True) -> None:
+    """Put *seed* where *leaf* stands in the workflow of *key*; with *digest*, the digest that belongs to it too."""
     lines = list(Reading(folder / "journal.jsonl"))
     shapes = {line["shape"]: line["nodes"] for line in lines if line["t"] == "shape"}
     texts = {line["text"]: line["value"] for line in lines if line["t"] == "text"}
@@ -36,7 +36,7 @@ def reseed(folder: Path, key: str, seed: int, *, digest: bool = True) -> None:
         if line["t"] != "job" or line["key"] != key:
             return line
         packed = line["workflow"]
-        [number] = [n for n, (_, name, _) in enumerate(_leaves(shapes[packed["shape"]])) if name == "seed"]
+        [number] = [n for n, (_, name, _) in enumerate(_leaves(shapes[packed["shape"]])) if name == leaf]
         packed = {**packed, "leaves": {**packed["leaves"], str(number): seed}}
         nodes = unpack(packed, shapes, texts)
         return {**line, "workflow": packed} | ({"digest": digest_of(nodes)} if digest else {})

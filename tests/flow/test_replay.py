@@ -343,3 +343,46 @@ def test_inputs_come_from_the_run_folder_and_are_proven(
     assert stored.read_bytes() == next((old / "plan" / "inputs").iterdir()).read_bytes()
     stored.write_bytes(stored.read_bytes() + b"x")
     assert animerun("replay", new_run(), "--server", previz)[0] == 7
+
+
+CLIP = """{
+  "empty": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": {{ seed % 16777216 }}}},
+  "repeat": {"class_type": "RepeatImageBatch", "inputs": {"image": ["empty", 0], "amount": 4}},
+  "out": {"class_type": "SaveAnimatedWEBP", "inputs": {"images": ["repeat", 0], "fps": 8.0, "lossless": true, "quality": 80, "method": "default"}}
+}"""  # noqa: E501 - graphs read better in long lines
+CLIP_FRONT = "---\ntitle: a test\nparameters: {seed: {type: seed}}\noutputs: {out: video}\n---\n"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_clips_are_judged_by_their_samples(animerun: Animerun, shop: Shop, previz: str, told: bool) -> None:
+    """A clip is the same though its file holds another prompt id; its kind is known without the template."""
+    shop.template("clip", CLIP, CLIP_FRONT)
+    shop.write("clip.yaml", "animerun: 1\nepisode: clip\nscenes: {s: {template: clip, seeds: 1..2}}\n")
+    code, _, said = shop.animerun("clip.yaml", "--server", previz)
+    assert code == 0, said
+    old = shop.run()
+    rewrite(old, lambda line: line if told or line["t"] != "declared" else None)
+    reseed(old, "clip/s/seed=2", 77, leaf="color")
+    code, lines, said = animerun("replay", old, "--server", previz, "--json")
+    compared = {line["key"]: line["verdict"] for line in lines if line["event"] == "compared"}
+
+    assert code == 0, said
+    assert compared == {"clip/s/seed=1": "identical", "clip/s/seed=2": "different"}
+    assert (new_run() / "s" / "clip_s_t1.webp").is_file()
+    assert {line["outputs"][0]["kind"] for line in of_kind(new_run(), "done")} == {"video"}
+
+
+def test_what_was_reused_is_made_like_everything_else(animerun: Animerun, shop: Shop, previz: str) -> None:
+    """A run whose files came from an earlier one is replayed in full: nothing is reused by a replay."""
+    shop.write("demo.yaml", SPEC)
+    assert shop.animerun("demo.yaml", "--server", previz)[0] == 0
+    first = shop.run()
+    shop.write("demo.yaml", SPEC.replace("7..8", "7..9"))
+    assert shop.animerun("demo.yaml", "--server", previz)[0] == 0
+    [second] = (path for path in first.parent.glob("demo-*") if path != first)
+    code, lines, _ = animerun("replay", second, "--server", previz, "--json")
+
+    assert code == 0
+    assert len(of_kind(second, "reused")) == 4
+    assert (len(of_kind(new_run(), "done")), of_kind(new_run(), "reused")) == (6, [])
+    assert lines[-2]["counts"]["identical"] == 6
