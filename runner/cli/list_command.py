@@ -10,24 +10,41 @@ import click
 from runner.cli.console import duration, emit, say, table
 from runner.cli.options import json_option, make_settings, runs_option
 
+_STATES = ("open", "succeeded", "failed", "stopped")
+
 
 @click.command(name="list")
 @runs_option
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Most runs shown.")
+@click.option(
+    "--spec", default="", metavar="SPEC", help="Only runs of this spec: a path, a name or a pattern."
+)
+@click.option("--state", type=click.Choice(_STATES), default=None, help="Only runs in this state.")
+@click.option(
+    "--realm", type=click.Choice(["previz", "comfyui"]), default=None, help="Cards or pictures only."
+)
 @json_option
-def command(runs: Path | None, limit: int, as_json: bool) -> int:
+def command(
+    runs: Path | None, limit: int, spec: str, state: str | None, realm: str | None, as_json: bool
+) -> int:
     """List the runs in runs/, newest first. For the jobs of one: animerun show."""
     settings = make_settings(runs=runs)
+    filters = {name: value for name, value in (("spec", spec), ("state", state), ("realm", realm)) if value}
+    from runner.manifest.listing import Wanted, newest
     from runner.manifest.store import Manifest
 
+    wanted = Wanted(**filters)
     with Manifest(settings.runs) as manifest:
-        found = manifest.query("runs", limit=limit)
+        found = newest(manifest, wanted, limit=limit)
         damaged = manifest.damaged
     for damage in damaged:
         say(f"warning: {damage}")
     if as_json:
         for row in found:
             emit(_machine(row))
+        return 0
+    if not found and filters:
+        say("No run is like that: " + ", ".join(f"{name} {value}" for name, value in filters.items()))
         return 0
     if not found:
         say(f"No runs in {settings.runs}/ yet.\n→ animerun SPEC.yaml")

@@ -2,6 +2,14 @@
 -- Every run, newest first.
 select * from run_state order by started desc, run desc limit $limit;
 
+-- name: heads
+-- Every run without the counts of its jobs, newest first.
+select * from run_head order by started desc, run desc;
+
+-- name: runs_between
+-- The runs from one name to another: bounds reach every table, a list of names would not.
+select * from run_state where run >= $first and run <= $last;
+
 -- name: run
 -- One run.
 select * from run_state where run = $run;

@@ -88,6 +88,18 @@ select o.run, o.key, o.node, o."index", o.path, o.sha256, o.pixels, o.width, o.h
        o.kind, o.media
 from outputs o;
 
+create view run_head as
+select r.run, r.spec, r.episode, r.title, r.realm, r.animerun, r.started, e.ended, e.exit_code, e.reason,
+       r.scope, r.replay_of, r.total as jobs,
+       case when e.run is null then 'open'
+            when e.exit_code = 0 then 'succeeded'
+            when e.exit_code in (1, 9) then 'failed'
+            else 'stopped' end as state
+from runs r
+left join (select run, arg_max(struct_pack(run, ended, exit_code, reason), ended) as e from run_ends group by run) x
+       on x.run = r.run
+left join lateral (select x.e.run, x.e.ended, x.e.exit_code, x.e.reason) e on true;
+
 create view run_state as
 with counts as (
   select run,
@@ -97,17 +109,7 @@ with counts as (
          count(*) filter (where state = 'waiting') as waiting
   from job_state group by run
 )
-select r.run, r.spec, r.episode, r.title, r.realm, r.animerun, r.started, e.ended, e.exit_code, e.reason,
-       r.scope, r.replay_of,
-       r.total as jobs, coalesce(c.succeeded, 0) as succeeded, coalesce(c.reused, 0) as reused,
-       coalesce(c.failed, 0) as failed,
-       coalesce(c.waiting, 0) as waiting,
-       case when e.run is null then 'open'
-            when e.exit_code = 0 then 'succeeded'
-            when e.exit_code in (1, 9) then 'failed'
-            else 'stopped' end as state
-from runs r
-left join (select run, arg_max(struct_pack(run, ended, exit_code, reason), ended) as e from run_ends group by run) x
-       on x.run = r.run
-left join lateral (select x.e.run, x.e.ended, x.e.exit_code, x.e.reason) e on true
-left join counts c on c.run = r.run;
+select h.* exclude (state), coalesce(c.succeeded, 0) as succeeded, coalesce(c.reused, 0) as reused,
+       coalesce(c.failed, 0) as failed, coalesce(c.waiting, 0) as waiting, h.state
+from run_head h
+left join counts c on c.run = h.run;

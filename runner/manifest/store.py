@@ -36,7 +36,7 @@ TABLES = (
     "runs", "run_ends", "servers", "inputs", "shapes", "texts", "templates", "variants", "jobs", "intents",
     "attempts", "outputs", "notes", "model_files",
 )  # fmt: skip
-VIEWS = ("job_state", "current_outputs", "run_state")
+VIEWS = ("job_state", "current_outputs", "run_head", "run_state")
 _LOCKED_DOWN: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
