@@ -99,7 +99,7 @@ class _Gate:
     def __init__(self, flags: Flags, spec: str, settings: Settings, sets: tuple[str, ...]) -> None:
         from runner.diff.gate import DEFAULT, Policy, read_policy
 
-        self._flags, self._runs = flags, settings.runs
+        self._flags, self._runs, self._spec, self._sets = flags, settings.runs, spec, sets
         self._baselines = _baselines(flags.baseline, spec, settings, sets)
         self._named = bool(flags.baseline) or bool(self._baselines)
         written = read_policy(flags.fail_on) if flags.fail_on else None
@@ -121,39 +121,57 @@ class _Gate:
         realm = _realm(this, self._runs)
         baseline = self._baselines.get(realm)
         with Comparison(baseline or this, this, runs=self._runs, pictures=None) as found:
-            verdict = self._verdict(found, realm, compared=baseline is not None)
+            gone = [*found.gone(), *self._dropped(baseline, summary, found)] if baseline else []
+            verdict = self._verdict(found, realm, gone, compared=baseline is not None)
             final = verdict.exit_code(code)
-            self._write(found, verdict, spec=found.diff.b.spec, compared=baseline is not None)
+            self._write(found, verdict, gone, compared=baseline is not None)
             name = found.diff.a.run if baseline else ""
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 _annotate(verdict, found)
         _note(summary, verdict, name)
         _tell(verdict, name, summary.run, final, as_json=as_json)
+        if summary.run == name and gone:
+            say(f"The spec makes fewer jobs than {name} holds: run it with --force, then accept that run.")
         return final
 
-    def _verdict(self, found: Comparison, realm: str, *, compared: bool) -> Verdict:
+    def _dropped(self, baseline: Asked, summary: Summary, found: Comparison) -> list[dict[str, Any]]:
+        """Return the baseline's jobs that the spec makes no more, where an earlier run held all it makes."""
+        from runner.compare import Asked, Comparison
+
+        asked = click.get_current_context().params
+        if asked.get("only") or asked.get("without") or summary.total >= found.diff.b.recorded:
+            return []
+        plan = Asked(name=self._spec, kind="plan", path=Path(self._spec), sets=self._sets)
+        with Comparison(baseline, plan, runs=self._runs, pictures=0) as planned:
+            known = {row["key"] for row in found.gone()}
+            return [row for row in planned.gone() if row["key"] not in known]
+
+    def _verdict(
+        self, found: Comparison, realm: str, gone: Sequence[Mapping[str, Any]], *, compared: bool
+    ) -> Verdict:
         from runner.diff.gate import Finding, Verdict, judge
 
-        verdict = judge(
-            self._policy,
-            found.states(),
-            found.diff if compared else None,
-            found.missing() if compared else (0, ()),
-        )
+        undone = found.undone() if compared else (0, ())
+        keys = tuple(row["key"] for row in gone)
+        missing = (undone[0] + len(keys), (*keys, *undone[1])[:5])
+        verdict = judge(self._policy, found.states(), found.diff if compared else None, missing)
         insisted = self._flags.baseline not in ("", LATEST)
         if compared or not insisted:
             return verdict
         message = f"the baseline is of another realm than this run ({realm})"
         return Verdict(findings=(Finding(condition="baseline", message=message), *verdict.findings))
 
-    def _write(self, found: Comparison, verdict: Verdict, *, spec: str, compared: bool) -> None:
+    def _write(
+        self, found: Comparison, verdict: Verdict, gone: Sequence[Mapping[str, Any]], *, compared: bool
+    ) -> None:
         if self._flags.junit is not None:
             from runner.diff.cases import cases
             from runner.diff.junit import junit
 
-            gone = list(found.gone()) if compared else []
-            report = junit(f"animerun {spec}", cases(found.cases(), gone, found.diff, self._policy))
-            _save(self._flags.junit, report)
+            dropped = {row["key"] for row in gone}
+            rows = (row for row in found.cases() if row["key"] not in dropped)
+            made = cases(rows, gone, found.diff, self._policy)
+            _save(self._flags.junit, junit(f"animerun {found.diff.b.spec}", made))
         if self._flags.summary is not None:
             from runner.diff.report import summary
 

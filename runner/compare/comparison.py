@@ -64,9 +64,9 @@ class Comparison:
         """Yield every job that side a has made and side b does not have."""
         yield from self._sides.each("cases_gone")
 
-    def missing(self) -> tuple[int, tuple[str, ...]]:
-        """Return how many jobs side a has made and side b neither made nor failed, and the first keys."""
-        [row] = self._sides.ask("missing")
+    def undone(self) -> tuple[int, tuple[str, ...]]:
+        """Return how many jobs of both a has made and b neither made nor failed, and the first keys."""
+        [row] = self._sides.ask("undone")
         return row["jobs"], tuple(row["keys"] or ())
 
     def states(self) -> dict[str, tuple[int, tuple[str, ...]]]:

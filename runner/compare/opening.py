@@ -31,6 +31,8 @@ class Asked:
     """Kind `run`: its id in the manifest."""
     path: Path = Path()
     """The run's folder, the exported file, or the spec."""
+    sets: tuple[str, ...] = ()
+    """Kind `plan`: words set for all cuts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def opened(asked: Asked, stack: ExitStack) -> Opened:
             folder = _unpacked(asked.path, stack)
             return Opened(Source(folder=folder), folder)
         case "plan":
-            return Opened(Source(folder=_planned(asked.path, stack), planned=True), None)
+            return Opened(Source(folder=_planned(asked, stack), planned=True), None)
 
 
 def _unpacked(path: Path, stack: ExitStack) -> Path:
@@ -61,16 +63,16 @@ def _unpacked(path: Path, stack: ExitStack) -> Path:
     return target / import_run(path, target).run
 
 
-def _planned(spec: Path, stack: ExitStack) -> Path:
-    """Write what would be recorded of every job of *spec* into a folder that goes with *stack*."""
-    plan = make_plan(spec)
+def _planned(asked: Asked, stack: ExitStack) -> Path:
+    """Write what would be recorded of every job of a spec into a folder that goes with *stack*."""
+    plan = make_plan(asked.path, sets=asked.sets)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="animerun-"))) / "plan"
     folder.mkdir()
     journal = Journal.create(folder / JOURNAL, run="plan")
     try:
         recorder = Recorder(journal, clock=lambda: 0.0)
         recorder.head(
-            uuid="", spec=str(spec), episode=plan.spec.episode, title=plan.spec.title, realm="",
+            uuid="", spec=str(asked.path), episode=plan.spec.episode, title=plan.spec.title, realm="",
             animerun="", total=plan.total, waiting=plan.waiting, scope={},
         )  # fmt: skip
         for file in plan.inputs.values():

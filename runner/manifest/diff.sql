@@ -189,10 +189,10 @@ select (select count(*) from a.jobs) as a, (select count(*) from b.jobs) as b,
        count(*) filter (where in_a and in_b and (rewritten or state_a is distinct from state_b or repainted)) as different
 from odd;
 
--- name: missing
--- Jobs that side a has made and side b has no picture of, failed ones left out.
+-- name: undone
+-- Jobs that side a has made and side b has, but neither made nor failed.
 select count(*) as jobs, arg_min(key, seq, 5) as keys from odd
-where state_a = 'succeeded' and (not in_b or state_b not in ('succeeded', 'failed'));
+where state_a = 'succeeded' and in_b and state_b not in ('succeeded', 'failed');
 
 -- name: state_counts
 -- The jobs of side SIDE by state, those outside what the other was asked for left out.

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from runner.cli.console import clean, emit
+from runner.manifest.journal import Reading
+from tests.cli.conftest import Project
+
+SPEC = """\
+animerun: 1
+episode: demo
+scenes:
+  s01:
+    cuts:
+      c001: {prompt: a lighthouse at dusk, seeds: 1..2}
+      c002: {prompt: a boat, seeds: [7]}
+"""
+
+
+@pytest.fixture
+def night(project: Project) -> Project:
+    """A project with one good run of three cards."""
+    project.write("demo.yaml", SPEC)
+    assert project.animerun("demo.yaml", "-q").code == 0
+    return project
+
+
+def notes(folder: Path, kind: str) -> list[dict[str, object]]:
+    return [line["facts"] for line in Reading(folder / "notes.jsonl") if line.get("kind") == kind]
+
+
+def test_the_same_again_passes(night: Project) -> None:
+    """A rerun that has nothing to do, and one that renders all again, pass against the last good run."""
+    said = night.animerun("demo.yaml", "-q", "--baseline", "latest-success")
+
+    assert said.code == 0
+    assert "Gate passed against demo-" in said.err
+    assert (
+        night.animerun(
+            "demo.yaml", "-q", "--force", "--baseline", "latest-success", "--fail-on", "near,missing"
+        ).code
+        == 0
+    )
+    assert len(night.runs()) == 2
+
+
+def test_a_change_trips_until_it_is_accepted(night: Project) -> None:
+    """A changed picture ends with 9, again on the next night, and no more once a person has accepted it."""
+    night.write("demo.yaml", SPEC.replace("a boat", "a red dragon over the city at noon"))
+    first = night.animerun("demo.yaml", "-q", "--baseline", "latest-success")
+    again = night.animerun("demo.yaml", "-q", "--baseline", "latest-success")
+
+    assert (first.code, again.code) == (9, 9)
+    assert "changed: 1 job with pictures that look different (demo/s01/c002/seed=7)" in first.err
+    assert notes(night.runs()[1], "gate")[0]["passed"] is False
+    assert night.animerun("accept", "-1").code == 0
+    assert night.animerun("demo.yaml", "-q", "--baseline", "latest-success").code == 0
+    assert night.animerun("demo.yaml", "-q", "--baseline", "accepted").code == 0
+
+
+def test_an_accepted_run_is_the_baseline_without_a_word(night: Project) -> None:
+    """Once a run is accepted, any flag of the gate compares with it."""
+    night.animerun("accept", "-1", "--note", "looks right")
+    night.write("demo.yaml", SPEC.replace("a boat", "a red dragon over the city at noon"))
+    said = night.animerun("demo.yaml", "-q", "--junit", "out.xml")
+
+    assert notes(night.runs()[0], "baseline") == [
+        {"spec": "demo.yaml", "realm": "previz", "note": "looks right"}
+    ]
+    assert said.code == 9
+
+
+def test_without_a_success_there_is_nothing_to_trip(project: Project) -> None:
+    """The first night passes and says that nothing was compared."""
+    project.write("demo.yaml", SPEC)
+    said = project.animerun("demo.yaml", "-q", "--baseline", "latest-success", "--summary", "out.md")
+
+    assert said.code == 0
+    assert "nothing to be compared with" in said.err
+    assert "No baseline: nothing was compared." in (project.folder / "out.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--baseline", "accepted"), "was accepted"),
+        (("--baseline", "nothing"), "there is no run nothing"),
+        (("--baseline", "demo.yaml"), "a plan has no pictures"),
+        (("--fail-on", "changed"), "without a baseline"),
+        (("--fail-on", "chnaged", "--baseline", "-1"), "did you mean `changed`"),
+    ],
+)
+def test_what_makes_no_sense_is_told_before_the_run(night: Project, args: tuple[str, ...], told: str) -> None:
+    """A gate that cannot work is a usage error; nothing is rendered."""
+    said = night.animerun("demo.yaml", "-q", "--force", *args)
+
+    assert said.code == 2
+    assert told in said.err
+    assert len(night.runs()) == 1
+
+
+def test_reports_name_the_job_the_cause_and_both_pictures(night: Project) -> None:
+    """JUnit and the summary say which job, in which suite, what differs and where the two pictures are."""
+    night.write("demo.yaml", SPEC.replace("a boat", "a red dragon over the city at noon"))
+    said = night.animerun(
+        "demo.yaml", "-q", "--baseline", "-1", "--junit", "ci/out.xml", "--summary", "ci/out.md", "--json"
+    )
+    root = ElementTree.parse(night.folder / "ci/out.xml").getroot()
+    [red] = root.iter("failure")
+    paths = [line.split(": ", 1)[1] for line in (red.text or "").splitlines()]
+
+    assert said.code == 9
+    assert [(suite.get("name"), suite.get("tests"), suite.get("failures")) for suite in root] == [
+        ("s01/c001", "2", "0"),
+        ("s01/c002", "1", "1"),
+    ]
+    assert red.get("type") == "changed"
+    assert [(night.folder / path).is_file() for path in paths] == [True, True]
+    summary = (night.folder / "ci/out.md").read_text()
+    assert "## Not passed: demo.yaml" in summary
+    assert "| prompt a boat → a red dragon over the city at noon | 1 |" in summary
+    gate = json.loads(said.out.splitlines()[-1])
+    assert (gate["event"], gate["passed"], gate["exit_code"]) == ("gate", False, 9)
+    assert [finding["condition"] for finding in gate["findings"]] == ["changed"]
+
+
+def test_a_job_that_is_gone_is_missing(night: Project) -> None:
+    """A job of the baseline that the spec does not make any more trips `missing`."""
+    night.write("demo.yaml", SPEC.replace("      c002: {prompt: a boat, seeds: [7]}\n", ""))
+    said = night.animerun("demo.yaml", "-q", "--baseline", "latest-success", "--junit", "out.xml")
+    root = ElementTree.parse(night.folder / "out.xml").getroot()
+
+    assert said.code == 9
+    assert "missing: 1 job of the baseline is missing" in said.err
+    assert [suite.get("name") for suite in root] == ["s01/c001", "s01/c002 (missing)"]
+
+
+def test_narrowed_runs_compare_what_they_made(night: Project) -> None:
+    """A narrowed run passes on its part, and is itself no baseline to be accepted or found."""
+    said = night.animerun("demo.yaml", "-q", "--force", "--only", "c001", "--baseline", "latest-success")
+
+    assert said.code == 0
+    assert night.animerun("accept", "-1").code == 2
+    assert night.animerun("demo.yaml", "-q", "--baseline", "latest-success").err.count(night.runs()[0].name)
+
+
+def test_annotations_are_printed_on_github_only(night: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An annotation names the line of the cut; elsewhere no line looks like one."""
+    night.write("demo.yaml", SPEC.replace("a boat", "a red dragon over the city at noon"))
+    plain = night.animerun("demo.yaml", "-q", "--baseline", "-1")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    said = night.animerun("demo.yaml", "-q", "--baseline", night.runs()[0].name)
+    found = [line for line in said.err.splitlines() if line.startswith("::")]
+
+    assert "\n::" not in f"\n{plain.err}"
+    assert found == [
+        "::error file=demo.yaml,line=7,title=animerun%3A changed::1 job with pictures that look different%0A"
+        "demo/s01/c002/seed=7"
+    ]
+
+
+def test_github_keeps_what_other_steps_wrote(night: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub's own summary file is added to; any other file is written anew."""
+    for name in ("step.md", "own.md"):
+        night.write(name, "before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "step.md")
+    for name in ("step.md", "own.md"):
+        night.animerun("demo.yaml", "-q", "--baseline", "-1", "--summary", name)
+
+    assert (night.folder / "step.md").read_text().startswith("before\n## Passed")
+    assert (night.folder / "own.md").read_text().startswith("## Passed")
+
+
+def test_an_exported_run_is_a_baseline(night: Project) -> None:
+    """The baseline may come as a file, from another machine."""
+    night.animerun("export", "-1", "--to", "base.animerun.tar")
+    shutil.rmtree(night.folder / "runs")
+
+    assert (
+        night.animerun("demo.yaml", "-q", "--baseline", "base.animerun.tar", "--fail-on", "missing,near").code
+        == 0
+    )
+
+
+def test_a_run_without_pictures_of_its_baseline_trips(night: Project) -> None:
+    """Where the baseline's picture is not there any more, other pixels count as changed."""
+    for path in night.runs()[0].rglob("*.png"):
+        path.unlink()
+    night.write("demo.yaml", SPEC.replace("a boat", "a boot"))
+    said = night.animerun("demo.yaml", "-q", "--baseline", "-1")
+
+    assert said.code == 9
+
+
+@pytest.mark.parametrize("text", ["::error::x", "  ::set-env name=A::b", "a ##[add-mask]b"])
+def test_no_line_is_a_command(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is printed as a line or as JSON is no workflow command, and JSON says the same as before."""
+    emit({"x": text})
+    out = capsys.readouterr().out
+
+    assert not clean(text).lstrip().startswith("::")
+    assert "##[" not in clean(text) + out
+    assert json.loads(out) == {"x": text}
