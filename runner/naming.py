@@ -378,8 +378,7 @@ class NameTemplate:
 
     def write(self, known: Mapping[str, str]) -> str:
         """Return what `render` does, for holes that are all there under the names the text has for them."""
-        rendered = "".join(chunk for chunk, _ in self._jinja.chunks(known))
-        return _clean_path(rendered.strip())
+        return _clean_path(self._jinja.text(known).strip())
 
 
 def file_name(template_text: str, holes: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -17,17 +17,18 @@ from runner.domain import Job, Plain, Template, Workflow
 from runner.errors import Problem, SpecError, TemplateError
 from runner.expand import Expansion, expand
 from runner.manifest.history import Made
-from runner.render import Catalog, recipe, render
-from runner.reuse import Answer, Question, Reuse, model_files
+from runner.render import Catalog, render
+from runner.reuse import Answer, Question, Reuse
 from runner.schedule import Ticket
 from runner.spec import load
 from runner.story import Spec
 from runner.text.nearest import did_you_mean
+from runner.variants import Variants
 
 MAX_PROBLEMS = 20
 """Distinct mistakes shown of one plan; a wrong template would say the same for every job."""
 
-CHUNK = 4_096
+CHUNK = 8_192
 """Jobs asked about at once."""
 
 _KEYS_SHOWN = 3
@@ -109,9 +110,11 @@ class Plan:
 
     def rendered(self) -> Iterator[Rendered]:
         """Yield every job in scope, rendered; cannot fail on a user's mistake any more."""
+        variants = Variants(self.catalog, self.inputs)
         for jobs in _chunks(self.expansion):
-            for job, answer in zip(jobs, _answers(self, jobs), strict=True):
-                yield _rendered(job, self.catalog, self.inputs, answer)
+            asked = [variants.question(*each) for each in zip(jobs, variants.of(jobs), strict=True)]
+            for question, answer in zip(asked, _answered(asked, self.reuse), strict=True):
+                yield _rendered(question, answer)
 
     @property
     def before(self) -> int:
@@ -198,66 +201,24 @@ def _chunks(jobs: Iterable[Job]) -> Iterator[list[Job]]:
         yield chunk
 
 
-def _answers(plan: Plan, jobs: Sequence[Job]) -> list[Answer]:
-    return _answered(jobs, plan.catalog, plan.inputs, plan.reuse)
-
-
-def _answered(
-    jobs: Sequence[Job], catalog: Catalog, inputs: Mapping[str, InputFile], reuse: Reuse | None
-) -> list[Answer]:
-    """Return what is to be done for each of *jobs*; a waiting one is never asked about."""
-    questions = {job.key: _question(job, catalog, inputs) for job in jobs}
+def _answered(questions: Sequence[Question], reuse: Reuse | None) -> list[Answer]:
+    """Return what is to be done for each job; a waiting one is never asked about."""
     if reuse is None:
-        return [Answer(questions[job.key].recipe, None, "") for job in jobs]
-    ready = [questions[job.key] for job in jobs if not job.waits]
-    found = dict(zip((q.job.key for q in ready), reuse.answers(ready, _workflow), strict=True))
-    return [found.get(job.key) or Answer(questions[job.key].recipe, None, "") for job in jobs]
-
-
-def _question(job: Job, catalog: Catalog, inputs: Mapping[str, InputFile]) -> Question:
-    template = catalog.load(job.template)
-    files = {path: inputs[path].name for value in job.values.values() for path in file_paths(value)}
-    return Question(job, _recipe(template, job, files), template, files)
-
-
-def _recipe(template: Template, job: Job, files: Mapping[str, str]) -> str:
-    """Return the job's recipe; of a picture that is not picked yet its source is the identity."""
-    values = {name: _unpicked(value) for name, value in job.values.items()}
-    return recipe(template, values, {**files, **{path: path for path in _sources(values)}})
-
-
-def _unpicked(value: Plain) -> Plain:
-    if isinstance(value, dict) and value.keys() == {"$from"}:
-        return {"$file": f"from {value['$from']}"}
-    return value
-
-
-def _sources(values: Mapping[str, Plain]) -> Iterator[str]:
-    for value in values.values():
-        yield from (path for path in file_paths(value) if path.startswith("from "))
+        return [Answer(question.recipe, None, "") for question in questions]
+    ready = [question for question in questions if not question.job.waits]
+    found = iter(reuse.answers(ready, _workflow))
+    return [Answer(q.recipe, None, "") if q.job.waits else next(found) for q in questions]
 
 
 def _workflow(question: Question) -> Workflow:
     return render(question.template, question.job.values, files=question.files)
 
 
-def file_paths(value: Plain) -> Iterator[str]:
-    """Yield every project path that stands as {"$file": path} in a job's value."""
-    if isinstance(value, dict):
-        if set(value) == {"$file"}:
-            yield value["$file"]
-            return
-        for each in value.values():
-            yield from file_paths(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from file_paths(each)
-
-
-def _rendered(job: Job, catalog: Catalog, inputs: Mapping[str, InputFile], answer: Answer) -> Rendered:
+def _rendered(question: Question, answer: Answer) -> Rendered:
+    job = question.job
     if job.waits:
         return Rendered(job, None, answer.recipe, None)
-    workflow = answer.workflow or _workflow(_question(job, catalog, inputs))
+    workflow = answer.workflow or _workflow(question)
     if answer.made is not None:
         return Rendered(job, workflow, answer.recipe, None, answer.reason, answer.made)
     return Rendered(job, workflow, answer.recipe, ticket_of(job, workflow), answer.reason)
@@ -322,10 +283,10 @@ class _Survey:
     """Looks at every job once and keeps only what a plan needs."""
 
     def __init__(self, catalog: Catalog, root: Path, reuse: Reuse | None) -> None:
-        self._catalog = catalog
         self._root = root
         self._reuse = reuse
         self.inputs: dict[str, InputFile] = {}
+        self._variants = Variants(catalog, self.inputs)
         self.problems: list[Problem] = []
         self.demands = Demands()
         self.used: set[str] = set()
@@ -334,33 +295,36 @@ class _Survey:
         self.model_files: set[tuple[str, str]] = set()
         self._makers: set[str] = set()
         self._missing: set[str] = set()
-        self._cuts: dict[tuple[str, str], CutCount] = {}
+        self._cuts: dict[tuple[str, str], _Counting] = {}
         self._cut: tuple[str, str] = ("", "")
         self._digests: dict[str, Job] = {}
 
     def see(self, jobs: Sequence[Job]) -> None:
         """Find out what each of *jobs* needs, what is wrong with it, and whether it is up to date."""
-        for job in jobs:
-            for value in job.values.values():
-                for path in file_paths(value):
-                    self._input(path, job)
+        variants = self._variants.of(jobs)
+        for job, variant in zip(jobs, variants, strict=True):
+            for path in variant.inputs:
+                self._input(path, job)
         if self._missing or len(self.problems) >= MAX_PROBLEMS:
             return
         try:
-            answers = _answered(jobs, self._catalog, self.inputs, self._reuse)
+            questions = [self._variants.question(*each) for each in zip(jobs, variants, strict=True)]
+            answers = _answered(questions, self._reuse)
         except TemplateError as error:
             self._add(*error.problems)
             return
-        for job, answer in zip(jobs, answers, strict=True):
-            self._see(job, answer)
+        for variant in dict.fromkeys(variants):
+            self.model_files.update(variant.models)
+        for question, answer in zip(questions, answers, strict=True):
+            self._see(question, answer)
 
-    def _see(self, job: Job, answer: Answer) -> None:
+    def _see(self, question: Question, answer: Answer) -> None:
+        job = question.job
         self.total += 1
         self.waiting += bool(job.waits)
         self.reused += answer.made is not None
         self.used.add(job.template)
         self._count(job, reused=answer.made is not None)
-        self.model_files.update(model_files(self._catalog.load(job.template), job))
         if answer.made is not None:
             as_it_is = (answer.made.key, answer.made.name) == (job.key, job.name)
             self._makers.add(answer.made.run if as_it_is else "")
@@ -368,7 +332,7 @@ class _Survey:
         if len(self.problems) >= MAX_PROBLEMS:
             return
         try:
-            rendered = _rendered(job, self._catalog, self.inputs, answer)
+            rendered = _rendered(question, answer)
         except TemplateError as error:
             self._add(*error.problems)
             return
@@ -384,25 +348,17 @@ class _Survey:
 
     def counted(self) -> tuple[CutCount, ...]:
         """Return the counts per cut, in listing order."""
-        return tuple(self._cuts.values())
+        return tuple(counting.told() for counting in self._cuts.values())
 
     def _count(self, job: Job, *, reused: bool) -> None:
         where = (job.scene, job.cut)
         if where != self._cut:
             self._cut = where
             self._digests = {}
-        old = self._cuts.get(where)
-        self._cuts[where] = CutCount(
-            scene=job.scene,
-            cut=job.cut,
-            title=job.title,
-            jobs=(old.jobs if old else 0) + 1,
-            waiting=(old.waiting if old else 0) + bool(job.waits),
-            reused=(old.reused if old else 0) + reused,
-            templates=_with(old.templates if old else (), job.template),
-            models=_with(old.models if old else (), job.model),
-            waits=job.waits or (old.waits if old else ""),
-        )
+        counting = self._cuts.get(where)
+        if counting is None:
+            counting = self._cuts[where] = _Counting(job)
+        counting.see(job, reused=reused)
 
     def _same_picture(self, job: Job, workflow: Workflow) -> None:
         other = self._digests.setdefault(workflow.digest, job)
@@ -429,8 +385,39 @@ class _Survey:
         self.problems += [problem for problem in problems if problem not in self.problems]
 
 
-def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    return names if name in names or not name else (*names, name)
+@dataclass(slots=True)
+class _Counting:
+    """A CutCount that is still being counted."""
+
+    first: Job
+    jobs: int = 0
+    waiting: int = 0
+    reused: int = 0
+    templates: dict[str, None] = field(default_factory=dict)
+    models: dict[str, None] = field(default_factory=dict)
+    waits: str = ""
+
+    def see(self, job: Job, *, reused: bool) -> None:
+        self.jobs += 1
+        self.waiting += bool(job.waits)
+        self.reused += reused
+        self.templates[job.template] = None
+        if job.model:
+            self.models[job.model] = None
+        self.waits = job.waits or self.waits
+
+    def told(self) -> CutCount:
+        return CutCount(
+            scene=self.first.scene,
+            cut=self.first.cut,
+            title=self.first.title,
+            jobs=self.jobs,
+            waiting=self.waiting,
+            reused=self.reused,
+            templates=tuple(self.templates),
+            models=tuple(self.models),
+            waits=self.waits,
+        )
 
 
 def _at(job: Job, message: str) -> Problem:

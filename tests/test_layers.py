@@ -19,6 +19,7 @@ LAYERS = [
     {"comfy", "manifest", "previz"},
     {"spec", "expand", "render", "schedule", "submit", "collect", "record", "drift"},
     {"reuse", "embedded", "completions"},
+    {"variants"},
     {"plan"},
     {"preflight", "diff", "stored"},
     {"run"},

@@ -53,6 +53,8 @@ class History:
     def told(self, realm: Realm, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return key → what its newest job in *realm* was made from, JSON columns read."""
         found: dict[str, dict[str, Any]] = {}
+        if not keys:
+            return found
         files: dict[str, dict[str, str]] = {}
         for row in self._manifest.query("last_told", realm=realm, names=list(keys)):
             for name in ("slots", "loras", "params", "members"):
@@ -72,7 +74,8 @@ class History:
         return [(run, server) for run, server, _ in self._manifest.rows("unfinished", spec=spec)]
 
     def _made(self, query: str, realm: Realm, names: Iterable[str]) -> dict[str, Made]:
-        rows = self._manifest.rows(query, realm=realm, names=list(names))
+        wanted = list(names)
+        rows = self._manifest.rows(query, realm=realm, names=wanted) if wanted else []
         return {name: _read(list(group)) for name, group in groupby(rows, key=lambda row: row[0])}
 
 

@@ -7,7 +7,7 @@ contain is said in `templates/README.md`.
 from runner.render.bind import bind, files_of
 from runner.render.catalog import Catalog, LoadedTemplate, TemplateSource, shipped_folder
 from runner.render.digest import canonical, node_digests, workflow_digest
-from runner.render.workflow import RENDER_VERSION, recipe, render
+from runner.render.workflow import RENDER_VERSION, recipe, recipe_by_seed, render
 
 __all__ = [
     "RENDER_VERSION",
@@ -19,6 +19,7 @@ __all__ = [
     "files_of",
     "node_digests",
     "recipe",
+    "recipe_by_seed",
     "render",
     "shipped_folder",
     "workflow_digest",

@@ -178,6 +178,24 @@ class Jinja:
             return []
         return [(name, nearest(name, known) or "") for name in sorted(self.holes - known)]
 
+    def text(self, values: Mapping[str, object]) -> str:
+        """Return the rendered text; raises ValueError as `chunks` does."""
+        pieces = self._filled(values)
+        return "".join([chunk for chunk, _ in (self.chunks(values) if pieces is None else pieces)])
+
+    def _filled(self, values: Mapping[str, object]) -> list[tuple[str, bool]] | None:
+        """Return the chunks where that takes no Jinja."""
+        if self._plain is None:
+            return None
+        pieces, size = [], 0
+        for text, hole in self._plain:
+            value = values.get(text) if hole else text
+            if type(value) is not str:
+                return None
+            pieces.append((value, hole))
+            size += len(value)
+        return pieces if size <= MAX_OUTPUT // 4 else None
+
     def chunks(self, values: Mapping[str, object]) -> Iterator[tuple[str, bool]]:
         """Yield the rendered text in pieces, each with whether a hole wrote it.
 
@@ -185,11 +203,10 @@ class Jinja:
             ValueError: A hole has no value, writes no text, or the output passes `MAX_OUTPUT`.
 
         """
-        if self._plain is not None and all(type(values.get(name)) is str for name in self.holes):
-            pieces = [(str(values[text]), True) if hole else (text, False) for text, hole in self._plain]
-            if sum(len(text) for text, _ in pieces) < MAX_OUTPUT // 4:
-                yield from pieces
-                return
+        pieces = self._filled(values)
+        if pieces is not None:
+            yield from pieces
+            return
         size = 0
         try:
             for chunk in self._template.root_render_func(self._template.new_context(dict(values))):
