@@ -19,6 +19,7 @@ _UNEXPLAINED = 1_000
 
 def changed(sides: Sides) -> Iterator[Group]:
     """Yield the jobs with another workflow, by cause."""
+    sides.run("classed")
     sides.run("pairs")
     pairs = sides.ask("pairs_first", limit=_PAIRS)
     before = _variants(sides, "a", {pair["variant_a"] for pair in pairs})

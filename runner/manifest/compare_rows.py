@@ -91,7 +91,6 @@ class Sides:
             [left] = self.ask("open", side=side)
             some = "true" if left["attempts"] else "false"
             self.run("states", side=side, PLANNED="true" if source.planned else "false", OPEN=some)
-            self.run("facts", side=side)
         self._db.execute("create temp table outside (key text, in_a boolean)")
 
     def ask(self, name: str, *, side: Letter = "a", **values: Any) -> list[dict[str, Any]]:

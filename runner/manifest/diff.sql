@@ -63,32 +63,36 @@ select key, in_a from odd where not (in_a and in_b);
 -- Leave out keys that are outside what the narrower side was asked for.
 delete from odd where key in (select key from outside);
 
--- name: facts
--- Variants of side SIDE by what they say; where they were written does not count.
-create temp view facts_SIDE as
-select variant, template, params,
-       hash(template, model, prompt, negative, slots::text, loras::text, params::text, members::text) as said
-from SIDE.variants;
+-- name: classed
+-- Jobs whose workflow changed, with what their words say on both sides as one figure: of every column the values
+-- where they differ. A prompt follows from other words and counts only where those are equal; files and templates
+-- may have changed behind equal names. Where a variant was written does not count.
+create temp view classed as
+select o.key, o.seq, o.seed_a <> o.seed_b as reseeded, o.variant_a, o.variant_b, o.seed_a, o.seed_b,
+       hash(x.template,
+            case when x.template <> y.template then y.template end,
+            case when x.model <> y.model then [x.model, y.model] end,
+            case when x.members::text <> y.members::text then [x.members::text, y.members::text] end,
+            case when x.slots::text <> y.slots::text then [x.slots::text, y.slots::text] end,
+            case when x.loras::text <> y.loras::text then [x.loras::text, y.loras::text] end,
+            case when x.negative <> y.negative then [x.negative, y.negative] end,
+            case when x.params::text <> y.params::text or contains(x.params::text, '"$file"')
+                 then [x.params::text, y.params::text] end,
+            case when x.prompt <> y.prompt and x.model = y.model and x.members::text = y.members::text
+                      and x.slots::text = y.slots::text then [x.prompt, y.prompt] end) as said
+from odd o join a.variants x on x.variant = o.variant_a join b.variants y on y.variant = o.variant_b
+where o.rewritten;
 
 -- name: pairs
--- Jobs whose workflow changed, by what their variants say on both sides; where both say the same, by template.
+-- The classes of changed jobs.
 create temp table pairs as
-with p as (
-  select o.key, o.seq, o.seed_a <> o.seed_b as reseeded, o.variant_a, o.variant_b, o.seed_a, o.seed_b,
-         x.said = y.said as alike,
-         case when x.said = y.said
-              then hash(x.template, case when contains(x.params::text, '"$file"') then x.params::text else '' end)
-              else hash(x.said, y.said) end as said
-  from odd o join facts_a x on x.variant = o.variant_a join facts_b y on y.variant = o.variant_b
-  where o.rewritten
-)
-select said, alike, reseeded, count(*) as jobs, min(seq) as seq, arg_min(struct_pack(key, variant_a, variant_b, seed_a, seed_b), seq) as first,
-       arg_min(key, seq, 5) as keys
-from p group by all;
+select said, reseeded, count(*) as jobs, min(seq) as seq,
+       arg_min(struct_pack(key, variant_a, variant_b, seed_a, seed_b), seq) as first, arg_min(key, seq, 5) as keys
+from classed group by said, reseeded;
 
 -- name: pairs_first
 -- Those to look into, in listing order.
-select said, alike, reseeded, jobs, keys, first.variant_a as variant_a, first.variant_b as variant_b,
+select said, reseeded, jobs, keys, first.variant_a as variant_a, first.variant_b as variant_b,
        first.seed_a as seed_a, first.seed_b as seed_b
 from pairs order by seq limit $limit;
 
@@ -108,13 +112,9 @@ group by names order by min(p.seq);
 
 -- name: unexplained
 -- The first jobs of the classes whose words do not tell why their workflow changed.
-with wanted as (select unnest($saids)::ubigint as said, unnest($reseeded)::boolean as reseeded), p as (
-  select o.key, o.seq, o.seed_a <> o.seed_b as reseeded,
-         hash(x.template, case when contains(x.params::text, '"$file"') then x.params::text else '' end) as said
-  from odd o join facts_a x on x.variant = o.variant_a join facts_b y on y.variant = o.variant_b
-  where o.rewritten and x.said = y.said
-)
-select p.key from p semi join wanted on wanted.said = p.said and wanted.reseeded = p.reseeded order by p.seq limit $limit;
+with wanted as (select unnest($saids)::ubigint as said, unnest($reseeded)::boolean as reseeded)
+select c.key from classed c semi join wanted on wanted.said = c.said and wanted.reseeded = c.reseeded
+order by c.seq limit $limit;
 
 -- name: variants
 -- What the named variants of side SIDE say.

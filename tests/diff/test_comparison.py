@@ -307,12 +307,24 @@ def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_beyond_a_number_causes_are_told_by_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When too many variants changed, the rest is told by the kind of word, and no job is lost."""
+    """When too many kinds of change are found, the rest is told by the kind of word, and no job is lost."""
     monkeypatch.setattr("runner.compare.changed._PAIRS", 2)
-    write_run(tmp_path, "a", [with_words([job], prompt=f"{job.seed}")[0] for job in jobs(5)])
-    write_run(tmp_path, "b", [with_words([job], prompt=f"{job.seed}", negative="x")[0] for job in jobs(5)])
+    write_run(tmp_path, "a", jobs(5))
+    write_run(tmp_path, "b", [with_words([job], negative=f"x{job.seed}")[0] for job in jobs(5)])
 
     assert causes(compared(tmp_path)) == [
-        ("changed", "negative low → x", 2),
+        ("changed", "negative changed", 2),
         ("changed", "negative changed (not looked into)", 3),
     ]
+
+
+def test_one_cause_is_found_whatever_else_the_jobs_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs that share a change are one class, though their prompts and other words all differ."""
+    monkeypatch.setattr("runner.compare.changed._PAIRS", 2)
+    old = [with_words([job], prompt=f"p{job.seed}", negative=f"n{job.seed}")[0] for job in jobs(9)]
+    write_run(tmp_path, "a", old)
+    write_run(tmp_path, "b", [with_words([job], members=[MEMBER], prompt=f"q{job.seed}")[0] for job in old])
+
+    assert causes(compared(tmp_path)) == [("changed", "prompt of character aki changed", 9)]
