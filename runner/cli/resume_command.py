@@ -38,13 +38,15 @@ def command(
     from runner.cli.progress import make_view
     from runner.cli.show_command import run_meant
     from runner.launch import resume
-    from runner.manifest.store import Manifest
+    from runner.manifest.store import JOURNAL, Manifest
 
     with Manifest(settings.runs) as manifest:
         names = manifest.query("run_names")
         if not run:
             run = _incomplete(manifest.query("runs", limit=1_000_000), settings.runs)
-        name = run_meant(names, run, settings.runs)
+        # A run with a damaged journal is in no manifest; it is refused where the journal is read.
+        there = bool(run) and (settings.runs / run / JOURNAL).is_file()
+        name = run if there else run_meant(names, run, settings.runs)
         if not settings.servers:
             urls = tuple(
                 row["url"] for row in manifest.query("servers", run=name) if row["realm"] != "previz"

@@ -1,0 +1,450 @@
+# ruff: noqa: E501 - graphs read better in long lines
+"""A run that was stopped, continued: by `resume`, or by the same command again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from runner.manifest.journal import Reading
+from tests.flow.conftest import Shop, queued, serving
+from tests.flow.test_main_job import FLAT, SLOW, colour
+
+Lines = list[dict[str, Any]]
+
+
+def nap(seconds: float) -> str:
+    return SLOW.replace("2.5", str(seconds))
+
+
+def spec(template: str = "slow", jobs: int = 6, more: str = "") -> str:
+    return f"animerun: 1\nepisode: flat\ntemplate: {template}\nscenes: {{s: {{number: {colour()}, takes: {jobs}}}}}\n{more}"
+
+
+def until(what: str, look: Callable[[], object], wait_s: float = 25) -> None:
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        if look():
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"waited {wait_s} s for {what}")
+
+
+class Own:
+    """A server of one test: what it saved can be counted."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = url
+        self.folder = folder
+
+    def saved(self) -> Counter[str]:
+        """Job (its number in the run) → files saved for it by any attempt of any run."""
+        places = [path.parent.name for path in (self.folder / "output").rglob("*.png")]
+        return Counter(place.rpartition("-a")[0] for place in places)
+
+    def idle(self) -> bool:
+        return not any(queued(self.url).values())
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Own]:
+    folder = tmp_path / "own" / "files"
+    folder.parent.mkdir()
+    with serving(folder) as url:
+        yield Own(url, folder)
+
+
+def runs(shop: Shop) -> list[Path]:
+    return sorted(path.parent for path in (shop.folder / "runs").glob("*/journal.jsonl"))
+
+
+def lines(run: Path, *kinds: str) -> Lines:
+    return [line for line in Reading(run / "journal.jsonl") if line["t"] in kinds]
+
+
+def made(run: Path) -> Counter[str]:
+    return Counter(line["key"] for line in lines(run, "done", "reused"))
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=20)
+
+
+def begun(shop: Shop, count: int) -> bool:
+    """Whether the newest run has recorded *count* ends."""
+    found = runs(shop)
+    return bool(found) and len(lines(found[-1], "done")) >= count
+
+
+def killed_after(shop: Shop, own: Own, ends: int, *args: str) -> Path:
+    """Start a run, kill it when *ends* jobs are recorded; return its folder."""
+    process = shop.start("flat.yaml", "--server", own.url, *args)
+    until(f"{ends} jobs", lambda: begun(shop, ends))
+    kill(process)
+    [run] = runs(shop)
+    return run
+
+
+def test_a_killed_run_goes_on_and_nothing_is_made_twice(shop: Shop, own: Own) -> None:
+    """After kill -9 `resume` makes the rest in the same run: every key once, no file rendered twice."""
+    shop.template("slow", nap(0.15))
+    shop.write("flat.yaml", spec(jobs=8))
+    run = killed_after(shop, own, 2)
+    code, _, err = shop.animerun("resume", "--server", own.url)
+
+    assert code == 0, err
+    assert runs(shop) == [run]
+    assert set(made(run).values()) == {1}
+    assert len(made(run)) == 8
+    assert set(own.saved().values()) == {1}
+    assert len(shop.outputs()) == 8
+
+
+def test_the_same_command_settles_and_reuses(shop: Shop, own: Own) -> None:
+    """After kill -9 the same command collects what was under way, reuses it, and renders the rest only."""
+    shop.template("slow", nap(0.15))
+    shop.write("flat.yaml", spec(jobs=8))
+    first = killed_after(shop, own, 2)
+    open_then = {line["id"] for line in lines(first, "intent")} - {
+        line["id"] for line in lines(first, "done")
+    }
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+
+    assert code == 0, err
+    [_, second] = runs(shop)
+    assert open_then <= {line["id"] for line in lines(first, "done")}
+    assert sorted(made(second).values()) == [1] * 8
+    assert {line["key"] for line in lines(second, "reused")} == set(made(first))
+    assert sorted(own.saved()) == sorted(line["prefix"].split("/")[3].rpartition("-a")[0] for line in lines(first, "intent") + lines(second, "intent"))  # fmt: skip
+    assert sum(own.saved().values()) == 8
+
+
+def test_settling_is_no_end_of_the_old_run(shop: Shop, own: Own) -> None:
+    """What the same command settles stays an unfinished run: it must not pass for a success."""
+    shop.template("slow", nap(0.15))
+    shop.write("flat.yaml", spec(jobs=6))
+    first = killed_after(shop, own, 1)
+    shop.animerun("flat.yaml", "--server", own.url)
+    _, out, _ = shop.animerun("list", "--json")
+    states = {row["run"]: row["state"] for row in map(json.loads, out.splitlines())}
+
+    assert lines(first, "end") == []
+    assert states[first.name] == "open"
+
+
+def test_what_finished_meanwhile_is_collected(shop: Shop, own: Own) -> None:
+    """Attempts that ended on the server while nobody looked are downloaded, not rendered again."""
+    shop.template("slow", nap(0.3))
+    shop.write("flat.yaml", spec(jobs=4))
+    run = killed_after(shop, own, 1)
+    until("the server to be done", own.idle)
+    code, _, err = shop.animerun("resume", "--server", own.url)
+
+    assert code == 0, err
+    assert [line["n"] for line in lines(run, "intent")] == [1] * 4
+    assert set(own.saved().values()) == {1}
+
+
+def test_ctrl_c_twice_then_the_same_command(shop: Shop, own: Own) -> None:
+    """What was left running by leaving in haste is collected too, although that run had an end."""
+    shop.template("slow", nap(0.8))
+    shop.write("flat.yaml", spec(jobs=3))
+    process = shop.start("flat.yaml", "--server", own.url, "--depth", "1")
+    until("the first job", lambda: bool(runs(shop)) and queued(own.url)["queue_running"])
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    until("the first Ctrl-C to be answered", lambda: "Stopping" in str(process.stderr.readline()))  # type: ignore[union-attr]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    [first] = runs(shop)
+    left = len(lines(first, "intent")) - len(lines(first, "done", "cancelled"))
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+
+    assert process.returncode == 130
+    assert left == 1
+    assert code == 0, err
+    assert len(lines(first, "done")) == 1
+    assert sum(own.saved().values()) == 3
+
+
+def test_ctrl_c_then_resume(shop: Shop, own: Own) -> None:
+    """A run that was stopped in good order is continued in its own folder."""
+    shop.template("slow", nap(0.3))
+    shop.write("flat.yaml", spec(jobs=6))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("a first job", lambda: begun(shop, 1))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    code, _, _ = shop.animerun("resume", "--server", own.url)
+
+    assert process.returncode == 130
+    assert "animerun resume" in err
+    assert code == 0
+    assert len(made(shop.run())) == 6
+    assert sum(own.saved().values()) == 6
+
+
+def test_a_torn_last_line_was_never_promised(shop: Shop, own: Own) -> None:
+    """Half a line at the end is kept aside and dropped; the run goes on and its journal is whole."""
+    shop.template("slow", nap(0.15))
+    shop.write("flat.yaml", spec(jobs=5))
+    run = killed_after(shop, own, 1)
+    with (run / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"t":"done","key":"flat/s/ta')
+    code, _, err = shop.animerun("resume", "--server", own.url)
+
+    assert code == 0, err
+    assert len(made(run)) == 5
+    assert (run / "journal.jsonl.torn").read_bytes() == b'{"t":"done","key":"flat/s/ta\n'
+
+
+def test_damage_in_the_middle_is_named_by_its_line(shop: Shop, own: Own) -> None:
+    """Exit 7 with file and line; nothing is submitted."""
+    shop.template("slow", nap(0.1))
+    shop.write("flat.yaml", spec(jobs=5))
+    run = killed_after(shop, own, 1)
+    until("the server to be done", own.idle)
+    content = (run / "journal.jsonl").read_bytes().split(b"\n")
+    content[2] = content[2].replace(b'"t"', b'"x"', 1)
+    (run / "journal.jsonl").write_bytes(b"\n".join(content))
+    before = own.saved()
+    code, _, err = shop.animerun("resume", run.name, "--server", own.url)
+
+    assert code == 7, err
+    assert "journal.jsonl:3" in err
+    assert own.saved() == before
+
+
+def test_damage_of_an_old_run_does_not_stop_a_new_one(shop: Shop, own: Own) -> None:
+    """The same command leaves a run out whose journal is damaged, says so, and makes everything."""
+    shop.template("slow", nap(0.1))
+    shop.write("flat.yaml", spec(jobs=3))
+    run = killed_after(shop, own, 1)
+    content = (run / "journal.jsonl").read_bytes().split(b"\n")
+    content[2] = content[2].replace(b'"t"', b'"x"', 1)
+    (run / "journal.jsonl").write_bytes(b"\n".join(content))
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+
+    assert code == 0, err
+    assert f"{run.name}/journal.jsonl:3" in err
+
+
+def test_another_realm_is_refused(shop: Shop, own: Own) -> None:
+    """A run of cards is not continued with pictures: exit 2, and what to type."""
+    shop.template("slow", nap(0.1))
+    shop.write("flat.yaml", spec(jobs=4))
+    run = killed_after(shop, own, 1)
+    journal = (run / "journal.jsonl").read_text()
+    assert '"realm":"previz"' in journal
+    _rewritten(run, lambda line: line | {"realm": "comfyui"} if line["t"] == "run" else line)
+    code, _, err = shop.animerun("resume", run.name, "--server", own.url)
+
+    assert code == 2
+    assert "real pictures" in err
+
+
+def _rewritten(run: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    from runner.manifest.journal import encode
+
+    path, check, whole = run / "journal.jsonl", 0, b""
+    for line in list(Reading(path)):
+        raw, check = encode(change(line), check)
+        whole += raw
+    path.write_bytes(whole)
+
+
+def test_a_run_that_is_still_being_made_is_locked(shop: Shop, own: Own) -> None:
+    """Exit 5 while another process writes the journal; that one is not disturbed."""
+    shop.template("slow", nap(0.5))
+    shop.write("flat.yaml", spec(jobs=3))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("a first job", lambda: begun(shop, 1))
+    code, _, err = shop.animerun("resume", shop.run().name, "--server", own.url)
+    process.communicate(timeout=30)
+
+    assert code == 5
+    assert "another process" in err
+    assert process.returncode == 0
+
+
+def test_resume_uses_the_spec_as_it_was(shop: Shop, own: Own) -> None:
+    """Editing the spec meanwhile changes nothing of what the run makes."""
+    shop.template("slow", nap(0.15))
+    path = shop.write("flat.yaml", spec(jobs=5))
+    run = killed_after(shop, own, 1)
+    path.write_text(
+        path.read_text().replace("takes: 5", "takes: 9, number: 1", 1).replace("number", "nonsense", 1)
+    )
+    shop.template("slow", "nothing of use")
+    code, _, err = shop.animerun("resume", "--server", own.url)
+
+    assert code == 0, err
+    assert len(made(run)) == 5
+
+
+def test_resume_keeps_the_scope(shop: Shop, own: Own) -> None:
+    """`--only` and `--set` of the first command hold for the rest of the run."""
+    shop.template("slow", nap(0.15))
+    shop.write("flat.yaml", spec(jobs=2))
+    run = killed_after(shop, own, 1, "--set", "takes=6", "--only", "take=1,2,3,4")
+    code, _, err = shop.animerun("resume", "--server", own.url)
+
+    assert code == 0, err
+    assert sorted(made(run)) == [f"flat/s/take={n}" for n in (1, 2, 3, 4)]
+
+
+def test_failed_jobs_are_tried_again_when_asked(shop: Shop, own: Own) -> None:
+    """A failed job stays failed, exit 1, until --retry-failed gives it its next attempt."""
+    bad = FLAT.replace('"images": ["empty", 0]', '"images": ["load", 0]').replace(
+        '"out":',
+        '"load": {"class_type": "TRaise", "inputs": {"image": ["empty", 0], "kind": "value"}},\n  "out":',
+    )
+    shop.template("slow", nap(0.3))
+    shop.template("bad", bad)
+    shop.write("flat.yaml", spec().replace("takes: 6", "vary: {template: [bad, slow]}, takes: 3"))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("three failures and a job", lambda: begun(shop, 1) and len(lines(runs(shop)[0], "failed")) == 3)
+    kill(process)
+    run = shop.run()
+    plain, _, _ = shop.animerun("resume", "--server", own.url)
+    failed = len(lines(run, "failed"))
+    again, _, _ = shop.animerun("resume", run.name, "--server", own.url, "--retry-failed")
+
+    assert (plain, failed) == (1, 3)
+    assert again == 1
+    assert sorted(line["n"] for line in lines(run, "failed")) == [1, 1, 1, 2, 2, 2]
+    assert len(made(run)) == 3
+
+
+def test_lost_attempts_get_the_next_number(shop: Shop, tmp_path: Path) -> None:
+    """When the server is gone with what it held, another one makes those jobs with their next attempt."""
+    shop.template("slow", nap(0.4))
+    shop.write("flat.yaml", spec(jobs=5))
+    for number in (1, 2):
+        (tmp_path / f"server{number}").mkdir()
+    with serving(tmp_path / "server1" / "files") as url:
+        run = killed_after(shop, Own(url, tmp_path / "server1" / "files"), 1)
+    left = {line["key"] for line in lines(run, "intent")} - set(made(run))
+    with serving(tmp_path / "server2" / "files") as url:
+        code, _, err = shop.animerun("resume", "--server", url)
+
+    assert code == 0, err
+    assert left
+    assert {line["key"]: line["n"] for line in lines(run, "intent") if line["key"] in left} == dict.fromkeys(
+        left, 2
+    )
+    assert [line["final"] for line in lines(run, "failed")] == [False] * len(left)
+    assert len(made(run)) == 5
+
+
+def test_the_same_command_leaves_another_servers_attempts_alone(shop: Shop, own: Own) -> None:
+    """A look at the cards while a real server still renders must not give up what it renders."""
+    shop.template("slow", nap(0.4))
+    shop.write("flat.yaml", spec(jobs=4))
+    run = killed_after(shop, own, 1)
+    before = (run / "journal.jsonl").read_bytes()
+    (own.folder.parent / "other").mkdir()
+    with serving(own.folder.parent / "other" / "files") as url:
+        code, _, err = shop.animerun("flat.yaml", "--server", url)
+
+    assert code == 0, err
+    assert (run / "journal.jsonl").read_bytes() == before
+
+
+def test_resume_submits_before_the_open_attempts_are_settled(shop: Shop, own: Own) -> None:
+    """Two attempts that nobody has hold up their own jobs for the settle time, and no other job."""
+    shop.template("slow", nap(0.15))
+    shop.write("flat.yaml", spec(jobs=6))
+    run = killed_after(shop, own, 1)
+    until("the server to be done", own.idle)
+    ids = {line["id"] for line in lines(run, "intent")} - {line["id"] for line in lines(run, "done")}
+    httpx.post(f"{own.url}/history", json={"delete": sorted(ids)}, trust_env=False)
+    launched = time.time()
+    code, _, err = shop.animerun("resume", "--server", own.url)
+    later = [line for line in lines(run, "intent") if line["at"] > launched]
+    lost = [line["at"] for line in lines(run, "failed")]
+
+    assert code == 0, err
+    assert ids
+    assert len(lost) == len(ids)
+    assert all(at - launched > 8 for at in lost)
+    assert min(line["at"] for line in later) < min(lost) - 4
+    assert len(made(run)) == 6
+
+
+def test_resume_takes_over_what_other_runs_made(shop: Shop, own: Own) -> None:
+    """Jobs that were up to date when the run was killed are shared by the resumed run, not rendered."""
+    shop.template("slow", nap(0.3))
+    shop.write("flat.yaml", spec(jobs=4))
+    shop.animerun("flat.yaml", "--server", own.url)
+    [first] = runs(shop)
+    _, second = _killed_before_sharing(shop, own, first)
+    code, _, err = shop.animerun("resume", second.name, "--server", own.url)
+
+    assert code == 0, err
+    assert len(lines(second, "reused")) == 4
+    assert sum(own.saved().values()) == 6
+
+
+def _killed_before_sharing(shop: Shop, own: Own, first: Path) -> tuple[Path, Path]:
+    """Kill a rerun with two more takes, and take from its journal that it had shared anything."""
+    path = shop.folder / "flat.yaml"
+    path.write_text(path.read_text().replace("takes: 4", "takes: 6"))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("a second run", lambda: len(runs(shop)) == 2 and lines(runs(shop)[1], "intent"))
+    kill(process)
+    second = runs(shop)[1]
+    until("the server to be done", own.idle)
+    shared = {line["key"] for line in lines(second, "reused")}
+    kept = [
+        line
+        for line in Reading(second / "journal.jsonl")
+        if not (line["t"] in ("reused", "job") and line["key"] in shared)
+    ]
+    _written(second, kept)
+    return first, second
+
+
+def _written(run: Path, kept: Lines) -> None:
+    from runner.manifest.journal import encode
+
+    check, whole = 0, b""
+    for line in kept:
+        raw, check = encode(line, check)
+        whole += raw
+    (run / "journal.jsonl").write_bytes(whole)
+
+
+def test_half_downloads_of_a_killed_process_go(shop: Shop, own: Own) -> None:
+    """A `.part` file that a killed process left is removed when its run goes on."""
+    shop.template("slow", nap(0.15))
+    shop.write("flat.yaml", spec(jobs=4))
+    run = killed_after(shop, own, 1)
+    part = run / "s" / ".flat_s_t04.0123abcd.part"
+    part.write_bytes(b"half")
+    shop.animerun("resume", "--server", own.url)
+
+    assert not part.exists()
+    assert len(shop.outputs()) == 4
+
+
+def test_nothing_to_resume_is_told(shop: Shop, own: Own) -> None:
+    """With every run complete `resume` refuses with exit 2 and says what could be meant."""
+    shop.template("slow", nap(0.05))
+    shop.write("flat.yaml", spec(jobs=1))
+    shop.animerun("flat.yaml", "--server", own.url)
+    code, _, err = shop.animerun("resume", "--server", own.url)
+
+    assert code == 2
+    assert "complete" in err
+    assert "--retry-failed" in err
