@@ -159,7 +159,7 @@ class Figures:
     strays: int = 0
     torn: int = 0
     first_s: list[float] = field(default_factory=list)
-    """Launch of a `resume` → its first new intent."""
+    """Launch of a `resume` → its first intent, where some job had not been tried yet."""
 
 
 class Round:
@@ -178,7 +178,7 @@ class Round:
 
     def go(self, how: str, *, kill: bool, figures: Figures) -> int | None:
         """Start a process; return its exit code, or None when it was killed."""
-        known = sum(line["t"] == "intent" for lines in journals(self.runs).values() for line in lines)
+        before = journals(self.runs)
         command = [sys.executable, "-m", "runner", *([how] if how == "resume" else ["k.yaml"])]
         launched = time.time()
         with self.log.open("ab") as log:
@@ -195,20 +195,23 @@ class Round:
             figures.kills += 1
         else:
             kill = False
-        self._look(how, figures, known, launched)
+        self._look(how, figures, before, launched)
         return None if kill else process.returncode
 
-    def _look(self, how: str, figures: Figures, known: int, launched: float) -> None:
+    def _look(
+        self, how: str, figures: Figures, before: dict[str, list[dict[str, Any]]], launched: float
+    ) -> None:
         opens(self.runs / "manifest.duckdb")
-        intents = []
         for path in self.runs.glob("*/journal.jsonl"):
             figures.torn += not path.read_bytes().endswith(b"\n")
         for run, lines in journals(self.runs).items():
             if twice := [key for key, count in ends(lines).items() if count > 1]:
                 raise Broken(f"{run} recorded {twice[0]} twice")
-            intents += [line["at"] for line in lines if line["t"] == "intent"]
-        if how == "resume" and len(intents) > known:
-            figures.first_s.append(min(at for at in intents if at >= launched) - launched)
+            old = before.get(run, [])
+            touched = {line["key"] for line in old if line["t"] in ("intent", "reused")}
+            intents = [line["at"] for line in lines[len(old) :] if line["t"] == "intent"]
+            if how == "resume" and intents and len(touched) < self.jobs:
+                figures.first_s.append(intents[0] - launched)
 
     def check(self, figures: Figures, server_output: Path | None) -> int:
         """Look at a completed round; return how many renders were not needed."""
