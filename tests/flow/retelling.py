@@ -27,7 +27,7 @@ def rewrite(folder: Path, change: Callable[[Line], Line | None]) -> None:
 
 
 def reseed(folder: Path, key: str, seed: int, *, leaf: str = "seed", digest: bool = True) -> None:
-    """Put *seed* where *leaf* stands in the workflow of *key*; *digest*: and the digest that belongs to it."""
+    """Put *seed* where *leaf* stands in the workflow of *key*; *digest*: and the digest that is its own."""
     lines = list(Reading(folder / "journal.jsonl"))
     shapes = {line["shape"]: line["nodes"] for line in lines if line["t"] == "shape"}
     texts = {line["text"]: line["value"] for line in lines if line["t"] == "text"}

@@ -112,6 +112,9 @@ def test_a_folder_copied_from_elsewhere_is_made_again_pixel_for_pixel(
     assert [told(line) for line in of_kind(run, "variant")] == [
         told(line) for line in of_kind(copied, "variant")
     ]
+    assert [told(line) for line in of_kind(run, "template")] == [
+        told(line) for line in of_kind(copied, "template")
+    ]
     assert of_kind(run, "reused") == []
     assert sorted(path.relative_to(run) for path in run.glob("s01/*")) == sorted(
         path.relative_to(copied) for path in copied.glob("s01/*")
@@ -293,7 +296,7 @@ BAD = """{
 def test_jobs_that_had_failed_are_tried_and_told_apart(
     animerun: Animerun, shop: Shop, tmp_path: Path, previz: str
 ) -> None:
-    """They have workflows but no pictures: nothing is compared for them, and failing again is exit 1."""
+    """They have workflows but no pictures: nothing is compared for them, failing again is exit 1."""
     front = "---\ntitle: a test\nparameters: {seed: {type: seed}}\noutputs: {out: image}\n---\n"
     for which in ("empty", "bad"):
         shop.template(which, BAD.replace("{{ which }}", which), front)
@@ -302,12 +305,16 @@ def test_jobs_that_had_failed_are_tried_and_told_apart(
         "animerun: 1\nepisode: flat\nscenes: {s: {vary: {template: [empty, bad]}, seeds: 1..2}}\n",
     )
     assert shop.animerun("flat.yaml", "--server", previz)[0] == 1
-    code, lines, _ = animerun("replay", shop.run(), "--server", previz, "--json")
+    old = shop.run()
+    reseed(old, "flat/s/template=empty/seed=1", 0xFFFFFF, leaf="color")
+    code, lines, _ = animerun("replay", old, "--server", previz, "--json", "--fail-on", "near")
     replayed = next(line for line in lines if line["event"] == "replayed")
 
     assert code == 1
-    assert replayed["counts"] == {"identical": 2, "near": 0, "different": 0, "missing": 0}
+    assert replayed["counts"]["identical"] == 1
     assert (replayed["failed_then"], replayed["made_now"]) == (2, 0)
+    assert replayed["tripped"] is True
+    assert animerun("replay", old, "--runs", "other")[0] == 3
 
 
 LOAD = """{
@@ -341,6 +348,9 @@ def test_inputs_come_from_the_run_folder_and_are_proven(
     assert lines[-2]["counts"]["identical"] == 2
     [stored] = (new_run() / "plan" / "inputs").iterdir()
     assert stored.read_bytes() == next((old / "plan" / "inputs").iterdir()).read_bytes()
+    assert [told(line) for line in of_kind(new_run(), "input")] == [
+        told(line) for line in of_kind(old, "input")
+    ]
     stored.write_bytes(stored.read_bytes() + b"x")
     assert animerun("replay", new_run(), "--server", previz)[0] == 7
 
