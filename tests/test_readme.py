@@ -14,6 +14,7 @@ import pytest
 
 from runner import errors
 from runner.cli import COMMANDS, cli
+from runner.diff.gate import TRIPPED
 from runner.naming import derived_seeds
 from runner.plan import Plan, make_plan
 from runner.text.compose import compose
@@ -125,7 +126,7 @@ def test_exit_codes_of_readme_are_those_of_the_errors() -> None:
     }
     given = {each for each in vars(errors).values() if isinstance(each, type) and hasattr(each, "exit_code")}
 
-    assert set(told) == {0, 1, 130, 143} | {error.exit_code for error in given}
+    assert set(told) == {0, 1, TRIPPED, 130, 143} | {error.exit_code for error in given}
     assert {
         error: told[error.exit_code] for error, word in MEANT.items() if word not in told[error.exit_code]
     } == {}
