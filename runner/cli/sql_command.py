@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def _json(value: Any) -> Any:
             return f"{value.isoformat()}Z"
         case datetime() | date() | time():
             return value.isoformat()
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
         case timedelta():
             return value.total_seconds()
         case bytes():
