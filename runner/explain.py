@@ -9,6 +9,12 @@ from typing import Any
 from runner.domain import Plain
 
 NEW = "new"
+_ENDS = {
+    "failed": "it failed last time",
+    "cancelled": "it was taken back last time",
+    "submitted": "it was under way when the last run was stopped",
+    "waiting": "it waited for a pick last time",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +50,7 @@ def why(before: Told | None, now: Told) -> str:
     if causes:
         return ", ".join(causes[:3]) + (f" and {len(causes) - 3} more" if len(causes) > 3 else "")
     if before.state not in ("succeeded", "reused"):
-        return f"it was {before.state or 'not made'} last time"
+        return _ENDS.get(before.state, "it was not made last time")
     if before.recipe != now.recipe:
         return "animerun renders it differently now"
     return ""

@@ -30,7 +30,7 @@ from runner.events import Event
 from runner.manifest import folder as folders
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
-from runner.manifest.store import JOURNAL, Report, refresh
+from runner.manifest.store import JOURNAL, PUBLISHED, Report, refresh
 from runner.plan import InputFile, Plan, Rendered, plan_of
 from runner.preflight import preflight
 from runner.record import Recorder
@@ -146,7 +146,7 @@ async def launch(
     """
     with folders.spec_lock_after_probe(settings.runs, batch.spec):
         if batch.done_by and settings.previz:
-            return _nothing_to_do(batch, settings), None
+            return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
         async with servers(settings) as executor:
             facts = await executor.open()
             realm = one_realm(facts)
@@ -159,7 +159,7 @@ async def launch(
                 known = {which: set(each.values()) for which, each in sizes.items()}
                 batch = batch.met(realm, known, bool(settled))
             if batch.done_by:
-                return _nothing_to_do(batch, settings), None
+                return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
             findings = await preflight(batch.samples, executor, facts)
             if findings:
                 raise PreflightRefused([finding.message for finding in findings])
@@ -219,6 +219,14 @@ async def _sizes(
         for which in wanted & told.keys():
             found.setdefault(which, {})[each.url] = told[which]
     return found
+
+
+async def _index_of(run: str, runs: Path) -> Report | None:
+    """Publish the index when it is older than *run*, whose process may have been killed before it could."""
+    published = runs / PUBLISHED
+    if published.is_file() and published.stat().st_mtime_ns > (runs / run / JOURNAL).stat().st_mtime_ns:
+        return None
+    return await asyncio.to_thread(refresh, runs)
 
 
 def _nothing_to_do(batch: Batch, settings: Settings) -> Summary:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 import pytest
 
@@ -448,3 +449,18 @@ def test_nothing_to_resume_is_told(shop: Shop, own: Own) -> None:
     assert code == 2
     assert "complete" in err
     assert "--retry-failed" in err
+
+
+def test_a_run_killed_before_its_index_was_published_is_shown_all_the_same(shop: Shop, own: Own) -> None:
+    """Finding that there is nothing to do publishes the index that a killed process could not."""
+    shop.template("slow", nap(0.05))
+    shop.write("flat.yaml", spec(jobs=2))
+    shop.animerun("flat.yaml", "--server", own.url)
+    published = shop.folder / "runs" / "manifest.duckdb"
+    published.unlink()
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+
+    assert code == 0
+    assert "Nothing to do" in err
+    with duckdb.connect(str(published), read_only=True) as db:
+        assert db.sql("select count(*) from job_state where state = 'succeeded'").fetchall() == [(2,)]
