@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
@@ -374,11 +374,21 @@ class NameTemplate:
                 f"; did you mean `{suggestion}`?" if suggestion else f"; it has {', '.join(sorted(known))}"
             )
             raise ValueError(f"deliver.name has no hole `{name}`{advice}")
-        return self.write(known)
+        return self._write(known)
 
-    def write(self, known: Mapping[str, str]) -> str:
-        """Return what `render` does, for holes that are all there under the names the text has for them."""
-        return _clean_path(self._jinja.text(known).strip())
+    def at(self, known: Mapping[str, str]) -> Callable[[str, int], str]:
+        """Return what writes the name of (take, seed) where the other holes stand as in *known*.
+
+        *known* holds all of them by the names the text has for them; what it gives raises as `render` does.
+        """
+        if self._jinja.plain and not any(
+            mark in text for text in (self.text, *known.values()) for mark in "\0\1"
+        ):
+            return _Names(_tidy(self._jinja.text({**known, "take": "\0", "seed": "\1"}).strip())).name
+        return lambda take, seed: self._write({**known, "take": take, "seed": str(seed)})
+
+    def _write(self, known: Mapping[str, str]) -> str:
+        return _usable(_tidy(self._jinja.text(known).strip()))
 
 
 def file_name(template_text: str, holes: Mapping[str, str]) -> str:
@@ -391,14 +401,40 @@ _FILE_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=-]*")
 _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
 
-def _clean_path(text: str) -> str:
+class _Names:
+    """The names at one point: *text* with NUL for the take and U+0001 for the seed.
+
+    Whether a name can be used depends on the digits in it by their number alone: one of each length is
+    checked.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._pieces = re.split("([\0\1])", text)
+        self._good: set[tuple[int, int]] = set()
+
+    def name(self, take: str, seed: int) -> str:
+        number = str(seed)
+        written = {"\0": take, "\1": number}
+        path = "".join([written.get(piece, piece) for piece in self._pieces])
+        lengths = (len(take), len(number))
+        if lengths not in self._good or not take.isdecimal():
+            _usable(path)
+            if take.isdecimal() and number.isdecimal():
+                self._good.add(lengths)
+        return path
+
+
+def _tidy(text: str) -> str:
+    """Return *text* without the underscores that empty holes leave."""
     single = _UNDERSCORES.sub("_", text) if "__" in text else text
-    parts = [part.strip("_") for part in single.split("/")]
-    for part in parts:
+    return "/".join([part.strip("_") for part in single.split("/")])
+
+
+def _usable(path: str) -> str:
+    for part in path.split("/"):
         trouble = _trouble(part)
         if trouble:
-            raise ValueError(f"deliver.name writes `{text[:120]}`: {trouble}")
-    path = "/".join(parts)
+            raise ValueError(f"deliver.name writes `{path[:120]}`: {trouble}")
     if len(path) > 200:
         raise ValueError(f"deliver.name writes `{path[:60]}…`: {len(path)} characters, at most 200")
     return path

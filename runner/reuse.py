@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from runner.domain import Job, Realm, Template, Workflow
@@ -65,6 +66,7 @@ class Reuse:
     realm: Realm
     policy: Policy = field(default_factory=Policy)
     sizes: Sizes = field(default_factory=dict)
+    _folders: dict[str, Path] = field(default_factory=dict)
     _recorded: dict[str, Mapping[tuple[str, str], int]] = field(default_factory=dict)
 
     def answers(self, questions: Sequence[Question], render: Callable[[Question], Workflow]) -> list[Answer]:
@@ -103,7 +105,9 @@ class Reuse:
 
     def _spoilt(self, question: Question, made: Made) -> str:
         """Return why what was made cannot be used, empty when it can."""
-        if trouble := intact(self.history.runs / made.run, made.outputs):
+        if made.run not in self._folders:
+            self._folders[made.run] = self.history.runs / made.run
+        if trouble := intact(self._folders[made.run], made.outputs):
             return trouble
         if not self.sizes:
             return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_not
 from typing import Protocol
 
 from runner.domain import Job, Plain, Template, Templates
@@ -26,10 +27,11 @@ class Variant:
 
     template: Template
     values: Mapping[str, Plain]
+    names: tuple[str, ...]
     inputs: tuple[str, ...]
     """Project paths of the files used."""
     models: ModelFiles
-    seeds: frozenset[str]
+    seeds: tuple[str, ...]
 
 
 class Variants:
@@ -68,21 +70,20 @@ class Variants:
         return Variant(
             template=template,
             values=job.values,
+            names=tuple(job.values),
             inputs=tuple(path for value in job.values.values() for path in file_paths(value)),
             models=model_files(template, job),
-            seeds=frozenset(name for name, each in template.parameters.items() if each.type == "seed"),
+            seeds=tuple(name for name, each in template.parameters.items() if each.type == "seed"),
         )
 
 
 def _same(variant: Variant, values: Mapping[str, Plain]) -> bool:
     """Whether *values* are the very objects of *variant*, seeds left out."""
     before = variant.values
-    if len(values) != len(before):
+    if tuple(values) != variant.names:
         return False
-    for name, value in values.items():
-        if value is not before.get(name) and name not in variant.seeds:
-            return False
-    return True
+    differ = sum(map(is_not, values.values(), before.values()))
+    return differ == sum(values[name] is not before[name] for name in variant.seeds)
 
 
 def _unpicked(value: Plain) -> Plain:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.expand.points import Point, Points
@@ -26,10 +26,10 @@ class Namer:
     blank: Mapping[str, str]
     """Every hole that some cut of the spec fills, empty."""
 
-    def holes(self, points: Points, point: Point) -> dict[str, str]:
-        """Return what the holes write at *point*, by their names in the text; those of jobs are left out."""
+    def at(self, points: Points, point: Point) -> Callable[[str, int], str]:
+        """Return what writes the name of (take, seed) at *point*; that raises ValueError."""
         cut, head = points.standing.cut, point.script.head
-        return {
+        holes = {
             **self.blank,
             **{hole(word): text for word, text in point.axes},
             "episode": cut.episode,
@@ -39,11 +39,7 @@ class Namer:
             "model": head.model.name if head.model else "",
             "template": head.template.name,
         }
-
-    def name(self, holes: dict[str, str], take: str, seed: int) -> str:
-        """Return the name of the job with *take* and *seed* where *holes* stand; raises ValueError."""
-        holes["take"], holes["seed"] = take, str(seed)
-        return self.template.write(holes)
+        return self.template.at(holes)
 
 
 def read_namer(spec: Spec, cuts: Iterable[Points], faults: Faults) -> Namer | None:
@@ -86,11 +82,10 @@ class Taken:
 
     def _names(self, points: Points, at: At, point: Point) -> Iterator[tuple[str, str]]:
         """Yield name and key of every job at *point*; raises ValueError."""
-        holes = self.namer.holes(points, point)
+        write = self.namer.at(points, point)
         for number, seed in points.takes:
             if points.sieve.verdict(at, number) != Verdict.EXCEPTED:
-                name = self.namer.name(holes, points.takes.hole(number), seed)
-                yield name, f"{point.key}/{points.takes.word}={number}"
+                yield write(points.takes.hole(number), seed), f"{point.key}/{points.takes.word}={number}"
 
     def _take(self, name: str, key: str) -> None:
         folded = name.casefold()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Protocol
@@ -25,12 +25,8 @@ _MOST_KEPT = 4096
 class Naming(Protocol):
     """What writes deliver names."""
 
-    def holes(self, points: Points, point: Point) -> dict[str, str]:
-        """Return what the holes write at *point*."""
-        ...
-
-    def name(self, holes: dict[str, str], take: str, seed: int) -> str:
-        """Return the name of one job."""
+    def at(self, points: Points, point: Point) -> Callable[[str, int], str]:
+        """Return what writes the name of (take, seed) at *point*."""
         ...
 
 
@@ -189,7 +185,7 @@ class Points:
 
 def jobs_at(points: Points, at: At, point: Point, namer: Naming, seq: int) -> Iterator[tuple[Job, bool]]:
     """Yield the jobs of *point*, numbered from *seq*, each with whether it is selected."""
-    holes = namer.holes(points, point)
+    write = namer.at(points, point)
     cut, head, spoken = points.standing.cut, point.script.head, point.script.spoken
     seeds = [name for name, parameter in head.template.parameters.items() if parameter.type == "seed"]
     place = cut.mark.problem("")
@@ -197,6 +193,7 @@ def jobs_at(points: Points, at: At, point: Point, namer: Naming, seq: int) -> It
         verdict = points.sieve.verdict(at, number)
         if verdict == Verdict.EXCEPTED:
             continue
+        take = points.takes.hole(number)
         values = dict(point.values)
         for name in seeds:
             values[name] = seed
@@ -207,9 +204,9 @@ def jobs_at(points: Points, at: At, point: Point, namer: Naming, seq: int) -> It
             scene=cut.scene,
             cut=cut.name,
             axes=point.axes,
-            take=f"t{points.takes.hole(number)}",
+            take=f"t{take}",
             seed=seed,
-            name=namer.name(holes, points.takes.hole(number), seed),
+            name=write(take, seed),
             template=head.template.name,
             model=head.model.name if head.model else "",
             values=values,

@@ -172,6 +172,11 @@ class Jinja:
         except (RecursionError, MemoryError, SyntaxError, OverflowError) as error:
             raise ValueError("nested too deeply") from error
 
+    @property
+    def plain(self) -> bool:
+        """Whether it only writes holes as they are, and decides nothing."""
+        return self._plain is not None
+
     def unknown(self, allowed: Iterable[str]) -> list[tuple[str, str]]:
         """Return the holes not among *allowed*, sorted, each with the nearest allowed name or ""."""
         if self.holes <= (known := frozenset(allowed)):

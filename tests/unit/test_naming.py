@@ -310,3 +310,40 @@ def test_a_name_template_knows_its_holes() -> None:
     assert template.holes == {"scene", "aki_weight"}
     assert template.unknown_holes(["scene", "aki_weigth"]) == [("aki_weight", "aki_weigth")]
     assert template.render({"scene": "s01", "aki.weight": "0.6"}) == "s01_0.6"
+
+
+@given(
+    text=st.sampled_from(
+        [
+            DEFAULT_NAME,
+            "{{ cut }}/{{ take }}",
+            "{{ cut }}{{ take }}",
+            "{{ take }}{{ seed }}",
+            "a_{{ variant }}_{{ seed }}",
+            "__{{ cut }}__/{{ take }}_{{ cut }}.x",
+            " {{ scene }} {{ take }}",
+            "{{ cut }}/{{ take if cut else seed }}",
+            "{{ cut }}{{ take | replace('0', '') }}",
+        ]
+    ),
+    cut=st.sampled_from(["", "c001", "com", "lpt", "x" * 97, "_", "a.b"]),
+    takes=st.lists(
+        st.tuples(st.sampled_from(["1", "9", "01", "77", "100", "03alt1"]), st.integers(0, 2**64)), max_size=6
+    ),
+)
+def test_names_at_a_point_are_the_names_of_its_jobs(
+    text: str, cut: str, takes: list[tuple[str, int]]
+) -> None:
+    """Written one by one or with what takes share worked out once: the same name, or the same refusal."""
+    template = NameTemplate.parse(text)
+    known = {"episode": "ep", "scene": "s01", "cut": cut, "variant": "", "take": "", "seed": ""}
+    write = template.at(known)
+
+    for take, seed in takes:
+        try:
+            expected = template.render({**known, "take": take, "seed": str(seed)})
+        except ValueError:
+            with pytest.raises(ValueError, match=r"deliver\.name writes"):
+                write(take, seed)
+        else:
+            assert write(take, seed) == expected
