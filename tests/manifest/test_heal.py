@@ -13,7 +13,7 @@ from runner.manifest import store
 from runner.manifest.store import Manifest, refresh
 from tests.manifest.records import run_of
 
-FLIPS = 25
+FLIPS = 12
 
 
 def everything(runs: Path) -> tuple[dict[str, object], list[str]]:
@@ -42,6 +42,7 @@ def crashed(tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["manifest.duckdb", ".index/live.duckdb", ".index/live.duckdb.wal"])
 def test_a_flipped_bit_heals(tmp_path: Path, crashed: Path, name: str) -> None:
     """Readers see everything at once, and after the next refresh no trace of the damage is left."""
