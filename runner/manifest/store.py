@@ -162,6 +162,7 @@ def _append(db: duckdb.DuckDBPyConnection, news: Iterable[tuple[str, tuple[Any, 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
     """Open the live index; a missing, unreadable or older one is started afresh."""
     fresh = not path.exists()
+    db: duckdb.DuckDBPyConnection | None = None
     try:
         db = duckdb.connect(str(path), config=_LOCKED_DOWN | {"memory_limit": "256MB"})
         if fresh:
@@ -176,6 +177,9 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
                 f"{path} was written by a newer animerun (schema {found[0]}, this one knows {SCHEMA})"
             )
     except duckdb.Error:
+        # One left open would be what the next `connect` gives, whatever lies under that name by then.
+        if db is not None:
+            db.close()
         if fresh:
             raise
     _move_aside(path)
