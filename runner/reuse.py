@@ -67,7 +67,7 @@ class Reuse:
     policy: Policy = field(default_factory=Policy)
     sizes: Sizes = field(default_factory=dict)
     _folders: dict[str, Path] = field(default_factory=dict)
-    _recorded: dict[str, Mapping[tuple[str, str], int]] = field(default_factory=dict)
+    _recorded: dict[str, Mapping[tuple[str, str], set[int]]] = field(default_factory=dict)
 
     def answers(self, questions: Sequence[Question], render: Callable[[Question], Workflow]) -> list[Answer]:
         """Return an answer for each of *questions*; only what no recipe answers is rendered."""
@@ -116,7 +116,7 @@ class Reuse:
         recorded = self._recorded[made.run]
         for which in model_files(question.template, question.job):
             now = self.sizes.get(which, ())
-            if which in recorded and now and recorded[which] not in now:
+            if which in recorded and now and recorded[which].isdisjoint(now):
                 return f"model file {which[1]} on the server changed size"
         return ""
 

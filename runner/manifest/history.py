@@ -65,9 +65,12 @@ class History:
             found[row["key"]] = row | {"files": files[run]}
         return found
 
-    def model_sizes(self, run: str) -> dict[tuple[str, str], int]:
-        """Return (folder, name) → size of the model files *run* used, as far as its servers told."""
-        return {(folder, name): size for _, folder, name, size in self._manifest.rows("model_files", run=run)}
+    def model_sizes(self, run: str) -> dict[tuple[str, str], set[int]]:
+        """Return (folder, name) → sizes of the model files *run* used, as far as its servers told."""
+        found: dict[tuple[str, str], set[int]] = {}
+        for _, folder, name, size in self._manifest.rows("model_files", run=run):
+            found.setdefault((folder, name), set()).add(size)
+        return found
 
     def unfinished(self, spec: str) -> list[tuple[str, str]]:
         """Return (run, server) where a run of *spec* left attempts open, newest run first."""
