@@ -38,8 +38,4 @@ class Faults:
             return
         files = dict.fromkeys((*order, *(problem.path for problem in self.problems)))
         rank = {path: index for index, path in enumerate(files)}
-        raise SpecError(
-            sorted(
-                self.problems, key=lambda found: (rank[found.path], found.line, found.column)
-            )
-        )
+        raise SpecError(sorted(self.problems, key=lambda found: (rank[found.path], found.line, found.column)))
