@@ -111,14 +111,19 @@ class Reuse:
             return trouble
         if not self.sizes:
             return ""
-        if made.run not in self._recorded:
-            self._recorded[made.run] = self.history.model_sizes(made.run)
-        recorded = self._recorded[made.run]
-        for which in model_files(question.template, question.job):
-            now = self.sizes.get(which, ())
-            if which in recorded and now and recorded[which].isdisjoint(now):
+        changed = self.changed_since(made.run, self.sizes)
+        for which in model_files(question.template, question.job) if changed else ():
+            if which in changed:
                 return f"model file {which[1]} on the server changed size"
         return ""
+
+    def changed_since(self, run: str, sizes: Sizes) -> frozenset[tuple[str, str]]:
+        """Return the model files that *run* recorded with other sizes than these."""
+        if run not in self._recorded:
+            self._recorded[run] = self.history.model_sizes(run)
+        recorded = self._recorded[run]
+        known = recorded.keys() & sizes.keys()
+        return frozenset(each for each in known if sizes[each] and recorded[each].isdisjoint(sizes[each]))
 
     def _explain(self, questions: Sequence[Question], reasons: dict[str, str]) -> None:
         """Say for each why it is not up to date."""
