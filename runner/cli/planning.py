@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from runner.comfy.credentials import normalise_url
 from runner.domain import Realm
 from runner.errors import UsageError
 from runner.manifest.history import History
@@ -43,5 +44,11 @@ def _reuse(settings: Settings, *, force: bool, force_only: Sequence[str]) -> Reu
     except ValueError as error:
         raise UsageError(f"--force-only: {error}") from error
     policy = Policy(force=force, force_only=patterns)
-    realm: Realm = "previz" if settings.previz else "comfyui"
-    return Reuse(History(settings.runs), realm, policy)
+    history = History(settings.runs)
+    realm: Realm = "previz" if settings.previz else _realm(history, settings.servers)
+    return Reuse(history, realm, policy)
+
+
+def _realm(history: History, servers: Sequence[str]) -> Realm:
+    """Return what servers known by address are, as far as the record tells; it is settled when they answer."""
+    return history.realm_of([normalise_url(server) for server in servers]) or "comfyui"

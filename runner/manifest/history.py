@@ -72,6 +72,11 @@ class History:
             found.setdefault((folder, name), set()).add(size)
         return found
 
+    def realm_of(self, urls: Sequence[str]) -> Realm | None:
+        """Return what the servers at *urls* were when one of them was last used; None when none was."""
+        found = self._manifest.rows("realm_of", urls=list(urls)) if urls else []
+        return found[0][0] if found else None
+
     def unfinished(self, spec: str) -> list[tuple[str, str]]:
         """Return (run, server) where a run of *spec* left attempts open, newest run first."""
         return [(run, server) for run, server, _ in self._manifest.rows("unfinished", spec=spec)]

@@ -118,6 +118,11 @@ select path, name from inputs where run = $run;
 -- The sizes of model files as a run found them.
 select server, folder, name, size from model_files where run = $run;
 
+-- name: realm_of
+-- What servers of these addresses were when last used.
+select s.realm from servers s join runs r on r.run = s.run
+where s.url in (select unnest($urls)) order by r.started desc limit 1;
+
 -- name: unfinished
 -- Runs of a spec (no replays) with the servers on which they have open attempts, newest run first.
 select distinct i.run, i.server, r.started from runs r join intents i on i.run = r.run

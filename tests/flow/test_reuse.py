@@ -306,6 +306,15 @@ def test_cards_by_address_and_embedded_are_one_realm(words: Shop, own: Server) -
     assert "Nothing to do" in err
 
 
+def test_plan_knows_what_a_server_was(words: Shop, own: Server) -> None:
+    """A previz that was used before is planned for as one, without asking it."""
+    render(words, own)
+    code, _, err = words.animerun("plan", "ep.yaml", "--server", own.url.removeprefix("http://"))
+
+    assert code == 0
+    assert "0 to run, 5 up to date" in err
+
+
 def test_the_other_realm_never_serves(words: Shop, own: Server) -> None:
     """Files of real pictures are not taken for cards, be the recipe the same."""
     from runner.manifest.journal import encode
