@@ -50,5 +50,5 @@ def _reuse(settings: Settings, *, force: bool, force_only: Sequence[str]) -> Reu
 
 
 def _realm(history: History, servers: Sequence[str]) -> Realm:
-    """Return what servers known by address are, as far as the record tells; it is settled when they answer."""
+    """Return what these servers are as far as the record tells; it is settled when they answer."""
     return history.realm_of([normalise_url(server) for server in servers]) or "comfyui"

@@ -59,10 +59,10 @@ def project(folder: Path, jobs: int) -> Path:
     return spec
 
 
-def record(folder: Path, spec: Path, realm: str) -> str:
+def record(folder: Path, spec: Path, realm: str, url: str) -> str:
     """Record a run of *spec* in which every job was made; return its name."""
-    from runner.domain import Attempt, Output
-    from runner.events import AttemptIntended, AttemptSucceeded
+    from runner.domain import Attempt, Output, ServerFacts
+    from runner.events import AttemptIntended, AttemptSucceeded, ServerUp
     from runner.manifest.folder import run_name
     from runner.manifest.journal import Journal
     from runner.manifest.store import refresh
@@ -79,6 +79,7 @@ def record(folder: Path, spec: Path, realm: str) -> str:
         uuid=str(run_uuid), spec="big.yaml", episode="big", title="A long one", realm=realm, animerun="0",
         total=plan.total, waiting=0, scope={"only": [], "without": [], "sets": []}, replay_of="",
     )  # fmt: skip
+    recorder.handle(ServerUp(server=url, facts=ServerFacts(url=url, realm=realm, version="0")))  # type: ignore[arg-type]
     for name, template in plan.templates.items():
         recorder.template(name=name, digest=template.digest)
     for rendered in plan.rendered():
@@ -87,7 +88,7 @@ def record(folder: Path, spec: Path, realm: str) -> str:
         recorder.job(job, workflow, recipe=rendered.recipe)
         prompt_id = str(uuid.uuid5(run_uuid, f"{job.key}/1"))
         attempt = Attempt(
-            run=run, key=job.key, number=1, prompt_id=prompt_id, server="http://127.0.0.1:1", workflow=workflow,
+            run=run, key=job.key, number=1, prompt_id=prompt_id, server=url, workflow=workflow,
             prefix=f"animerun/{run}/{job.seq // 500:04}/{job.seq:06}-a1/x", files={}, name=job.name, tags={},
         )  # fmt: skip
         recorder.handle(AttemptIntended(attempt=attempt, seq=job.seq, at=time.time()))
@@ -140,7 +141,9 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.prepare:
         began = time.perf_counter()
-        run = record(asked.keep, project(asked.keep, asked.jobs), asked.realm)
+        run = record(
+            asked.keep, project(asked.keep, asked.jobs), asked.realm, asked.url or "http://127.0.0.1:1"
+        )
         print(json.dumps({"prepared": run, "s": round(time.perf_counter() - began, 1)}), flush=True)
         return 0
     with tempfile.TemporaryDirectory() as temporary:
