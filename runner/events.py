@@ -87,6 +87,8 @@ class AttemptFailed:
     prompt_id: str
     server: str
     fault: Fault
+    again: bool = False
+    """Set by the conductor: another attempt follows, or is left to a later process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,14 +25,14 @@ from runner import __version__
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
-from runner.errors import PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
+from runner.errors import NoServer, PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
 from runner.events import Event
 from runner.manifest import folder as folders
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, refresh
 from runner.plan import InputFile, Plan, Rendered, plan_of
-from runner.preflight import preflight
+from runner.preflight import preflight, told
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
@@ -53,6 +53,10 @@ class View(Protocol):
 
     def opened(self, facts: Sequence[ServerFacts]) -> None:
         """The servers have answered."""
+        ...
+
+    def settling(self, run: str) -> None:
+        """What an earlier run left open on the servers is waited for."""
         ...
 
     def began(self, run: str, folder: Path, work: Work) -> None:
@@ -130,7 +134,8 @@ def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
 def _met(path: Path, plan: Plan, scope: Scope, realm: Realm, sizes: Sizes, settled: bool) -> Batch:
     """Return the batch as it is for servers of *realm* whose model files have these *sizes*."""
     assert plan.reuse is not None, "asked only where earlier runs count"
-    if plan.reuse.realm == realm and not sizes and not settled:
+    changed = any(plan.reuse.changed_since(run, sizes) for run in plan.makers) if sizes else False
+    if plan.reuse.realm == realm and not changed and not settled:
         return batch_of(path, plan, scope)
     history = History(plan.reuse.history.runs) if settled else plan.reuse.history
     reuse = Reuse(history, realm, plan.reuse.policy, sizes)
@@ -148,10 +153,16 @@ async def launch(
         if batch.done_by and settings.previz:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
         async with servers(settings) as executor:
-            facts = await executor.open()
+            try:
+                facts = await executor.open()
+            except NoServer:
+                if batch.done_by:
+                    # Nobody can say whether a model file has changed; what is not known counts as equal.
+                    return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
+                raise
             realm = one_realm(facts)
             view.opened(facts)
-            settled = await _settle_all(batch, executor, facts, settings, control)
+            settled = await _settle_all(batch, executor, facts, settings, control, view)
             if settled and control.asked:
                 return settled[-1], None
             sizes = await _sizes(batch.model_files, executor, facts)
@@ -162,12 +173,17 @@ async def launch(
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
             findings = await preflight(batch.samples, executor, facts)
             if findings:
-                raise PreflightRefused([finding.message for finding in findings])
+                raise PreflightRefused(told(findings))
             return await _run(batch, realm, facts, sizes, executor, settings, control, view)
 
 
 async def _settle_all(
-    batch: Batch, executor: Executor, facts: Sequence[ServerFacts], settings: Settings, control: Control
+    batch: Batch,
+    executor: Executor,
+    facts: Sequence[ServerFacts],
+    settings: Settings,
+    control: Control,
+    view: View,
 ) -> list[Summary]:
     """Settle what earlier runs of the spec left open on these servers; return what came of each run.
 
@@ -175,6 +191,7 @@ async def _settle_all(
     """
     found = []
     for run in dict.fromkeys(run for run, server in batch.unfinished if server in executor.servers):
+        view.settling(run)
         with suppress(RunLocked, RecordDamaged, SpecError, UsageError):
             found.append(await _settle(run, executor, facts, settings, control))
         if control.asked:
@@ -198,8 +215,9 @@ async def _settle(
         recorder = Recorder(journal, clock=time.time)
         recorder.resume(lines)
         place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
-        once = replace(settings, attempts=1)
-        return await _conduct(work, place, recorder, executor, facts, once, control, _silent)
+        return await _conduct(
+            work, place, recorder, executor, facts, settings, control, _silent, settling=True
+        )
     finally:
         journal.close()
 
@@ -329,6 +347,8 @@ async def _conduct(
     settings: Settings,
     control: Control,
     view: Observer,
+    *,
+    settling: bool = False,
 ) -> Summary:
     """Conduct *work* as far as it goes; the index is published meanwhile."""
     conductor = Conductor(
@@ -342,6 +362,7 @@ async def _conduct(
         control=control,
         observe=view,
         up=facts,
+        settling=settling,
     )
     publishing = asyncio.ensure_future(_publish(settings.runs))
     try:
@@ -378,7 +399,7 @@ async def resume(
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
             findings = await preflight(work.samples, executor, facts)
             if findings:
-                raise PreflightRefused([finding.message for finding in findings])
+                raise PreflightRefused(told(findings))
             recorder = Recorder(journal, clock=time.time)
             recorder.resume(lines)
             lines.clear()

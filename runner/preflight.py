@@ -27,6 +27,15 @@ async def preflight(
     return tuple(findings)
 
 
+def told(findings: Sequence[Finding]) -> list[str]:
+    """Return the findings as sentences, each with the first job that needs what is missing."""
+    return [f"{each.message}  (for {_first(each.keys)})" if each.keys else each.message for each in findings]
+
+
+def _first(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]} and others"
+
+
 def _parameters(samples: Sequence[Rendered]) -> Mapping[tuple[str, str], str]:
     """Return (class, input) → the template parameter whose text stands there, for advice."""
     found: dict[tuple[str, str], str] = {}

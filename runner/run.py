@@ -156,6 +156,7 @@ class Conductor:
         control: Control,
         observe: Observer,
         up: Sequence[ServerFacts] = (),
+        settling: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._work = work
@@ -183,6 +184,9 @@ class Conductor:
         self._events: asyncio.Queue[ExecutorEvent | Stopping] = asyncio.Queue()
         self._usable: set[str] = set()
         self._deadline: float | None = None
+        if settling:
+            # Nothing is started, and what turns out lost is left to whoever runs the job next.
+            self._schedule.stop()
         for facts in up:
             self._events.put_nowait(ServerUp(server=facts.url, facts=facts))
 
@@ -201,8 +205,7 @@ class Conductor:
                 if self._schedule.done:
                     break
                 seen = await self._events_now()
-                for event in seen:
-                    self._decide(event)
+                seen = [self._decide(event) for event in seen]
                 self._judge_servers()
             await self._drain()
         finally:
@@ -318,8 +321,7 @@ class Conductor:
         """Record what came in behind the last decision."""
         while not self._events.empty():
             event = self._events.get_nowait()
-            self._decide(event)
-            self._observe(event)
+            self._observe(self._decide(event))
         await self._commit()
 
     async def _commit(self) -> None:
@@ -327,10 +329,11 @@ class Conductor:
 
     # -- decisions handed on ---------------------------------------------------------------------------
 
-    def _decide(self, event: ExecutorEvent | Stopping) -> None:
+    def _decide(self, event: ExecutorEvent | Stopping) -> ExecutorEvent | Stopping:
+        """Record *event* and what follows from it; return it as people are told it."""
         if isinstance(event, Stopping):
             self._begin_stop(event)
-            return
+            return event
         ended = self._schedule.handle(event)
         self._recorder.handle(event, final=ended is None or ended.final)
         match event:
@@ -349,7 +352,10 @@ class Conductor:
         if ended is not None and ended.final:
             self._held.pop(ended.key, None)
         if self._schedule.too_many_failures and self._stop is None:
-            self._begin_stop(Stopping(reason=f"{self._counts.failed} jobs failed", exit_code=8))
+            self._begin_stop(Stopping(reason="the limit of failed jobs is reached", exit_code=8))
+        if isinstance(event, AttemptFailed) and ended is not None:
+            return replace(event, again=not ended.final)
+        return event
 
     def _begin_stop(self, stop: Stopping) -> None:
         """Start nothing more, take back what the servers have not begun, give the rest time to end."""

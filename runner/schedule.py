@@ -71,7 +71,7 @@ class Ended:
     key: str
     number: int
     final: bool
-    """False: the job will be tried again."""
+    """False: the job will be tried again, by this process or, when it is stopping, by a later one."""
 
 
 @dataclass(slots=True)
@@ -254,12 +254,15 @@ class Schedule:
         self._servers[known.server].outstanding.pop(prompt_id, None)
         self._servers[known.server].collecting.discard(prompt_id)
         self._servers[known.server].unproven.discard(prompt_id)
-        ended = Ended(known.ticket.key, known.number, final=not self._again(known, fault))
-        if fault is not None and not ended.final:
+        again = self._again(known, fault)
+        # What might have been tried again had nobody stopped the run is left over, it has not failed.
+        left = fault is not None and fault.retry != "never" and self.stopping
+        ended = Ended(known.ticket.key, known.number, final=not again and not left)
+        if fault is not None and again:
             self._retries.append(_Retry(known.ticket, known.number + 1, fault.retry == "elsewhere"))
         else:
             self._tried.pop(known.ticket.key, None)
-            self.failed += fault is not None
+            self.failed += fault is not None and not left
         return ended
 
     def _again(self, known: Start, fault: Fault | None) -> bool:

@@ -155,7 +155,10 @@ class ComfyExecutor:
             door = credentials_for(url, credentials or {}, allow_plain_http=allow_plain_http)
             client = Client(url, credentials=door, limits=limits)
             state = partial(self._state, url)
-            self._known[url] = _Known(server=Server(client, pace=self._pace, on_state=state, sockets=sockets))
+            server = Server(
+                client, pace=self._pace, on_state=state, sockets=sockets, others_up=self._any_is_up
+            )
+            self._known[url] = _Known(server=server)
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup | None = None
 

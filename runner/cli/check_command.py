@@ -56,12 +56,12 @@ async def _ask(plan: object, settings: Settings) -> tuple[str, ...]:
     """Return the servers that can run *plan*; raises what `animerun` itself would."""
     from runner.launch import servers
     from runner.plan import Plan
-    from runner.preflight import preflight
+    from runner.preflight import preflight, told
 
     assert isinstance(plan, Plan)
     async with servers(settings) as executor:
         facts = await executor.open()
         findings = await preflight(plan.samples, executor, facts)
     if findings:
-        raise PreflightRefused([finding.message for finding in findings])
+        raise PreflightRefused(told(findings))
     return tuple(each.url for each in facts)

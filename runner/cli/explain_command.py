@@ -8,7 +8,7 @@ import click
 
 from runner.cli.console import emit, say, table
 from runner.cli.options import json_option, make_settings, runs_option
-from runner.cli.show_command import matching, run_meant
+from runner.cli.show_command import found_jobs
 
 
 @click.command(name="explain")
@@ -25,8 +25,7 @@ def command(pattern: str, run: str, runs: Path | None, as_json: bool) -> int:
     from runner.manifest.store import Manifest
 
     with Manifest(settings.runs) as manifest:
-        name = run_meant(manifest.query("run_names"), run, settings.runs)
-        jobs = matching(manifest.query("jobs", run=name), pattern, "")
+        name, jobs = found_jobs(manifest, run, pattern)
     rows = []
     for job in jobs:
         origin = job["from_run"] or name

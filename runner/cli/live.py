@@ -57,7 +57,7 @@ class LiveView(RunView):
         row.add_row(
             ProgressBar(total=goal, completed=tally.succeeded + tally.reused, width=36),
             Text(f"{tally.succeeded + tally.reused}/{goal}", style="bold"),
-            Text(f"{tally.failed_attempts} failed", style="red") if tally.failed_attempts else Text(""),
+            Text(f"{tally.failed} failed", style="red") if tally.failed else Text(""),
             Text(f"{duration(time.monotonic() - tally.began)}", style="dim"),
             Text(f"about {duration(eta)} left" if eta is not None else "", style="dim"),
         )

@@ -24,7 +24,8 @@ def _age(run: str) -> tuple[str, str]:
 
 
 def meant_run(names: Sequence[str], asked: str, runs: Path) -> str:
-    """Return the run meant by *asked*: empty = the newest, -1, -2 … from the end, or a unique beginning.
+    """Return the run meant by *asked*: empty = the newest, -1, -2 … from the end, a unique beginning,
+    or its last four digits.
 
     Raises UsageError naming what is near.
     """
@@ -38,6 +39,7 @@ def meant_run(names: Sequence[str], asked: str, runs: Path) -> str:
             raise UsageError(f"there are only {counted(len(names), 'run')}", hint="animerun list")
         return names[-place - 1]
     found = [name for name in names if name.startswith(asked)]
+    found = found or [name for name in names if name.endswith(f"-{asked}")]
     if len(found) > 1:
         raise UsageError(
             f"{len(found)} runs begin with {asked}: {', '.join(found[:5])}", hint="animerun list"

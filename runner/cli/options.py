@@ -113,9 +113,17 @@ def make_settings(
     given = {**_from_file(folder), **_from_environment(environ)}
     given |= {name: value for name, value in flags.items() if value not in (None, ())}
     given["servers"] = tuple(given.get("servers", ()))
+    if folder is not None and folder != Path().resolve():
+        given.setdefault("runs", _near(folder / "runs"))
     if "previz" in given["servers"] and len(given["servers"]) > 1:
         raise UsageError("--server previz stands alone: cards and real pictures never mix in one run")
     return Settings(**given, credentials=_credentials(environ))
+
+
+def _near(path: Path) -> Path:
+    """Return *path* relative to the working folder when it lies below it, else as it is."""
+    here = Path().resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:

@@ -29,7 +29,7 @@ from runner.events import (
 from runner.manifest.store import Report
 from runner.plan import Plan
 from runner.run import Summary, Work
-from runner.settings import Settings
+from runner.settings import PREVIZ, Settings
 
 _FAILURES_SHOWN = 10
 
@@ -42,7 +42,7 @@ class Tally:
     waiting: int = 0
     succeeded: int = 0
     reused: int = 0
-    failed_attempts: int = 0
+    failed: int = 0
     began: float = field(default_factory=time.monotonic)
     doing: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """prompt_id → (server, key, what it does now)."""
@@ -64,8 +64,8 @@ class Tally:
             case AttemptSucceeded(prompt_id=prompt_id):
                 self.succeeded += 1
                 self._over(prompt_id)
-            case AttemptFailed(prompt_id=prompt_id):
-                self.failed_attempts += 1
+            case AttemptFailed(prompt_id=prompt_id, again=again):
+                self.failed += not again
                 self._over(prompt_id)
             case AttemptCancelled(prompt_id=prompt_id):
                 self._over(prompt_id)
@@ -128,7 +128,12 @@ class RunView:
         """Name the servers."""
         if not self.quiet and not self.settings.previz:
             for each in facts:
-                say(f"{each.url}: ComfyUI {each.version}, {each.device or 'unknown device'}")
+                what = f"ComfyUI {each.version}" if each.realm != PREVIZ else "previz (storyboard cards)"
+                say(f"{each.url}: {what}, {each.device or 'unknown device'}")
+
+    def settling(self, run: str) -> None:
+        """Say that an earlier run is settled first, which can take some seconds."""
+        self.line(f"Settling what run {run} left open on the servers …")
 
     def began(self, run: str, folder: Path, work: Work) -> None:
         """Name the run."""
@@ -145,8 +150,9 @@ class RunView:
         match event:
             case AttemptSucceeded(outputs=outputs):
                 self.succeeded(key, outputs[0].path if outputs else "", event.run_s)
-            case AttemptFailed(fault=fault, server=server):
-                self.line(f"failed: {key}\n  {_why(fault)}  ({server})")
+            case AttemptFailed(fault=fault, server=server, again=again):
+                said = "will be tried again" if again else "failed"
+                self.line(f"{said}: {key}\n  {_why(fault)}  ({server})")
             case ServerDown(server=server, reason=reason):
                 self.line(f"{server} cannot be used: {reason}")
             case _:
@@ -241,6 +247,10 @@ class JsonView(RunView):
             emit({"event": "server", "url": each.url, "realm": each.realm, "version": each.version,
                   "device": each.device})  # fmt: skip
 
+    def settling(self, run: str) -> None:
+        """Emit which run is settled."""
+        emit({"event": "settling", "run": run})
+
     def began(self, run: str, folder: Path, work: Work) -> None:
         """Emit the run's name and folder."""
         super().began(run, folder, work)
@@ -260,7 +270,8 @@ class JsonView(RunView):
                 files = [{"path": o.path, "sha256": o.sha256, "pixels": o.pixels} for o in outputs]
                 emit({"event": "reused", "key": event.key, "from": event.from_run, "outputs": files})
             case AttemptFailed(fault=fault):
-                emit({"event": "failed", "key": key, "code": fault.code, "message": clean(fault.message)})
+                emit({"event": "failed", "key": key, "code": fault.code, "message": clean(fault.message),
+                      "again": event.again})  # fmt: skip
             case ServerDown(server=server, reason=reason):
                 emit({"event": "server_down", "url": server, "reason": clean(reason)})
             case _:

@@ -10,7 +10,7 @@ from runner.cli.options import json_option, make_settings, runs_option, server_o
 from runner.errors import UsageError
 
 
-@click.command(name="resume")
+@click.command(name="resume", context_settings={"ignore_unknown_options": True})
 @click.argument("run", required=False, default="", metavar="[RUN]")
 @server_options
 @click.option("--retry-failed", is_flag=True, help="Also try again what failed for good.")
@@ -35,18 +35,15 @@ def command(
     from dataclasses import replace
 
     from runner.cli.conducting import conducted
+    from runner.cli.meant import meant_run, run_names
     from runner.cli.progress import make_view
-    from runner.cli.show_command import run_meant
     from runner.launch import resume
-    from runner.manifest.store import JOURNAL, Manifest
+    from runner.manifest.store import Manifest
 
     with Manifest(settings.runs) as manifest:
-        names = manifest.query("run_names")
         if not run:
             run = _incomplete(manifest.query("runs", limit=1_000_000), settings.runs)
-        # A run with a damaged journal is in no manifest; it is refused where the journal is read.
-        there = bool(run) and (settings.runs / run / JOURNAL).is_file()
-        name = run if there else run_meant(names, run, settings.runs)
+        name = meant_run(run_names(settings.runs), run, settings.runs)
         if not settings.servers:
             urls = tuple(
                 row["url"] for row in manifest.query("servers", run=name) if row["realm"] != "previz"

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner.cli.console import block, clean, counted, duration, emit, say, table
+from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import UsageError
 from runner.text.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from runner.manifest.store import Manifest
 
 
 @click.command(name="show")
@@ -35,8 +40,7 @@ def command(pattern: str, run: str, state: str, workflow: bool, runs: Path | Non
     with Manifest(settings.runs) as manifest:
         for damage in manifest.damaged:
             say(f"warning: {damage}")
-        name = run_meant(manifest.query("run_names"), run, settings.runs)
-        jobs = matching(manifest.query("jobs", run=name), pattern, state)
+        name, jobs = found_jobs(manifest, run, pattern, state)
         files = _files(manifest.query("outputs", run=name))
         folder = settings.runs / name
         if len(jobs) == 1 or workflow:
@@ -51,26 +55,24 @@ def command(pattern: str, run: str, state: str, workflow: bool, runs: Path | Non
     return 0
 
 
-def run_meant(names: Sequence[Mapping[str, Any]], asked: str, runs: Path) -> str:
-    """Return the run meant by *asked*: newest, a number from the end, or a unique beginning."""
-    known = [row["run"] for row in names]
-    if not known:
-        raise UsageError(f"there are no runs in {runs}/ yet", hint="animerun SPEC.yaml")
-    if not asked:
-        return str(known[0])
-    if asked.lstrip("-").isdigit() and int(asked) < 0:
-        place = -int(asked) - 1
-        if place >= len(known):
-            raise UsageError(f"there are only {counted(len(known), 'run')}", hint="animerun list")
-        return str(known[place])
-    found = [name for name in known if name.startswith(asked)]
-    if asked in found or len(found) == 1:
-        return asked if asked in found else str(found[0])
-    if found:
-        raise UsageError(
-            f"{len(found)} runs begin with {asked}: {', '.join(found[:5])}", hint="animerun list"
-        )
-    raise UsageError(f"there is no run {asked}{did_you_mean(asked, known)}", hint="animerun list")
+def found_jobs(
+    manifest: Manifest, asked: str, pattern: str, state: str = ""
+) -> tuple[str, list[dict[str, Any]]]:
+    """Return the run and its jobs that match: the run *asked* for, else the newest that has any.
+
+    Raises UsageError when none does, in the words of the newest run.
+    """
+    names = run_names(manifest.runs)
+    first = meant_run(names, asked, manifest.runs)
+    try:
+        return first, matching(manifest.query("jobs", run=first), pattern, state)
+    except UsageError:
+        if asked or not pattern:
+            raise
+        for name in names[names.index(first) + 1 :]:
+            with suppress(UsageError):
+                return name, matching(manifest.query("jobs", run=name), pattern, state)
+        raise
 
 
 def matching(jobs: list[dict[str, Any]], pattern: str, state: str) -> list[dict[str, Any]]:

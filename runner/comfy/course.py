@@ -112,7 +112,8 @@ class Course:
         try:
             return await self._run()
         except Unreachable as silence:
-            if self._watch.cancelled and not self._watch.sent_at:
+            # Unwanted, and either never sent or held by nobody: its server listens no more.
+            if self._watch.cancelled:
                 return self._withdrawn()
             return self._failed(_fault("LOST", str(silence), "elsewhere"))
         except (Ambiguous, Refused) as unreadable:

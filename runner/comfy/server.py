@@ -31,6 +31,9 @@ class Pace:
 
     settle_s: float = 8.0
     """An id must be absent at least this long, and three times the slowest recent POST."""
+    refused_s: float = 15.0
+    """After this long of refused connections, with another server up, what it held counts as lost: nobody
+    listens there, and a ComfyUI keeps its queue and history in memory only."""
     server_wait_s: float = 600.0
     """A server silent for this long is left out for good."""
     fastest_s: float = 0.01
@@ -91,7 +94,13 @@ class Server:
     """
 
     def __init__(
-        self, client: Client, *, pace: Pace, on_state: Callable[[str, bool], None], sockets: bool = True
+        self,
+        client: Client,
+        *,
+        pace: Pace,
+        on_state: Callable[[str, bool], None],
+        sockets: bool = True,
+        others_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self.client = client
         self.url = client.url
@@ -100,6 +109,8 @@ class Server:
         self.final = False
         self._pace = pace
         self._on_state = on_state
+        self._others_up = others_up
+        self._refused = False
         self._watches: dict[str, Watch] = {}
         self._down_at = 0.0
         self._failures = 0
@@ -144,7 +155,7 @@ class Server:
         """
         while True:
             await watch.wait()
-            if self.final:
+            if self.final or self._gone(watch):
                 raise Unreachable(self.down)
             if not watch.look:
                 continue
@@ -210,14 +221,22 @@ class Server:
 
     async def recovered(self, watch: Watch) -> None:
         """Return when the server answers (again); raises Unreachable when it never will, or on cancelling."""
-        while self.down and not self.final and not watch.cancelled:
+        while self.down and not self.final and not watch.cancelled and not self._gone(watch):
             await watch.wait()
-        if self.down and (self.final or watch.cancelled):
+        if self.down and (self.final or watch.cancelled or self._gone(watch)):
             raise Unreachable(self.down)
+
+    def _gone(self, watch: Watch) -> bool:
+        """Whether to stop waiting: nobody listens, and *watch* is unwanted or can be made elsewhere."""
+        if not (self.down and self._refused):
+            return False
+        waited = time.monotonic() - self._down_at
+        return watch.cancelled or (waited > self._pace.refused_s and self._others_up())
 
     def trouble(self, fault: ServerFault) -> None:
         """Note a failed request; the server counts as down when nothing can be sent, or after three."""
         self._failures += 1
+        self._refused = isinstance(fault, Unreachable)
         hard = isinstance(fault, (Unreachable, Refused)) or self._failures >= 3
         if hard and not self.down:
             self.down, self._down_at = str(fault), time.monotonic()
@@ -281,6 +300,9 @@ class Server:
                 probe_s = self._pace.probe_s
             elif time.monotonic() - self._down_at > self._pace.server_wait_s:
                 self._give_up()
+            elif any(self._gone(watch) for watch in self._watches.values()):
+                for watch in self._watches.values():
+                    watch.stir()
 
     async def _rest(self) -> None:
         """Wait until the next poll is due; not at all while the server is down."""

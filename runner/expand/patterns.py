@@ -9,7 +9,7 @@ from runner.expand.points import Points
 from runner.expand.stage import Choice
 from runner.faults import Faults
 from runner.naming import NameTemplate, Pattern
-from runner.story import Sheet, Spec, Video
+from runner.story import COMMAND, Sheet, Spec, Video
 from runner.text.nearest import did_you_mean
 
 _VIDEO_HOLES = frozenset({"episode"})
@@ -17,6 +17,7 @@ _VIDEO_HOLES = frozenset({"episode"})
 
 def check_patterns(spec: Spec, cuts: Sequence[Points], choice: Choice, faults: Faults) -> None:
     """Note every `except`, `--only` and `--except` that no job of *cuts* matches (all were counted)."""
+    fixed = {word for scope in spec.scopes if scope.nearness == COMMAND for word in scope.settings}
     struck = frozenset().union(*(points.sieve.struck for points in cuts))
     for scope in spec.scopes:
         under = [points for points in cuts if any(one is scope for one in points.standing.cut.scopes)]
@@ -24,6 +25,8 @@ def check_patterns(spec: Spec, cuts: Sequence[Points], choice: Choice, faults: F
         for text in scope.excepts:
             if any(pattern.text == text.text for pattern in left) or not _parses(text.text):
                 continue
+            if Pattern.parse(text.text).words() & fixed:
+                continue  # `--set` took the axis away it speaks of
             hint = _hint(text.text, under)
             faults.at(text.mark, f"except: `{text.text}` leaves nothing out{hint}")
     for flag, patterns in (("--only", choice.only), ("--except", choice.without)):

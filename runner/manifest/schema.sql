@@ -65,7 +65,8 @@ create table outputs (
 create view job_state as
 with last as (
   select run, key, arg_max(struct_pack(number, state, server, ended, run_s, queue_s, collect_s,
-                                       code, message, node, node_class, from_run), number) as a
+                                       code, message, node, node_class, from_run),
+                           struct_pack(ended, number)) as a
   from attempts group by all
 ), asked as (select run, key, max(number) as number, arg_max(server, number) as server from intents group by all)
 select j.run, j.key, j.seq, v.scene, v.cut, j.take, j.seed, v.template, v.model, j.name, j.digest, j.recipe,

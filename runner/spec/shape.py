@@ -180,6 +180,7 @@ def _unknown(
         if key not in _misspelt(root).values():
             in_preset = "models" in error.absolute_path
             meant = "" if in_preset else did_you_mean(key.text, _blocks())
+            meant = "; it stands at the top of a spec" if key.text in _blocks() else meant
             yield key.mark.problem(f"`{shown(key.text)}` takes no map{meant or '; words are flat'}")
         return
     for name in extra:

@@ -167,7 +167,7 @@ def test_out_of_memory_goes_back_where_there_is_no_other_server() -> None:
 
 
 def test_stopping_starts_nothing_and_ends_when_what_runs_has_ended() -> None:
-    """After a stop no ticket starts, no fault is retried, and the last end is the end."""
+    """After a stop no ticket starts; a fault that may pass leaves its job over, it is no failure."""
     schedule = ready("a", depth=2)
     for seq in range(4):
         schedule.offer(ticket(seq))
@@ -179,8 +179,22 @@ def test_stopping_starts_nothing_and_ends_when_what_runs_has_ended() -> None:
     schedule.handle(AttemptCancelled(prompt_id=second, server="a"))
     assert take(schedule) == []
     assert not schedule.done
-    assert schedule.handle(failed(first, "a")) == Ended("ep/s/k0", 1, final=True)
+    assert schedule.handle(failed(first, "a")) == Ended("ep/s/k0", 1, final=False)
     assert schedule.done
+    assert schedule.failed == 0
+
+
+def test_a_node_error_while_stopping_is_a_failure() -> None:
+    """What would never be tried again has failed, stopping or not."""
+    schedule = ready("a", depth=1)
+    schedule.offer(ticket(0))
+    [(first, _)] = take(schedule)
+    schedule.stop()
+
+    assert schedule.handle(failed(first, "a", code="NODE_ERROR", retry="never")) == Ended(
+        "ep/s/k0", 1, final=True
+    )
+    assert schedule.failed == 1
 
 
 def test_an_outdated_result_is_no_result() -> None:
