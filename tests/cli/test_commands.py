@@ -228,3 +228,60 @@ def test_a_secret_is_shown_nowhere(project: Project) -> None:
 
     assert settings.credentials == {"ANIMERUN_TOKEN": "s3cret"}
     assert "s3cret" not in repr(settings)
+
+
+def test_runs_lie_in_the_project_wherever_one_stands(
+    rendered: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder below the project the same runs are listed, and the same spec has nothing to do."""
+    project = rendered
+    (project.folder / "specs").mkdir()
+    monkeypatch.chdir(project.folder / "specs")
+
+    assert project.animerun("list").out.count("demo-") == 1
+    said = project.animerun("../demo.yaml")
+    assert "Nothing to do" in said.err
+    assert not Path("runs").exists()
+
+
+def test_a_run_is_meant_by_its_last_digits(rendered: Project) -> None:
+    """The four digits at a run's end are enough to name it."""
+    [run] = rendered.runs()
+
+    assert run.name in rendered.animerun("show", "--run", run.name[-4:]).err
+
+
+def test_show_finds_a_job_of_an_earlier_run(rendered: Project) -> None:
+    """A key that the newest run does not have is looked for in earlier ones."""
+    rendered.write("other.yaml", HEAD.replace("demo", "other") + "scenes: {s01: {prompt: x}}\n")
+    rendered.animerun("other.yaml", "-q")
+
+    assert "demo/s01/take=2" in rendered.animerun("show", "demo/take=2").out
+    assert "demo/s01/take=2" in rendered.animerun("explain", "demo/take=2").out
+
+
+def test_set_makes_an_except_of_that_word_idle(project: Project) -> None:
+    """A word fixed on the command line takes its axis away; an `except` that speaks of it is no mistake then."""
+    vary = "{vary: {place: [a, b], camera: [c, d]}, except: [place=a/camera=c]}"
+    project.write("demo.yaml", HEAD + f"scenes: {{s01: {vary}}}\n")
+
+    assert "3 jobs" in project.animerun("plan", "demo.yaml").err
+    said = project.animerun("plan", "demo.yaml", "--set", "place=b")
+    assert said.code == 0, said.err
+    assert "2 jobs" in said.err
+
+
+def test_completion_offers_specs(project: Project) -> None:
+    """The main form, `animerun specs/…`, completes files."""
+    environment = {
+        "_ANIMERUN_COMPLETE": "bash_complete",
+        "COMP_WORDS": "animerun specs/e",
+        "COMP_CWORD": "1",
+        "PATH": "/usr/bin",
+    }
+    code = "import sys; sys.argv = ['animerun']; from runner.cli import cli; cli(prog_name='animerun')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+
+    assert "file,specs/e" in done.stdout

@@ -66,6 +66,7 @@ def animerun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         monkeypatch.delenv(f"ANIMERUN_{name}", raising=False)
 
     def run(*args: object) -> tuple[int, list[dict[str, Any]], str]:
+        monkeypatch.setenv("ANIMERUN_RUNS", "runs")
         capsys.readouterr()
         code = call([str(arg) for arg in args])
         out, err = capsys.readouterr()
