@@ -1,12 +1,9 @@
-"""One ComfyUI server: what it says, how it is asked, and one attempt on it from upload to end.
+"""The ComfyUI protocol: what is said (protocol), saying it (client), what a server has (object_info)."""
 
-protocol     frames, queue, history → plain facts (pure)
-verdict      history entry or refusal → files or Fault (pure)
-object_info  what a server offers, what a batch misses there (pure)
-credentials  addresses and what opens the door
-client       HTTP; the only module that knows httpx
-listener     the socket; the only module that knows websockets
-server       follows prompts: poll, socket, settle time, outages
-course       one attempt: upload → POST → follow → judge → collect
-sniff boxes  what a downloaded file really is
-"""
+from __future__ import annotations
+
+import sys
+
+# httpx imports its own command line wherever rich and pygments are installed, which costs a tenth of the time
+# until our first request. An entry of None makes that one import fail as if they were not.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
