@@ -15,12 +15,17 @@ def run_names(runs: Path) -> list[str]:
     """Return the names of all run folders, newest first."""
     from runner.manifest.store import journals
 
-    return sorted({run for run, _ in journals(runs)}, key=_age, reverse=True)
+    return sorted({run for run, _ in journals(runs)}, key=lambda run: _age(runs, run), reverse=True)
 
 
-def _age(run: str) -> tuple[str, str]:
+def _age(runs: Path, run: str) -> tuple[str, int, str]:
+    """Return when *run* began: by its name, within one second by the file that is written first."""
     found = re.search(r"-(\d{8}T\d{6}Z)-", run)
-    return (found[1] if found else "", run)
+    try:
+        written_ns = (runs / run / "run.json").stat().st_mtime_ns
+    except OSError:
+        written_ns = 0
+    return (found[1] if found else "", written_ns, run)
 
 
 def meant_run(names: Sequence[str], asked: str, runs: Path) -> str:

@@ -38,8 +38,10 @@ class Project:
         return Said(code, said.out, said.err)
 
     def runs(self) -> list[Path]:
+        """The folders of the runs, oldest first; names tell no order within one second."""
         folder = self.folder / "runs"
-        return sorted(path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+        found = (path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
+        return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime_ns)
 
 
 @pytest.fixture

@@ -65,7 +65,8 @@ def own(tmp_path: Path) -> Iterator[Own]:
 
 
 def runs(shop: Shop) -> list[Path]:
-    return sorted(path.parent for path in (shop.folder / "runs").glob("*/journal.jsonl"))
+    found = (path.parent for path in (shop.folder / "runs").glob("*/journal.jsonl"))
+    return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime_ns)
 
 
 def lines(run: Path, *kinds: str) -> Lines:
