@@ -27,15 +27,17 @@ from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
 from runner.errors import NoServer, PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
 from runner.events import Event
+from runner.inputs import InputFile
 from runner.manifest import folder as folders
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, refresh
-from runner.plan import InputFile, Plan, Rendered, plan_of
+from runner.plan import Plan, plan_of
 from runner.preflight import preflight, told
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
+from runner.rendered import Rendered
 from runner.resume import Remainder, frozen_plan, reuse_of, standing, sweep
 from runner.reuse import Policy, Reuse, Sizes
 from runner.run import Conductor, Control, Observer, Summary, Work
@@ -253,9 +255,9 @@ def _nothing_to_do(batch: Batch, settings: Settings) -> Summary:
         folder=settings.runs / batch.done_by,
         total=batch.work.total,
         succeeded=0,
-        reused=batch.work.total,
+        reused=batch.work.total - batch.work.waiting,
         failed=0,
-        waiting=0,
+        waiting=batch.work.waiting,
         files=0,
         exit_code=0,
         reason="",

@@ -8,23 +8,21 @@ the distinct demands the workflows make on a server.
 from __future__ import annotations
 
 import gc
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from runner.domain import Job, Plain, Template, Workflow
+from runner.domain import Job, Template, Workflow
 from runner.errors import Problem, SpecError, TemplateError
 from runner.expand import Expansion, expand
-from runner.manifest.history import Made
+from runner.inputs import InputFile, input_file
 from runner.render import Catalog, render
+from runner.rendered import Demands, Rendered, ticket_of
 from runner.reuse import Answer, Question, Reuse
-from runner.schedule import Ticket
 from runner.spec import load
 from runner.story import Spec
-from runner.text.nearest import did_you_mean
 from runner.variants import Variants
 
 MAX_PROBLEMS = 20
@@ -34,35 +32,6 @@ CHUNK = 8_192
 """Jobs asked about at once."""
 
 _KEYS_SHOWN = 3
-
-INPUT_LIMIT = 512 * 1024 * 1024
-_INPUTS = {"png", "jpg", "jpeg", "webp", "gif", "bmp", "mp4", "webm", "mov", "mkv"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputFile:
-    """A file of the project that a job uses."""
-
-    name: str
-    """`<sha256>.<ext>`: the name it is uploaded under."""
-    project: str
-    """Path relative to the project folder, as in the spec."""
-    path: Path
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A job with its workflow. Both *workflow* and *ticket* are None when the job waits for somebody."""
-
-    job: Job
-    workflow: Workflow | None
-    recipe: str
-    ticket: Ticket | None
-    reason: str = ""
-    """Why it is rendered, or why not."""
-    made: Made | None = None
-    """What an earlier run made of it; then it is not rendered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +160,7 @@ def plan_of(
         reuse=reuse,
         reused=survey.reused,
         makers=frozenset(survey.makers),
-        done_by=survey.done_by(),
+        done_by=survey.done_by(whole=expansion.selected == expansion.count),
         reasons=survey.reasons,
         model_files=frozenset(survey.model_files),
         samples=tuple(survey.demands.samples),
@@ -239,61 +208,6 @@ def _rendered(question: Question, answer: Answer) -> Rendered:
     if answer.made is not None:
         return Rendered(job, workflow, answer.recipe, None, answer.reason, answer.made)
     return Rendered(job, workflow, answer.recipe, ticket_of(job, workflow), answer.reason)
-
-
-def ticket_of(job: Job, workflow: Workflow) -> Ticket:
-    """Return what the schedule needs to know of *job* to find its neighbours."""
-    models, texts = _shared(workflow)
-    return Ticket(key=job.key, seq=job.seq, models=models, texts=texts)
-
-
-def _shared(workflow: Workflow) -> tuple[str, str]:
-    """Return hashes of the nodes that load files, and of those and the ones that encode texts.
-
-    A node's class name tells: core loaders are called `…Load…`, encoders `…Encode…`. A name that does not
-    fit costs an ill-chosen order, never a wrong picture.
-    """
-    loads, encodes = [], []
-    for node_id, node in workflow.nodes.items():
-        name = node["class_type"]
-        if "Load" in name and not name.startswith("LoadImage"):
-            loads.append(workflow.node_digests[node_id])
-        elif "TextEncode" in name:
-            encodes.append(workflow.node_digests[node_id])
-    return _hash(loads), _hash(loads + encodes)
-
-
-def _hash(digests: list[str]) -> str:
-    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16]
-
-
-class Demands:
-    """Keeps one sample workflow for every distinct demand a batch makes on a server.
-
-    A demand is a node class with the name and value of one constant input (texts and seeds count once, by
-    kind); a workflow that brings nothing new is forgotten at once.
-    """
-
-    def __init__(self) -> None:
-        self.samples: list[Rendered] = []
-        self._known: set[tuple[str, str, object]] = set()
-
-    def see(self, rendered: Rendered) -> None:
-        """Take note of what the workflow of *rendered* asks for."""
-        size = len(self._known)
-        for node in rendered.workflow.nodes.values() if rendered.workflow else ():
-            for name, value in node["inputs"].items():
-                self._known.add((node["class_type"], name, _kind(name, value)))
-        if len(self._known) > size:
-            self.samples.append(rendered)
-
-
-def _kind(name: str, value: Plain) -> object:
-    if isinstance(value, str) and (len(value) > 120 or name == "text"):
-        return "text"
-    if isinstance(value, (dict, list)):
-        return type(value).__name__
-    return "seed" if name in ("seed", "noise_seed") else (type(value).__name__, value)
 
 
 class _Survey:
@@ -360,10 +274,16 @@ class _Survey:
             number, keys = self.reasons.get(answer.reason, (0, ()))
             self.reasons[answer.reason] = (number + 1, keys if number >= _KEYS_SHOWN else (*keys, job.key))
 
-    def done_by(self) -> str:
-        """Return the run that holds everything under its present names, empty when none does."""
-        whole = len(self.makers) == 1 and self.reused == self.total and not self._renamed
-        return next(iter(self.makers)) if whole else ""
+    def done_by(self, *, whole: bool) -> str:
+        """Return the run that holds everything under its present names, empty when none does.
+
+        Of a *whole* spec it must hold nothing else: a scene that was taken out leaves its pictures behind.
+        """
+        alone = len(self.makers) == 1 and self.reused + self.waiting == self.total and not self._renamed
+        if not alone or self._reuse is None:
+            return ""
+        run = next(iter(self.makers))
+        return "" if whole and self._reuse.history.jobs_of(run) != self.total else run
 
     def counted(self) -> tuple[CutCount, ...]:
         """Return the counts per cut, in listing order."""
@@ -393,7 +313,7 @@ class _Survey:
     def _input(self, path: str, job: Job) -> None:
         if path in self.inputs or path in self._missing:
             return
-        found = _read(self._root, path)
+        found = input_file(self._root, path)
         if isinstance(found, InputFile):
             self.inputs[path] = found
         else:
@@ -442,25 +362,3 @@ class _Counting:
 def _at(job: Job, message: str) -> Problem:
     path, _, line = job.place.rpartition(":")
     return Problem(message=message, path=path or job.place, line=int(line) if line.isdigit() else 0)
-
-
-def _read(root: Path, project: str) -> InputFile | str:
-    """Return the input file, or the sentence that says why it cannot be used."""
-    path = root / project
-    try:
-        real = path.resolve(strict=True)
-    except OSError:
-        names = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
-        return f"there is no file {project} in the project{did_you_mean(path.name, names)}"
-    suffix = real.suffix.lower().lstrip(".")
-    if not real.is_relative_to(root.resolve()):
-        return f"{project} leads out of the project folder {root}"
-    if not real.is_file():
-        return f"{project} is not a file"
-    if suffix not in _INPUTS:
-        return f"{project} is no picture or video; its name must end in one of {', '.join(sorted(_INPUTS))}"
-    if real.stat().st_size > INPUT_LIMIT:
-        return f"{project} is larger than {INPUT_LIMIT // 2**20} MiB"
-    with real.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return InputFile(name=f"{digest}.{suffix}", project=project, path=real, size=real.stat().st_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runner.domain import Finding, ServerFacts
-from runner.plan import Rendered
+from runner.rendered import Rendered
 from runner.submit import Executor
 
 

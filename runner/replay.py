@@ -16,10 +16,11 @@ from typing import Any, Final, Literal
 from runner.domain import Output, Workflow
 from runner.drift import Drift, drift
 from runner.errors import RecordDamaged, UsageError
+from runner.inputs import InputFile
 from runner.likeness import grade
 from runner.naming import Pattern
-from runner.plan import Demands, InputFile, Rendered
 from runner.relink import intact
+from runner.rendered import Demands, Rendered
 from runner.run import Open
 from runner.stored import Record, read
 

@@ -15,11 +15,13 @@ from typing import Any
 from runner.domain import Workflow
 from runner.errors import RecordDamaged, UsageError
 from runner.expand import expand
+from runner.inputs import InputFile
 from runner.manifest.history import History
 from runner.manifest.journal import Line
 from runner.naming import Pattern
-from runner.plan import InputFile, Plan, Rendered, plan_of
+from runner.plan import Plan, plan_of
 from runner.render import Catalog
+from runner.rendered import Rendered
 from runner.reuse import Policy, Reuse
 from runner.run import Open
 from runner.spec import load

@@ -29,9 +29,9 @@ from runner.events import (
     Stopping,
 )
 from runner.manifest.history import Made
-from runner.plan import Rendered
 from runner.record import Recorder
 from runner.relink import relink
+from runner.rendered import Rendered
 from runner.schedule import Schedule, Start
 from runner.settings import Settings
 from runner.submit import Executor

@@ -20,10 +20,10 @@ from runner.manifest.journal import FORMAT, Line, Reading
 from runner.manifest.shapes import unpack
 from runner.manifest.store import JOURNAL
 from runner.naming import is_name
-from runner.plan import Rendered, ticket_of
 from runner.render import files_of, node_digests, workflow_digest
 from runner.render.bind import PREFIX
 from runner.render.graph import flaws
+from runner.rendered import Rendered, ticket_of
 
 T = TypeVar("T")
 

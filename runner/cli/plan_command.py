@@ -20,7 +20,8 @@ from runner.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from runner.plan import CutCount, Plan, Rendered
+    from runner.plan import CutCount, Plan
+    from runner.rendered import Rendered
     from runner.settings import Settings
 
 _CAUSES = 12

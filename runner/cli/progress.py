@@ -194,7 +194,7 @@ def _why(fault: Fault) -> str:
 
 def closing(summary: Summary, settings: Settings, *, replaying: bool = False) -> str:
     """Return the last lines of a run."""
-    if summary.reused == summary.total and not summary.files:
+    if summary.reused + summary.waiting == summary.total and not summary.files and summary.reused:
         return _up_to_date(summary, settings)
     made = f"{counted(summary.succeeded, 'job')} made" if summary.succeeded else "nothing made"
     odd = summary.files != summary.succeeded + summary.reused
@@ -215,7 +215,9 @@ def closing(summary: Summary, settings: Settings, *, replaying: bool = False) ->
 
 
 def _up_to_date(summary: Summary, settings: Settings) -> str:
-    lines = ["", f"Nothing to do: {counted(summary.total, 'job')} up to date, all in run {summary.run}."]
+    waiting = f", {summary.waiting} waiting for a pick" if summary.waiting else ""
+    done = counted(summary.reused, "job")
+    lines = ["", f"Nothing to do: {done} up to date, all in run {summary.run}{waiting}."]
     lines += [f"Files: {summary.folder}/", "Next:  --force renders them again"]
     return "\n".join(lines)
 

@@ -72,6 +72,11 @@ class History:
             found.setdefault((folder, name), set()).add(size)
         return found
 
+    def jobs_of(self, run: str) -> int:
+        """Return how many jobs *run* was about, waiting ones included; 0 for a stranger."""
+        found = self._manifest.rows("run_total", run=run)
+        return int(found[0][0]) if found else 0
+
     def realm_of(self, urls: Sequence[str]) -> Realm | None:
         """Return what the servers at *urls* were when one of them was last used; None when none was."""
         found = self._manifest.rows("realm_of", urls=list(urls)) if urls else []

@@ -14,6 +14,10 @@ select * from run_state where run >= $first and run <= $last;
 -- One run.
 select * from run_state where run = $run;
 
+-- name: run_total
+-- How many jobs a run is about.
+select total from runs where run = $run;
+
 -- name: run_names
 -- The ids of all runs, newest first.
 select run from runs order by started desc, run desc;

@@ -154,6 +154,26 @@ def test_nothing_to_do_makes_no_run(words: Shop, own: Server) -> None:
     assert f"Nothing to do: 5 jobs up to date, all in run {runs(words)[0].name}." in told
 
 
+def test_a_scene_taken_out_makes_a_run_without_it(words: Shop, own: Server) -> None:
+    """What a run holds beyond the spec of today does not pass for it; a narrowed run asks for less, and is done."""
+    render(words, own)
+    assert "Nothing to do: 3 jobs up to date" in render(words, own, "--only", "s01/c001")
+    edit(words, "      c002: {cast: ren, action: sits, takes: 2}\n", "")
+    render(words, own)
+
+    assert own.new() == 5
+    assert len(runs(words)) == 2
+
+
+def test_waiting_jobs_are_no_reason_for_a_run(words: Shop, own: Server) -> None:
+    """A spec with jobs that wait for a pick, all others made, has nothing to do."""
+    more = "      c003: {template: img2img, from: c001, pick: first, cast: aki, checkpoint: a.safetensors, denoise: 0.4}\n"
+    edit(words, "      c002:", more + "      c002:")
+    assert "wait" in render(words, own)
+    assert "Nothing to do: 5 jobs up to date" in render(words, own)
+    assert len(runs(words)) == 1
+
+
 def test_new_file_names_make_a_run_without_rendering(words: Shop, own: Server) -> None:
     """After `deliver.name` changed every file is there under its new name, and none is rendered."""
     render(words, own)

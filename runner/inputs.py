@@ -1,0 +1,46 @@
+"""The pictures and videos of a project that jobs use, known by their content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.text.nearest import did_you_mean
+
+INPUT_LIMIT = 512 * 1024 * 1024
+_INPUTS = {"png", "jpg", "jpeg", "webp", "gif", "bmp", "mp4", "webm", "mov", "mkv"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """A file of the project that a job uses."""
+
+    name: str
+    """`<sha256>.<ext>`: the name it is uploaded under."""
+    project: str
+    """Path relative to the project folder, as in the spec."""
+    path: Path
+    size: int
+
+
+def input_file(root: Path, project: str) -> InputFile | str:
+    """Return the input file, or the sentence that says why it cannot be used."""
+    path = root / project
+    try:
+        real = path.resolve(strict=True)
+    except OSError:
+        names = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
+        return f"there is no file {project} in the project{did_you_mean(path.name, names)}"
+    suffix = real.suffix.lower().lstrip(".")
+    if not real.is_relative_to(root.resolve()):
+        return f"{project} leads out of the project folder {root}"
+    if not real.is_file():
+        return f"{project} is not a file"
+    if suffix not in _INPUTS:
+        return f"{project} is no picture or video; its name must end in one of {', '.join(sorted(_INPUTS))}"
+    if real.stat().st_size > INPUT_LIMIT:
+        return f"{project} is larger than {INPUT_LIMIT // 2**20} MiB"
+    with real.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return InputFile(name=f"{digest}.{suffix}", project=project, path=real, size=real.stat().st_size)

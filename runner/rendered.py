@@ -1,0 +1,79 @@
+"""A job with its workflow: what it shares with its neighbours, what it demands of a server."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from runner.domain import Job, Plain, Workflow
+from runner.manifest.history import Made
+from runner.schedule import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A job with its workflow. Both *workflow* and *ticket* are None when the job waits for somebody."""
+
+    job: Job
+    workflow: Workflow | None
+    recipe: str
+    ticket: Ticket | None
+    reason: str = ""
+    """Why it is rendered, or why not."""
+    made: Made | None = None
+    """What an earlier run made of it; then it is not rendered."""
+
+
+def ticket_of(job: Job, workflow: Workflow) -> Ticket:
+    """Return what the schedule needs to know of *job* to find its neighbours."""
+    models, texts = _shared(workflow)
+    return Ticket(key=job.key, seq=job.seq, models=models, texts=texts)
+
+
+def _shared(workflow: Workflow) -> tuple[str, str]:
+    """Return hashes of the nodes that load files, and of those and the ones that encode texts.
+
+    A node's class name tells: core loaders are called `…Load…`, encoders `…Encode…`. A name that does not
+    fit costs an ill-chosen order, never a wrong picture.
+    """
+    loads, encodes = [], []
+    for node_id, node in workflow.nodes.items():
+        name = node["class_type"]
+        if "Load" in name and not name.startswith("LoadImage"):
+            loads.append(workflow.node_digests[node_id])
+        elif "TextEncode" in name:
+            encodes.append(workflow.node_digests[node_id])
+    return _hash(loads), _hash(loads + encodes)
+
+
+def _hash(digests: list[str]) -> str:
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16]
+
+
+class Demands:
+    """Keeps one sample workflow for every distinct demand a batch makes on a server.
+
+    A demand is a node class with the name and value of one constant input (texts and seeds count once, by
+    kind); a workflow that brings nothing new is forgotten at once.
+    """
+
+    def __init__(self) -> None:
+        self.samples: list[Rendered] = []
+        self._known: set[tuple[str, str, object]] = set()
+
+    def see(self, rendered: Rendered) -> None:
+        """Take note of what the workflow of *rendered* asks for."""
+        size = len(self._known)
+        for node in rendered.workflow.nodes.values() if rendered.workflow else ():
+            for name, value in node["inputs"].items():
+                self._known.add((node["class_type"], name, _kind(name, value)))
+        if len(self._known) > size:
+            self.samples.append(rendered)
+
+
+def _kind(name: str, value: Plain) -> object:
+    if isinstance(value, str) and (len(value) > 120 or name == "text"):
+        return "text"
+    if isinstance(value, (dict, list)):
+        return type(value).__name__
+    return "seed" if name in ("seed", "noise_seed") else (type(value).__name__, value)
