@@ -35,7 +35,7 @@ class Environment:
     templates: Mapping[str, str] = field(default_factory=dict)
     """Name → digest."""
     models: Mapping[str, Values] = field(default_factory=dict)
-    """`folder/file` → its sizes in bytes, over all servers."""
+    """`model file folder/file` → its sizes in bytes, over all servers; `sha256 of …` → what the user gave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,10 @@ def environment(lines: Iterable[Mapping[str, Any]]) -> Environment:
                 templates[line["name"]] = line["digest"]
             case "model_file":
                 name = f"{line['folder']}/{line['name']}" if line["folder"] else str(line["name"])
-                models.setdefault(name, set()).add(f"{line['size']:,} bytes")
+                if "size" in line:
+                    models.setdefault(f"model file {name}", set()).add(f"{line['size']:,} bytes")
+                if "sha256" in line:
+                    models.setdefault(f"sha256 of model file {name}", set()).add(line["sha256"][:16])
             case _:
                 pass
     facts["servers"] = {str(len(urls))} if urls else set()
@@ -102,7 +105,7 @@ def _drift(then: Environment, now: Environment) -> Iterator[Drift]:
         digests = (frozenset({each.templates[name][:16]}) for each in (then, now))
         yield from _changed(f"template {name}", *digests)
     for name in sorted(then.models.keys() & now.models.keys()):
-        yield from _changed(f"model file {name}", then.models[name], now.models[name])
+        yield from _changed(name, then.models[name], now.models[name])
 
 
 def _changed(what: str, then: Values | None, now: Values | None) -> Iterator[Drift]:

@@ -39,7 +39,7 @@ from runner.render import bind
 from runner.render.bind import bind_fresh
 from runner.rendered import Rendered
 from runner.resume import Remainder, frozen_plan, reuse_of, standing, sweep
-from runner.reuse import Policy, Reuse, Sizes
+from runner.reuse import ModelFacts, Policy, Reuse, sums_as_facts
 from runner.run import Conductor, Control, Observer, Summary, Work
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
@@ -107,8 +107,8 @@ class Batch:
     """The spec's path in its project, as the record names it; empty = as it was given."""
     policy: Policy = field(default_factory=Policy)
     """What is rendered although it is up to date."""
-    met: Callable[[Realm, Sizes, bool], Batch] | None = None
-    """Looks again at what is up to date, now that realm and model sizes are known; the last says whether
+    met: Callable[[Realm, ModelFacts, bool], Batch] | None = None
+    """Looks again at what is up to date, now that realm and model files are known; the last says whether
     runs have been settled meanwhile. None = earlier runs do not count."""
 
 
@@ -133,14 +133,14 @@ def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
     )
 
 
-def _met(path: Path, plan: Plan, scope: Scope, realm: Realm, sizes: Sizes, settled: bool) -> Batch:
-    """Return the batch as it is for servers of *realm* whose model files have these *sizes*."""
+def _met(path: Path, plan: Plan, scope: Scope, realm: Realm, models: ModelFacts, settled: bool) -> Batch:
+    """Return the batch as it is for servers of *realm*, of whose model files *models* is known."""
     assert plan.reuse is not None, "asked only where earlier runs count"
-    changed = any(plan.reuse.changed_since(run, sizes) for run in plan.makers) if sizes else False
+    changed = any(plan.reuse.changed_since(run, models) for run in plan.makers) if models else False
     if plan.reuse.realm == realm and not changed and not settled:
         return batch_of(path, plan, scope)
     history = History(plan.reuse.history.runs) if settled else plan.reuse.history
-    reuse = Reuse(history, realm, plan.reuse.policy, sizes)
+    reuse = Reuse(history, realm, plan.reuse.policy, models)
     return batch_of(path, plan_of(plan.spec, plan.catalog, plan.expansion, reuse), scope)
 
 
@@ -169,8 +169,7 @@ async def launch(
                 return settled[-1], None
             sizes = await _sizes(batch.model_files, executor, facts)
             if batch.met is not None:
-                known = {which: set(each.values()) for which, each in sizes.items()}
-                batch = batch.met(realm, known, bool(settled))
+                batch = batch.met(realm, _model_facts(sizes, settings), bool(settled))
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
             findings = await preflight(batch.samples, executor, facts)
@@ -239,6 +238,13 @@ async def _sizes(
         for which in wanted & told.keys():
             found.setdefault(which, {})[each.url] = told[which]
     return found
+
+
+def _model_facts(sizes: FoundSizes, settings: Settings) -> ModelFacts:
+    found: dict[tuple[str, str, str], set[int | str]] = {}
+    for which, each in sizes.items():
+        found[*which, "size"] = set(each.values())
+    return found | sums_as_facts(settings.model_sums)
 
 
 async def _index_of(run: str, runs: Path) -> Report | None:
@@ -321,7 +327,9 @@ async def _run(
     journal = Journal.create(folder / JOURNAL, run=run)
     recorder = Recorder(journal, clock=time.time)
     try:
-        _record_head(recorder, batch, head, sizes)
+        # No model file goes into a card.
+        sums = {} if realm == PREVIZ else settings.model_sums
+        _record_head(recorder, batch, head, sizes, sums)
         view.began(run, folder, batch.work)
         place = Place(run=run, uuid=run_uuid, folder=folder)
         summary = await _conduct(batch.work, place, recorder, executor, facts, settings, control, view)
@@ -396,8 +404,8 @@ async def resume(
             facts = await executor.open()
             _same_realm(state.head["realm"], one_realm(facts), run)
             view.opened(facts)
-            if sizes := await _sizes(work.model_files, executor, facts):
-                reuse = replace(reuse, sizes={which: set(each.values()) for which, each in sizes.items()})
+            if models := _model_facts(await _sizes(work.model_files, executor, facts), settings):
+                reuse = replace(reuse, models=models)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
             findings = await preflight(work.samples, executor, facts)
             if findings:
@@ -441,15 +449,23 @@ def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
     }
 
 
-def _record_head(recorder: Recorder, batch: Batch, facts: Mapping[str, Any], sizes: FoundSizes) -> None:
+def _record_head(
+    recorder: Recorder,
+    batch: Batch,
+    facts: Mapping[str, Any],
+    sizes: FoundSizes,
+    sums: Mapping[tuple[str, str], str],
+) -> None:
     recorder.head(**facts)
     for file in batch.inputs:
         recorder.input(name=file.name, path=file.project, size=file.size)
     for name, digest in batch.templates.items():
         recorder.template(name=name, digest=digest)
-    for (folder, name), each in sorted(sizes.items()):
-        for server, size in each.items():
+    for folder, name in sorted(batch.model_files):
+        for server, size in sizes.get((folder, name), {}).items():
             recorder.model_file(server=server, folder=folder, name=name, size=size)
+        if (folder, name) in sums:
+            recorder.model_file(server="", folder=folder, name=name, sha256=sums[folder, name])
     recorder.commit()
 
 

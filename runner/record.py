@@ -84,11 +84,13 @@ class Recorder:
         """Record a file the run uses, under its content name."""
         self._journal.append({"t": "input", "name": name, "path": path, "size": size})
 
-    def model_file(self, *, server: str, folder: str, name: str, size: int) -> None:
-        """Record the size of a model file the run uses, as a server told it."""
-        self._journal.append(
-            {"t": "model_file", "server": server, "folder": folder, "name": name, "size": size}
-        )
+    def model_file(
+        self, *, server: str, folder: str, name: str, size: int | None = None, sha256: str = ""
+    ) -> None:
+        """Record what is known of a model file the run uses: its *size* on a server, the user's *sha256*."""
+        line: dict[str, Any] = {"t": "model_file", "server": server, "folder": folder, "name": name}
+        line |= {} if size is None else {"size": size}
+        self._journal.append(line | ({"sha256": sha256} if sha256 else {}))
 
     def template(self, *, name: str, digest: str) -> None:
         """Record a template the run uses."""

@@ -16,10 +16,12 @@ from runner.manifest.history import History, Made
 from runner.naming import Pattern
 from runner.relink import intact
 
-Sizes = Mapping[tuple[str, str], Collection[int]]
-"""(folder, model file) → the sizes the servers of this run tell; absent = unknown."""
+ModelFacts = Mapping[tuple[str, str, str], Collection[int | str]]
+"""(folder, model file, `size` or `sha256`) → what servers and user tell of it; absent = unknown."""
 
 ModelFiles = tuple[tuple[str, str], ...]
+
+_CHANGES = {"size": "on the server changed size", "sha256": "has another sha256 than it had"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ class Reuse:
     history: History
     realm: Realm
     policy: Policy = field(default_factory=Policy)
-    sizes: Sizes = field(default_factory=dict)
+    models: ModelFacts = field(default_factory=dict)
     _folders: dict[str, Path] = field(default_factory=dict)
-    _recorded: dict[str, Mapping[tuple[str, str], set[int]]] = field(default_factory=dict)
+    _recorded: dict[str, ModelFacts] = field(default_factory=dict)
 
     def answers(self, questions: Sequence[Question], render: Callable[[Question], Workflow]) -> list[Answer]:
         """Return an answer for each of *questions*; only what no recipe answers is rendered."""
@@ -109,21 +111,24 @@ class Reuse:
             self._folders[made.run] = self.history.runs / made.run
         if trouble := intact(self._folders[made.run], made.outputs):
             return trouble
-        if not self.sizes:
+        if not self.models or self.realm == "previz":
             return ""
-        changed = self.changed_since(made.run, self.sizes)
+        changed = self.changed_since(made.run, self.models)
         for which in model_files(question.template, question.job) if changed else ():
-            if which in changed:
-                return f"model file {which[1]} on the server changed size"
+            for what, told in _CHANGES.items():
+                if (*which, what) in changed:
+                    return f"model file {which[1]} {told}"
         return ""
 
-    def changed_since(self, run: str, sizes: Sizes) -> frozenset[tuple[str, str]]:
-        """Return the model files that *run* recorded with other sizes than these."""
+    def changed_since(self, run: str, models: ModelFacts) -> frozenset[tuple[str, str, str]]:
+        """Return what *models* tells otherwise than *run* recorded it."""
         if run not in self._recorded:
-            self._recorded[run] = self.history.model_sizes(run)
+            self._recorded[run] = self.history.model_facts(run)
         recorded = self._recorded[run]
-        known = recorded.keys() & sizes.keys()
-        return frozenset(each for each in known if sizes[each] and recorded[each].isdisjoint(sizes[each]))
+        known = recorded.keys() & models.keys()
+        return frozenset(
+            each for each in known if models[each] and not set(recorded[each]) & set(models[each])
+        )
 
     def _explain(self, questions: Sequence[Question], reasons: dict[str, str]) -> None:
         """Say for each why it is not up to date."""
@@ -133,6 +138,11 @@ class Reuse:
             reasons[q.job.key] = (
                 why(_before(before) if before else None, now(q)) or "nothing like it was made"
             )
+
+
+def sums_as_facts(sums: Mapping[tuple[str, str], str]) -> dict[tuple[str, str, str], set[int | str]]:
+    """Return what the user's sums (`Settings.model_sums`) tell of model files."""
+    return {(*which, "sha256"): {sha256} for which, sha256 in sums.items()}
 
 
 def model_files(template: Template, job: Job) -> ModelFiles:

@@ -34,6 +34,8 @@ class Settings:
     """Stands on every node that is sent, so that no server answers from its cache; empty = it may."""
     sockets: bool = True
     allow_plain_http: bool = False
+    model_sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(folder, model file) → its sha256, as the user gives it."""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     """`ANIMERUN_TOKEN` and its like, as found in the environment."""
 

@@ -7,6 +7,7 @@ folder, else from the default.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from runner.errors import UsageError
 from runner.settings import Settings
 from runner.text.nearest import did_you_mean, nearest
 
+_SUM = re.compile(r"(?P<sha256>[0-9a-fA-F]{64}) [ *](?:\./)?(?:models/)?(?P<folder>[^/]+)/(?P<name>.+)")
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "animerun.toml"
 _KEYS: dict[str, Any] = {
@@ -27,6 +29,7 @@ _KEYS: dict[str, Any] = {
     "attempts": int,
     "max_jobs": int,
     "allow_plain_http": bool,
+    "model_sums": str,
 }
 
 
@@ -113,6 +116,8 @@ def make_settings(
     given = {**_from_file(folder), **_from_environment(environ)}
     given |= {name: value for name, value in flags.items() if value not in (None, ())}
     given["servers"] = tuple(given.get("servers", ()))
+    if "model_sums" in given:
+        given["model_sums"] = _sums(given["model_sums"])
     if folder is not None and folder != Path().resolve():
         given.setdefault("runs", _near(folder / "runs"))
     if "previz" in given["servers"] and len(given["servers"]) > 1:
@@ -137,10 +142,30 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         found["servers"] = servers
     if runs := environ.get("ANIMERUN_RUNS"):
         found["runs"] = Path(runs)
+    if sums := environ.get("ANIMERUN_MODEL_SUMS"):
+        found["model_sums"] = Path(sums)
     if depth := environ.get("ANIMERUN_DEPTH"):
         if not depth.isdigit() or not 1 <= int(depth) <= 64:
             raise UsageError(f"ANIMERUN_DEPTH is {depth!r}; it must be a number from 1 to 64")
         found["depth"] = int(depth)
+    return found
+
+
+def _sums(path: Path) -> dict[tuple[str, str], str]:
+    """Return (folder, model file) → sha256 from what `sha256sum FOLDER/FILE …` printed in a models folder."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"model_sums {path}: {error}") from error
+    found: dict[tuple[str, str], str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        told = _SUM.fullmatch(line)
+        if told is None:
+            hint = "in the server's models folder: sha256sum checkpoints/* loras/* > models.sha256"
+            raise UsageError(f"{path}:{number}: not a line `SHA256  FOLDER/FILE`: {line[:80]}", hint=hint)
+        found[told["folder"], told["name"]] = told["sha256"].lower()
     return found
 
 
@@ -162,6 +187,5 @@ def _from_file(folder: Path | None) -> dict[str, Any]:
                 _KEYS[name]
             ]
             raise UsageError(f"{path}: `{name}` must be {kind}")
-    if "runs" in content:
-        content["runs"] = folder / content["runs"]
+    content |= {name: folder / content[name] for name in ("runs", "model_sums") if name in content}
     return content

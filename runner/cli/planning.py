@@ -11,7 +11,7 @@ from runner.errors import UsageError
 from runner.manifest.history import History
 from runner.naming import Pattern
 from runner.plan import Plan, make_plan
-from runner.reuse import Policy, Reuse
+from runner.reuse import Policy, Reuse, sums_as_facts
 from runner.settings import Settings
 
 
@@ -46,7 +46,7 @@ def _reuse(settings: Settings, *, force: bool, force_only: Sequence[str]) -> Reu
     policy = Policy(force=force, force_only=patterns)
     history = History(settings.runs)
     realm: Realm = "previz" if settings.previz else _realm(history, settings.servers)
-    return Reuse(history, realm, policy)
+    return Reuse(history, realm, policy, sums_as_facts(settings.model_sums))
 
 
 def _realm(history: History, servers: Sequence[str]) -> Realm:

@@ -171,7 +171,7 @@ def _counts(sides: Sides) -> Counts:
 def _environment(sides: Sides, a: Side, b: Side) -> Iterator[Drift]:
     """Yield what is another; of templates, inputs and model files only what both sides have."""
     before, after = _surroundings(sides, "a"), _surroundings(sides, "b")
-    own = ("template ", "input ", "model file ")
+    own = ("template ", "input ", "model file ", "sha256 of ")
     for what in (*before, *(name for name in after if name not in before)):
         old, new = before.get(what, ()), after.get(what, ())
         both = bool(old and new) or not (what.startswith(own) or "plan" in (a.kind, b.kind))

@@ -231,7 +231,8 @@ union select 'previz', previz from SIDE.servers
 union select 'animerun', animerun from SIDE.runs
 union select 'template ' || name, digest from SIDE.templates
 union select 'input ' || path, name from SIDE.inputs
-union select 'model file ' || folder || '/' || name, size::text from SIDE.model_files
+union select 'model file ' || folder || '/' || name, size::text from SIDE.model_files where size is not null
+union select 'sha256 of model file ' || folder || '/' || name, sha256 from SIDE.model_files where sha256 is not null
 order by all;
 
 -- name: inputs

@@ -65,11 +65,13 @@ class History:
             found[row["key"]] = row | {"files": files[run]}
         return found
 
-    def model_sizes(self, run: str) -> dict[tuple[str, str], set[int]]:
-        """Return (folder, name) → sizes of the model files *run* used, as far as its servers told."""
-        found: dict[tuple[str, str], set[int]] = {}
-        for _, folder, name, size in self._manifest.rows("model_files", run=run):
-            found.setdefault((folder, name), set()).add(size)
+    def model_facts(self, run: str) -> dict[tuple[str, str, str], set[int | str]]:
+        """Return (folder, name, `size` or `sha256`) → what *run* was told of the model files it used."""
+        found: dict[tuple[str, str, str], set[int | str]] = {}
+        for folder, name, size, sha256 in self._manifest.rows("model_files", run=run):
+            for what, value in (("size", size), ("sha256", sha256)):
+                if value:
+                    found.setdefault((folder, name, what), set()).add(value)
         return found
 
     def jobs_of(self, run: str) -> int:

@@ -27,7 +27,7 @@ from runner.errors import RecordDamaged, StorageError
 from runner.manifest.journal import Position, Reading
 from runner.manifest.rows import rows
 
-SCHEMA = 1
+SCHEMA = 2
 JOURNAL = "journal.jsonl"
 NOTES = "notes.jsonl"
 PUBLISHED = "manifest.duckdb"

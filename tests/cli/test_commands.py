@@ -206,6 +206,24 @@ def test_settings_come_from_flag_variable_file_default(
     assert make_settings(environ={"ANIMERUN_DEPTH": "4"}, depth=5).depth == 5
 
 
+def test_sums_of_model_files_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `sha256sum` printed counts, with or without the models folder before it; another line is named."""
+    from runner.cli.options import make_settings
+    from runner.errors import UsageError
+
+    monkeypatch.chdir(project.folder)
+    (project.folder / "animerun.toml").write_text('model_sums = "sums"\n')
+    sums = project.folder / "sums"
+    sums.write_text(f"# of the farm\n{'A' * 64}  checkpoints/a b.st\n\n{'1' * 64} *./models/loras/x/y.st\n")
+    assert make_settings(environ={}).model_sums == {
+        ("checkpoints", "a b.st"): "a" * 64,
+        ("loras", "x/y.st"): "1" * 64,
+    }
+    sums.write_text("123  checkpoints/a.st\n")
+    with pytest.raises(UsageError, match=r"sums:1: .*123"):
+        make_settings(environ={})
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [("depht = 3", "did you mean `depth`"), ('depth = "3"', "a number"), ("servers = 'a'", "a list"), ("depth = ", "animerun.toml")],

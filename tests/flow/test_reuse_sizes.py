@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from runner.domain import Job, Output, Parameter, Template
 from runner.manifest.history import Made
-from runner.reuse import Question, Reuse, Sizes
+from runner.reuse import ModelFacts, Question, Reuse
 
-CHECKPOINT = ("checkpoints", "anime.safetensors")
+CHECKPOINT = ("checkpoints", "anime.safetensors", "size")
+SUM = ("checkpoints", "anime.safetensors", "sha256")
 TEMPLATE = Template(
     name="t", path="t", parameters={"checkpoint": Parameter(name="checkpoint", type="file", folder="checkpoints")}
 )  # fmt: skip
@@ -23,10 +24,10 @@ JOB = Job(
 
 
 class Past:
-    """A history of one job, made with a model file of *sizes*."""
+    """A history of one job, made with a model file of which *models* was told."""
 
-    def __init__(self, runs: Path, sizes: Mapping[tuple[str, str], set[int]]) -> None:
-        self.runs, self.sizes = runs, sizes
+    def __init__(self, runs: Path, models: ModelFacts) -> None:
+        self.runs, self.models = runs, models
         path = runs / "r1" / "s" / "a.png"
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x")
@@ -41,8 +42,8 @@ class Past:
     def told(self, realm: str, keys: Iterable[str]) -> dict[str, object]:
         return {}
 
-    def model_sizes(self, run: str) -> Mapping[tuple[str, str], set[int]]:
-        return self.sizes
+    def model_facts(self, run: str) -> ModelFacts:
+        return self.models
 
 
 @pytest.mark.parametrize(
@@ -51,17 +52,32 @@ class Past:
         ({CHECKPOINT: {100}}, {CHECKPOINT: {100}}, "same recipe"),
         ({CHECKPOINT: {100}}, {CHECKPOINT: {200}}, "model file anime.safetensors on the server changed size"),
         ({CHECKPOINT: {100}}, {}, "same recipe"),
+        (
+            {SUM: {"a"}, CHECKPOINT: {100}},
+            {SUM: {"b"}, CHECKPOINT: {100}},
+            "model file anime.safetensors has another sha256 than it had",
+        ),
+        ({CHECKPOINT: {100}}, {SUM: {"b"}, CHECKPOINT: {100}}, "same recipe"),
         ({}, {CHECKPOINT: {200}}, "same recipe"),
         ({CHECKPOINT: {100, 200}}, {CHECKPOINT: {200, 300}}, "same recipe"),
-        ({("loras", "other"): {1}}, {("loras", "other"): {2}}, "same recipe"),
+        ({("loras", "other", "size"): {1}}, {("loras", "other", "size"): {2}}, "same recipe"),
     ],
-    ids=["equal", "changed", "unknown now", "unknown then", "one server has it still", "another file"],
+    ids=[
+        "equal",
+        "changed",
+        "unknown now",
+        "another content",
+        "content unknown then",
+        "unknown then",
+        "one server has it still",
+        "another file",
+    ],
 )
-def test_a_model_file_of_another_size_makes_its_jobs_stale(
-    tmp_path: Path, then: Mapping[tuple[str, str], set[int]], now: Sizes, reason: str
+def test_another_model_file_makes_its_jobs_stale(
+    tmp_path: Path, then: ModelFacts, now: ModelFacts, reason: str
 ) -> None:
-    """A size that is known on both sides and differs; what is unknown counts as equal."""
-    reuse = Reuse(Past(tmp_path, then), "comfyui", sizes=now)  # type: ignore[arg-type]
+    """A size or sha256 that is known on both sides and differs; what is unknown counts as equal."""
+    reuse = Reuse(Past(tmp_path, then), "comfyui", models=now)  # type: ignore[arg-type]
     [answer] = reuse.answers(
         [Question(JOB, "recipe", TEMPLATE, {})], lambda question: pytest.fail("rendered")
     )

@@ -75,6 +75,15 @@ def test_a_model_file_of_another_size_is_drift() -> None:
     assert changed(lines(), now) == [("model file loras/aki.st", "1,000 bytes", "2,000 bytes")]
 
 
+def test_a_model_file_of_another_content_is_drift() -> None:
+    """What the user gave for both runs differs; given for one alone, nothing is claimed."""
+    told = {"t": "model_file", "server": "", "folder": "loras", "name": "aki.st"}
+    then, now = ([*lines(), told | {"sha256": digit * 64}] for digit in "ab")
+
+    assert changed(then, now) == [("sha256 of model file loras/aki.st", "a" * 16, "b" * 16)]
+    assert changed(lines(), now) == []
+
+
 def test_templates_count_by_their_digest() -> None:
     """A template of another content is drift."""
     now = lines()
