@@ -6,6 +6,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.previz.profile import ProfileName
+    from runner.previz.script import Script
 
 
 def serve(
@@ -15,6 +20,8 @@ def serve(
     test_nodes: bool = False,
     step_ms: float = 0.0,
     with_parent: bool = False,
+    profile: ProfileName = "v0364",
+    script: Script | None = None,
 ) -> None:
     """Serve on 127.0.0.1 until stopped; prints one JSON line with the address once it listens.
 
@@ -24,6 +31,8 @@ def serve(
         test_nodes: Also offer the nodes that misbehave on purpose.
         step_ms: How long one sampler step takes.
         with_parent: End when stdin reaches end of file.
+        profile: Which ComfyUI it passes for.
+        script: What goes wrong, when and how often; for testing.
 
     Raises:
         OSError: The port is taken or the folder cannot be made.
@@ -31,4 +40,12 @@ def serve(
     """
     from runner.previz.serving import run
 
-    run(port=port, folder=folder, test_nodes=test_nodes, step_ms=step_ms, with_parent=with_parent)
+    run(
+        port=port,
+        folder=folder,
+        test_nodes=test_nodes,
+        step_ms=step_ms,
+        with_parent=with_parent,
+        profile=profile,
+        script=script,
+    )

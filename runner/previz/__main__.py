@@ -10,7 +10,10 @@ import sys
 import threading
 from pathlib import Path
 
+from runner.errors import SpecError
 from runner.previz import serve
+from runner.previz.profile import PROFILES
+from runner.previz.script import read_script
 
 log = logging.getLogger("runner.previz")
 
@@ -28,7 +31,14 @@ def main(arguments: list[str] | None = None) -> int:
             test_nodes=wish.test_nodes,
             step_ms=wish.step_ms,
             with_parent=wish.with_parent or _stdin_is_pipe(),
+            profile=wish.profile,
+            script=None
+            if wish.script is None
+            else read_script(wish.script.read_bytes(), path=str(wish.script)),
         )
+    except SpecError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
     except OSError as error:
         sys.stderr.write(f"previz: {error}\n")
         return 1
@@ -46,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--with-parent", action="store_true", help="end when stdin ends (always so for a pipe)"
     )
+    parser.add_argument(
+        "--profile", choices=list(PROFILES), default="v0364", help="the ComfyUI it passes for"
+    )
+    parser.add_argument("--script", type=Path, help="faults to play (YAML or JSON), for testing clients")
     parser.add_argument("--log", type=Path, help="write the log there instead of stderr")
     return parser
 

@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -18,7 +19,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import runner
 from runner.previz.files import Folders
+from runner.previz.mischief import Mischief
 from runner.previz.nodes.definition import Catalogue, describe
+from runner.previz.profile import PROFILES, BadId, Profile
 from runner.previz.sockets import Sockets
 from runner.previz.upload import upload_image, upload_mask
 from runner.previz.validate import validate
@@ -28,7 +31,6 @@ from runner.previz.worker import Worker
 
 log = logging.getLogger(__name__)
 
-SPOKEN_VERSION = "0.3.64"
 FEATURES = {"supports_preview_metadata": True, "max_upload_size": LARGEST_BODY}
 MODEL_FOLDERS = (
     "checkpoints",
@@ -76,6 +78,8 @@ class App:
     folders: Folders
     worker: Worker
     sockets: Sockets
+    profile: Profile = PROFILES["v0364"]
+    mischief: Mischief | None = None
     _settings: dict[str, Any] = field(default_factory=dict)
     _router: Router = field(init=False)
 
@@ -86,6 +90,11 @@ class App:
         """Answer one request or serve one socket."""
         if scope["type"] == "http":
             request = Request(scope, receive)
+            step = self.mischief.request(request.method, request.url.path) if self.mischief else None
+            if self.mischief is not None and step is not None:
+                respond = partial(self._router.answer, request)
+                await self.mischief.answer(step, respond, scope, receive, send)
+                return
             answer = await self._router.answer(request)
             await answer(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -135,13 +144,21 @@ class App:
             error = {"type": "no_prompt", "message": text, "details": text, "extra_info": {}}
             return refusal(error, {})
         prompt = body["prompt"]
-        prompt_id = str(body["prompt_id"] if "prompt_id" in body else uuid.uuid4())
+        try:
+            prompt_id = self.profile.prompt_id(body)
+        except BadId:
+            text = "prompt_id must be a canonical lower-case UUID"
+            return refusal(
+                {"type": "invalid_prompt_id", "message": text, "details": "", "extra_info": {}}, {}
+            )
         verdict = validate(prompt, self.catalogue, self.folders, body.get("partial_execution_targets"))
         extra_data = body.get("extra_data", {})
         if "client_id" in body:
             extra_data["client_id"] = body["client_id"]
         if verdict.error is not None:
             return refusal(verdict.error, verdict.node_errors)
+        if self.mischief is not None:
+            self.mischief.submitted(prompt_id)
         self.worker.submit((number, prompt_id, prompt, extra_data, verdict.outputs))
         return plain_json({"prompt_id": prompt_id, "number": number, "node_errors": verdict.node_errors})
 
@@ -163,7 +180,8 @@ class App:
             body = json.loads(text)
         except json.JSONDecodeError:
             body = {}
-        self.worker.interrupt(body.get("prompt_id") or None)
+        named = body.get("prompt_id") if self.profile.interrupts_by_id else None
+        self.worker.interrupt(named or None)
         return Response()
 
     async def _free(self, request: Request, _variable: str) -> Response:
@@ -227,7 +245,7 @@ class App:
             "os": os.name,
             "ram_total": total,
             "ram_free": free,
-            "comfyui_version": SPOKEN_VERSION,
+            "comfyui_version": self.profile.version,
             "required_frontend_version": None,
             "installed_templates_version": None,
             "required_templates_version": None,
@@ -277,6 +295,9 @@ class App:
         is_foreign = foreign(socket.headers.get("host"), socket.headers.get("origin"))
         if is_foreign or socket.url.path.rstrip("/") not in ("/ws", "/api/ws"):
             await socket.close()
+            return
+        if self.mischief is not None and (step := self.mischief.socket()) is not None:
+            await self.mischief.refuse(step, socket)
             return
         await socket.accept()
         client_id = socket.query_params.get("clientId") or uuid.uuid4().hex

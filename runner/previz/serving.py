@@ -19,8 +19,11 @@ import uvicorn
 from runner.previz.cache import NodeCache
 from runner.previz.execution import Desk
 from runner.previz.files import Folders
+from runner.previz.mischief import Mischief
 from runner.previz.nodes import catalogue
 from runner.previz.nodes.definition import Letters
+from runner.previz.profile import PROFILES, Profile, ProfileName
+from runner.previz.script import Script
 from runner.previz.server import App, status
 from runner.previz.sockets import Frame, Sockets
 from runner.previz.worker import Worker
@@ -33,24 +36,57 @@ PATIENCE_S = 1
 """How long an ending server waits for open connections."""
 
 
-def run(*, port: int, folder: Path, test_nodes: bool, step_ms: float, with_parent: bool) -> None:
+def run(
+    *,
+    port: int,
+    folder: Path,
+    test_nodes: bool,
+    step_ms: float,
+    with_parent: bool,
+    profile: ProfileName = "v0364",
+    script: Script | None = None,
+) -> None:
     """See `runner.previz.serve`."""
     folders = Folders(root=folder.resolve())
     folders.prepare()
     # Without the explicit protocol asyncio leaves Nagle's algorithm on, which costs 40 ms for each answer.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+    with _listener(port) as listener:
         try:
             asyncio.run(
-                _serve(listener, folders, test_nodes=test_nodes, step_ms=step_ms, with_parent=with_parent)
+                _serve(
+                    listener,
+                    folders,
+                    test_nodes=test_nodes,
+                    step_ms=step_ms,
+                    with_parent=with_parent,
+                    profile=PROFILES[profile],
+                    script=script,
+                )
             )
         finally:
             folders.wipe_temp()
 
 
+def _listener(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 async def _serve(
-    listener: socket.socket, folders: Folders, *, test_nodes: bool, step_ms: float, with_parent: bool
+    listener: socket.socket,
+    folders: Folders,
+    *,
+    test_nodes: bool,
+    step_ms: float,
+    with_parent: bool,
+    profile: Profile,
+    script: Script | None,
 ) -> None:
     sockets = Sockets(asyncio.get_running_loop())
     worker = Worker(
@@ -73,22 +109,42 @@ async def _serve(
         now_ms=lambda: int(time.time() * 1000),
     )
     worker.start(desk)
-    app = App(catalogue=classes, folders=folders, worker=worker, sockets=sockets)
+    app = App(catalogue=classes, folders=folders, worker=worker, sockets=sockets, profile=profile)
     server = _Announcing(_config(app))
+    acting = []
+    if script is not None:
+        app.mischief = Mischief(
+            script=script, worker=worker, sockets=sockets, door=server, loop=asyncio.get_running_loop()
+        )
+        worker.spoil, sockets.twist = app.mischief.job, app.mischief.frame
+        acting.append(asyncio.ensure_future(app.mischief.clock()))
     if with_parent:
         _end_with(sys.stdin, server)
-    publishing = asyncio.ensure_future(sockets.publish())
+    acting.append(asyncio.ensure_future(sockets.publish()))
     await server.serve(sockets=[listener])
-    publishing.cancel()
+    for task in acting:
+        task.cancel()
 
 
 class _Announcing(uvicorn.Server):
-    """Says where it listens, once it does."""
+    """Says where it listens, once it does; can shut its door for a while."""
+
+    _port = 0
+
+    async def shut(self, seconds: float) -> None:
+        """Drop every connection and refuse new ones for so long."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(seconds)
+        await super().startup([_listener(self._port)])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         assert sockets is not None
-        port = sockets[0].getsockname()[1]
+        port = self._port = sockets[0].getsockname()[1]
         line = {"event": "listening", "url": f"http://{HOST}:{port}", "pid": os.getpid()}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()

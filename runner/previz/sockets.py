@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,13 @@ BROKEN_EXIT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame under way to one client id or all: text has *kind* and *data*, binary has *payload*."""
+    """One frame under way to one client id or all: text has *kind* and *data* or is *raw*; else *payload*."""
 
     to: str | None
     kind: str = ""
     data: Mapping[str, Any] | None = None
     payload: bytes | None = None
+    raw: str = ""
 
 
 class Sockets:
@@ -40,6 +41,8 @@ class Sockets:
         self._loop = loop
         self._frames: asyncio.Queue[Frame] = asyncio.Queue()
         self._open: dict[str, WebSocket] = {}
+        self.twist: Callable[[Frame], list[Frame]] | None = None
+        """What becomes of each frame, where a script of faults says so."""
 
     def post(self, frame: Frame) -> None:
         """Queue a frame; may be called from any thread."""
@@ -54,16 +57,29 @@ class Sockets:
         """Drop the id, whichever socket holds it now."""
         self._open.pop(client_id, None)
 
+    def deafen_all(self) -> None:
+        """Send nothing more to the sockets open now; they stay open."""
+        self._open.clear()
+
+    async def close_all(self) -> None:
+        """Close every socket."""
+        for socket in list(self._open.values()):
+            await _quietly(socket, {"type": "websocket.close", "code": 1001})
+
     async def publish(self) -> None:
         """Send frames for ever, one after the other."""
         while True:
             frame = await self._frames.get()
-            targets = list(self._open.values()) if frame.to is None else self._of(frame.to)
-            if frame.payload is None:
-                await self._send_text(targets, _written(frame))
-            else:
-                for socket in targets:
-                    await _quietly(socket, {"type": "websocket.send", "bytes": frame.payload})
+            for each in [frame] if self.twist is None else self.twist(frame):
+                await self._send(each)
+
+    async def _send(self, frame: Frame) -> None:
+        targets = list(self._open.values()) if frame.to is None else self._of(frame.to)
+        if frame.payload is None:
+            await self._send_text(targets, frame.raw or _written(frame))
+            return
+        for socket in targets:
+            await _quietly(socket, {"type": "websocket.send", "bytes": frame.payload})
 
     def _of(self, client_id: str) -> list[WebSocket]:
         # Anything may be a client id in a submission; what is not text or not connected gets nothing.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from runner.previz.cache import NodeCache
 from runner.previz.execution import Desk, Execution, client_of
 from runner.previz.jobs import Item, Jobs
 
@@ -20,6 +22,9 @@ class Worker:
     whenever the queue changes; *over* with (prompt id, client id) when a job is in history.
     """
 
+    spoil: Callable[[Desk, str], Desk] | None = None
+    """(desk, prompt id) → the desk that job gets, where a script of faults says so."""
+
     def __init__(self, announce: Callable[[int], None], over: Callable[[str, str], None]) -> None:
         self._announce = announce
         self._over = over
@@ -29,10 +34,24 @@ class Worker:
         self._interrupt = False
         self._client: Any = None
         self._node: str | None = None
+        self._desk: Desk | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self, desk: Desk) -> None:
         """Start the thread; it ends with the process, or for ever when a job kills it."""
-        threading.Thread(target=self._loop, args=(desk,), name="previz-worker", daemon=True).start()
+        self._desk = desk
+        self._thread = threading.Thread(target=self._loop, args=(desk,), name="previz-worker", daemon=True)
+        self._thread.start()
+
+    def restart(self) -> None:
+        """Forget everything as a new process would; what runs is abandoned, and its thread with it."""
+        assert self._desk is not None, "started before"
+        with self._changed:
+            self._jobs, self._flags, self._interrupt = Jobs(), set(), False
+            self._client = self._node = None
+            self.start(replace(self._desk, cache=NodeCache()))
+            self._changed.notify_all()
+            self._announce(0)
 
     # Called by requests.
 
@@ -121,13 +140,19 @@ class Worker:
     def interrupted(self) -> bool:
         """Return whether an interrupt was asked for, and take it."""
         with self._changed:
+            if self._abandoned():
+                return True
             asked, self._interrupt = self._interrupt, False
             return asked
+
+    def _abandoned(self) -> bool:
+        """Whether the calling thread worked for a server that has been restarted since."""
+        return self._thread is not None and threading.current_thread() is not self._thread
 
     # The thread.
 
     def _loop(self, desk: Desk) -> None:
-        while True:
+        while not self._abandoned():
             item = self._next()
             if item is not None:
                 self._run(desk, item)
@@ -136,9 +161,9 @@ class Worker:
 
     def _next(self) -> Item | None:
         with self._changed:
-            while not self._jobs.pending and not self._flags:
+            while not self._jobs.pending and not self._flags and not self._abandoned():
                 self._changed.wait()
-            if not self._jobs.pending:
+            if not self._jobs.pending or self._abandoned():
                 return None
             item = self._jobs.take()
             self._announce(self._jobs.remaining)
@@ -146,6 +171,8 @@ class Worker:
 
     def _take_flags(self) -> set[str]:
         with self._changed:
+            if self._abandoned():
+                return set()
             flags, self._flags = self._flags, set()
             return flags
 
@@ -155,9 +182,13 @@ class Worker:
         client_id = client_of(extra_data)
         with self._changed:
             self._client = client_id
+        if self.spoil is not None:
+            desk = self.spoil(desk, prompt_id)
         execution = Execution(desk, prompt_id=prompt_id, prompt=prompt, extra_data=extra_data)
         result = execution.run(outputs)
         with self._changed:
+            if self._abandoned():
+                return
             self._jobs.finish(result)
             self._announce(self._jobs.remaining)
         if client_id is not None:
