@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
+from runner import door
 from runner.comfy.protocol import FileRef, printable
 from runner.comfy.sniff import Facts, NotWhole, Unwanted, examine
 from runner.comfy.verdict import Uncollected
@@ -137,7 +135,7 @@ def _refused(ref: FileRef, error: Refused) -> Fault:
 
 def _part(folder: Path, stem: str) -> Path:
     parent, _, last = stem.rpartition("/")
-    return folder / parent / f".{last[:80]}.{secrets.token_hex(4)}.part"
+    return folder / parent / f".{last[:80]}.{door.token(4)}.part"
 
 
 async def _download(ref: FileRef, part: Path, fetch: Fetch, limit: int) -> None:
@@ -150,18 +148,13 @@ async def _download(ref: FileRef, part: Path, fetch: Fetch, limit: int) -> None:
                 raise _storage("write", part, error) from error
 
         await fetch(ref, write, limit)
-        try:
-            file.flush()
-        except OSError as error:
-            raise _storage("write", part, error) from error
 
 
-def _create(part: Path) -> BinaryIO:
+def _create(part: Path) -> door.File:
     """Open a file that was not there, following no link at its end."""
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        return os.fdopen(os.open(part, flags, 0o666), "wb", buffering=0)
+        door.make_folder(part.parent)
+        return door.File(part, "xb")
     except OSError as error:
         raise _storage("create", part, error) from error
 
@@ -171,9 +164,10 @@ def _settle(ref: FileRef, part: Path, stem: str, kind: OutputKind, folder: Path,
     facts = examine(part, kind=kind, pixels=bounds.pixels)
     try:
         digest, size = _hash(part)
-        _sync(part)
+        with door.File(part, "ab") as file:
+            file.sync()
         path = _name(part, folder, f"{stem}.{facts.extension}", digest)
-        _sync(path.parent)
+        door.sync_folder(path.parent)
         mtime_ns = path.stat().st_mtime_ns
     except OSError as error:
         raise _storage("store", folder / stem, error) from error
@@ -203,7 +197,7 @@ def _name(part: Path, folder: Path, name: str, digest: str) -> Path:
     for count in range(1, 10_000):
         path = folder / (name if count == 1 else f"{stem}~{count}.{extension}")
         try:
-            os.link(part, path)
+            door.link(part, path)
         except FileExistsError:
             if path.is_file() and not path.is_symlink() and _hash(path)[0] == digest:
                 return path
@@ -218,28 +212,18 @@ def _rename(part: Path, path: Path) -> Path:
     """Rename where the file system has no hard links; one writer per run makes the look before it enough."""
     if path.exists() or path.is_symlink():
         raise FileExistsError(str(path))
-    part.rename(path)
+    door.rename(part, path)
     return path
 
 
 def _hash(path: Path) -> tuple[str, int]:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), os.fstat(file.fileno()).st_size
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir() and os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
 def _remove(part: Path) -> None:
     try:
-        part.unlink(missing_ok=True)
+        door.unlink(part)
     except OSError as error:
         raise _storage("remove", part, error) from error
 

@@ -10,18 +10,15 @@ import asyncio
 import hashlib
 import json
 import platform
-import secrets
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner import __version__
+from runner import __version__, door
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
@@ -213,7 +210,7 @@ async def _settle(
         sweep(folder)
         state = standing(lines)
         work = Remainder(frozen_plan(folder, state), state, only_on=executor.servers)
-        recorder = Recorder(journal, clock=time.time)
+        recorder = Recorder(journal, clock=door.now)
         recorder.resume(lines)
         place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
         return await _conduct(
@@ -319,13 +316,13 @@ async def _run(
     control: Control,
     view: View,
 ) -> tuple[Summary, Report | None]:
-    now = datetime.now(UTC)
-    run, run_uuid = folders.run_name(batch.episode, now, secrets.token_hex(2)), uuid.uuid4()
+    now = door.utc()
+    run, run_uuid = folders.run_name(batch.episode, now, door.token(2)), door.fresh_id()
     head = _head(batch, run_uuid, realm)
     versions = {"run": run, "started": now.isoformat(timespec="seconds"), "python": platform.python_version()}
     folder = folders.create(settings.runs, run, facts=versions | head, frozen=dict(batch.frozen()))
     journal = Journal.create(folder / JOURNAL, run=run)
-    recorder = Recorder(journal, clock=time.time)
+    recorder = Recorder(journal, clock=door.now)
     try:
         # No model file goes into a card.
         sums = {} if realm == PREVIZ else settings.model_sums
@@ -410,7 +407,7 @@ async def resume(
             findings = await preflight(work.samples, executor, facts)
             if findings:
                 raise PreflightRefused(told(findings))
-            recorder = Recorder(journal, clock=time.time)
+            recorder = Recorder(journal, clock=door.now)
             recorder.resume(lines)
             lines.clear()
             view.began(run, folder, work)

@@ -6,13 +6,13 @@ import errno
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from runner import door
 from runner.domain import Output
 from runner.errors import StorageError
 
@@ -55,7 +55,7 @@ def relink(source: Path, output: Output, folder: Path, *, old_name: str, new_nam
     """
     wanted = new_name + output.path.removeprefix(old_name)
     try:
-        (folder / wanted).parent.mkdir(parents=True, exist_ok=True)
+        door.make_folder((folder / wanted).parent)
         target = _placed(source / output.path, folder / wanted, output.sha256, copy=copy)
         path = target.relative_to(folder).as_posix()
         return replace(output, path=path, mtime_ns=target.stat().st_mtime_ns)
@@ -80,28 +80,27 @@ def _share(source: Path, target: Path, *, copy: bool) -> None:
     """Make *target*, whole or not at all; raises FileExistsError when something is there."""
     if target.exists() or target.is_symlink():
         raise FileExistsError(str(target))
-    part = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name[:80]}.{door.token(4)}.part")
     try:
         if not copy and not _reflink(source, part) and _hardlink(source, target):
             return
         if not part.exists():
             _copy(source, part)
         shutil.copystat(source, part)
-        part.rename(target)
+        door.rename(part, target)
     finally:
-        part.unlink(missing_ok=True)
+        door.unlink(part)
 
 
 def _copy(source: Path, part: Path) -> None:
-    with source.open("rb") as reading, part.open("xb") as writing:
+    with source.open("rb") as reading, door.File(part, "xb") as writing:
         shutil.copyfileobj(reading, writing, 1 << 20)
-        writing.flush()
-        os.fsync(writing.fileno())
+        writing.sync()
 
 
 def _reflink(source: Path, part: Path) -> bool:
     """Make *part* share the blocks of *source*; tell whether the file system can."""
-    with source.open("rb") as reading, part.open("xb") as writing:
+    with source.open("rb") as reading, door.File(part, "xb") as writing:
         try:
             fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
         except OSError:
@@ -109,13 +108,13 @@ def _reflink(source: Path, part: Path) -> bool:
         else:
             shared = True
     if not shared:
-        part.unlink()
+        door.unlink(part)
     return shared
 
 
 def _hardlink(source: Path, target: Path) -> bool:
     try:
-        os.link(source, target)
+        door.link(source, target)
     except OSError as error:
         if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
             return False

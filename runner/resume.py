@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from runner import door
 from runner.domain import Workflow
 from runner.errors import RecordDamaged, UsageError
 from runner.expand import expand
@@ -87,7 +88,7 @@ def sweep(folder: Path) -> None:
     """Remove downloads that a killed process left half done; only for the holder of the run's journal."""
     for path in folder.rglob(".*.part"):
         if _PART.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+            door.unlink(path)
 
 
 def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Plan:

@@ -7,7 +7,6 @@ else; the schedule decides; only then people are told. Stopping is a request, no
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from runner import door
 from runner.domain import Attempt, Fault, Job, ServerFacts, Workflow
 from runner.errors import StorageError
 from runner.events import (
@@ -157,7 +157,7 @@ class Conductor:
         observe: Observer,
         up: Sequence[ServerFacts] = (),
         settling: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = door.now,
     ) -> None:
         self._work = work
         self._executor = executor
@@ -192,7 +192,7 @@ class Conductor:
 
     async def conduct(self) -> Summary:
         """Run every job to its end and return what came of it."""
-        began = time.monotonic()
+        began = door.monotonic()
         pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
         try:
             self._adopt()
@@ -214,7 +214,7 @@ class Conductor:
             for pump in pumps:
                 with suppress(asyncio.CancelledError):
                     await pump
-        return self._summary(time.monotonic() - began)
+        return self._summary(door.monotonic() - began)
 
     # -- the loop --------------------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ class Conductor:
 
     async def _wait(self) -> ExecutorEvent | Stopping | None:
         """Return the next event, or None when a deadline passed first."""
-        timeout = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        timeout = None if self._deadline is None else max(0.0, self._deadline - door.monotonic())
         try:
             async with asyncio.timeout(timeout):
                 return await self._events.get()
@@ -363,7 +363,7 @@ class Conductor:
             return
         self._stop = stop
         self._schedule.stop()
-        self._deadline = time.monotonic() + self._settings.grace_s
+        self._deadline = door.monotonic() + self._settings.grace_s
         for prompt_id in self._schedule.pending():
             self._executor.cancel(prompt_id)
 
@@ -376,7 +376,7 @@ class Conductor:
         elif self._usable:
             self._deadline = None
         elif self._deadline is None:
-            self._deadline = time.monotonic() + self._settings.server_wait_s
+            self._deadline = door.monotonic() + self._settings.server_wait_s
 
     def _overdue(self) -> None:
         """The time running jobs had to end, or servers had to come back, is over."""

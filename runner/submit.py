@@ -21,15 +21,14 @@ How an attempt can fail, and what may help:
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal, Protocol
 
+from runner import door
 from runner.comfy.client import Client, Limits
 from runner.comfy.course import Bind, Collect, Course, Means
 from runner.comfy.credentials import credentials_for, normalise_url
@@ -152,8 +151,8 @@ class ComfyExecutor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._known: dict[str, _Known] = {}
         for url in dict.fromkeys(map(normalise_url, servers)):
-            door = credentials_for(url, credentials or {}, allow_plain_http=allow_plain_http)
-            client = Client(url, credentials=door, limits=limits)
+            keys = credentials_for(url, credentials or {}, allow_plain_http=allow_plain_http)
+            client = Client(url, credentials=keys, limits=limits)
             state = partial(self._state, url)
             server = Server(
                 client, pace=self._pace, on_state=state, sockets=sockets, others_up=self._any_is_up
@@ -198,9 +197,9 @@ class ComfyExecutor:
 
     async def _ask(self, known: _Known) -> None:
         client = known.server.client
-        began = monotonic()
+        began = door.monotonic()
         stats = await client.system_stats()
-        latency_s = monotonic() - began
+        latency_s = door.monotonic() - began
         known.object_info = ObjectInfo(await client.object_info(), server=client.url)
         facts = facts_of(client.url, stats, classes=len(known.object_info), latency_s=latency_s)
         known.facts = replace(facts, packs=known.object_info.packs)
@@ -285,7 +284,7 @@ class ComfyExecutor:
 
         """
         known = self._known[server]
-        watch = known.server.watch(str(uuid.uuid4()), lambda _: None)
+        watch = known.server.watch(str(door.fresh_id()), lambda _: None)
         try:
             await self._upload(known.server, files, watch)
         except ServerFault as fault:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
+from runner import door
 from runner.cli.console import emit, say
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, make_settings, runs_option
@@ -36,7 +36,7 @@ def command(run: str, note: str, runs: Path | None, as_json: bool) -> int:
     if head.narrowed:
         raise UsageError(f"{name} was narrowed by --only or --except: it is no baseline of the whole spec")
     facts = {"spec": head.spec, "realm": head.realm, "note": note}
-    add_note(folder, "baseline", facts, at=time.time())
+    add_note(folder, "baseline", facts, at=door.now())
     if as_json:
         emit(
             {

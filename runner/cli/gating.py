@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runner import door
 from runner.cli.console import clean, emit, say
 from runner.errors import StorageError, UsageError
 
@@ -234,7 +234,7 @@ def _realm(asked: Asked, runs: Path) -> str:
 
 def _make_room(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        door.make_folder(path.parent)
         with path.open("a", encoding="utf-8"):
             pass
     except OSError as error:
@@ -263,7 +263,7 @@ def _note(summary: Summary, verdict: Verdict, baseline: str) -> None:
         "baseline": baseline,
         "findings": [asdict(each) for each in verdict.findings],
     }
-    add_note(summary.folder, "gate", facts, at=time.time())
+    add_note(summary.folder, "gate", facts, at=door.now())
 
 
 def _tell(verdict: Verdict, baseline: str, run: str, code: int, *, as_json: bool) -> None:

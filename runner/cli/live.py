@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from runner import door
 from runner.cli.console import clean, duration
 from runner.cli.progress import RunView
 from runner.settings import Settings
@@ -58,7 +58,7 @@ class LiveView(RunView):
             ProgressBar(total=goal, completed=tally.succeeded + tally.reused, width=36),
             Text(f"{tally.succeeded + tally.reused}/{goal}", style="bold"),
             Text(f"{tally.failed} failed", style="red") if tally.failed else Text(""),
-            Text(f"{duration(time.monotonic() - tally.began)}", style="dim"),
+            Text(f"{duration(door.monotonic() - tally.began)}", style="dim"),
             Text(f"about {duration(eta)} left" if eta is not None else "", style="dim"),
         )
         return Group(row, self._server_lines())

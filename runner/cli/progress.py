@@ -6,12 +6,12 @@ Three views of one stream of events. None decides anything, none may raise for w
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runner import door
 from runner.cli.asking import LOCAL, comfyui_at_hand
 from runner.cli.console import block, clean, counted, duration, emit, say
 from runner.domain import Fault, ServerFacts
@@ -43,7 +43,7 @@ class Tally:
     succeeded: int = 0
     reused: int = 0
     failed: int = 0
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=door.monotonic)
     doing: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """prompt_id → (server, key, what it does now)."""
     keys: dict[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Tally:
     def eta_s(self) -> float | None:
         """Return the seconds left at the pace so far, None before there is one."""
         left = self.total - self.waiting - self.reused - self.succeeded
-        past = time.monotonic() - self.began
+        past = door.monotonic() - self.began
         return past / self.succeeded * left if self.succeeded and past > 1 else None
 
     def _over(self, prompt_id: str) -> None:
@@ -139,7 +139,7 @@ class RunView:
         """Name the run."""
         self.run, self.folder = run, folder
         self.tally.total, self.tally.waiting = work.total, work.waiting
-        self.tally.began = time.monotonic()
+        self.tally.began = door.monotonic()
         if not self.quiet:
             say(f"Run {run}")
 

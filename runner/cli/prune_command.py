@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
+from runner import door
 from runner.cli.console import counted, emit, say, table
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import RunLocked, UsageError
@@ -71,7 +71,7 @@ def _prune(runs: Path, old: object) -> bool:
 
     assert isinstance(old, Candidate)
     try:
-        prune(runs, old, at=time.time())
+        prune(runs, old, at=door.now())
     except RunLocked as error:
         say(f"left alone: {old.run}: {error}")
         return False
@@ -84,6 +84,6 @@ def _before(age: str) -> datetime:
         raise UsageError(f"--older-than {age}: write an age like 12h, 30d or 4w")
     span = timedelta(**{_UNITS[found[2]]: int(found[1])})
     try:
-        return (datetime.now(UTC) - span).replace(tzinfo=None)
+        return (door.utc() - span).replace(tzinfo=None)
     except OverflowError:
         raise UsageError(f"--older-than {age}: there were no runs then") from None

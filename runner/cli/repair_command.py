@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from runner import door
 from runner.cli.console import counted, emit, say
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, make_settings, runs_option
@@ -60,7 +60,7 @@ def _mend(folder: Path, file: str, *, asked: bool, as_json: bool) -> bool:
     if done is None:
         return False
     facts = _facts(done)
-    add_note(folder, "repaired", facts, at=time.time())
+    add_note(folder, "repaired", facts, at=door.now())
     if as_json:
         emit({"event": "repaired", "run": folder.name, **facts})
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner import door
 from runner.cli.console import clean, counted, emit, say, table
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, make_settings, runs_option, server_options
@@ -67,7 +68,6 @@ def command(
     `replayed` (run, replay_of, counts, failed_then, made_now, fail_on, tripped).
     """
     settings = make_settings(servers=servers, depth=depth, runs=runs)
-    import secrets
     from dataclasses import replace
 
     from runner.cli.asking import confirm_size
@@ -81,7 +81,7 @@ def command(
         _same_realm(record, "previz", across=across_realms)
     work = Replay(record, only=only, without=without)
     confirm_size(work.total, yes=yes)
-    settings = replace(settings, nonce=secrets.token_hex(8) if fresh else "")
+    settings = replace(settings, nonce=door.token(8) if fresh else "")
     view = make_view(settings, as_json=as_json, quiet=quiet)
     view.replaying = True
     _announce(view, work, as_json=as_json)
@@ -177,7 +177,6 @@ async def _replayed(
     batch: Batch, work: Replay, settings: Settings, control: Control, view: RunView
 ) -> tuple[Summary, Report | None, Outcome]:
     """Make the run, compare it with the old one and note what came of it."""
-    import time
 
     from runner.launch import launch
     from runner.manifest.notes import add_note
@@ -187,7 +186,7 @@ async def _replayed(
     summary, _ = await launch(batch, settings=settings, control=control, view=view)
     outcome = await asyncio.to_thread(judge, work, summary.folder)
     facts = note(outcome, replay_of=work.record.run, fresh=bool(settings.nonce))
-    await asyncio.to_thread(add_note, summary.folder, "replay", facts, at=time.time())
+    await asyncio.to_thread(add_note, summary.folder, "replay", facts, at=door.now())
     return summary, await asyncio.to_thread(refresh, settings.runs), outcome
 
 

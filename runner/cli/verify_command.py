@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from runner import door
 from runner.cli.console import counted, emit, say
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, make_settings, runs_option
@@ -49,7 +49,7 @@ def _note(folder: Path, facts: dict[str, Any]) -> None:
     from runner.manifest.notes import add_note
 
     try:
-        add_note(folder, "verified", facts, at=time.time())
+        add_note(folder, "verified", facts, at=door.now())
     except (StorageError, RecordDamaged, RunLocked) as error:
         say(f"warning: the result is not noted: {error}")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from runner import door
 from runner.comfy.credentials import Credentials, is_loopback
 from runner.comfy.protocol import FileRef, Queue, entry_of, parse_json, parse_queue, printable
 from runner.errors import Ambiguous, NotComfyUI, Refused, ServerFault, Unreachable
@@ -124,7 +124,7 @@ class Client:
 
     def _new_pool(self) -> httpx.AsyncClient:
         limits = self._limits
-        return httpx.AsyncClient(
+        return door.http_pool(
             headers={"Accept-Encoding": "identity", "User-Agent": "animerun", **self._credentials.headers},
             timeout=httpx.Timeout(
                 limits.read_s, connect=limits.connect_s, pool=limits.connect_s + limits.read_s
@@ -220,11 +220,11 @@ class Client:
         """
         order = {"prompt": prompt, "prompt_id": prompt_id, "client_id": client_id, "extra_data": extra_data}
         content = json.dumps(order, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-        began = time.monotonic()
+        began = door.monotonic()
         try:
             answer = await self._post("/prompt", content, total_s=self._limits.post_s)
         finally:
-            self.slowest_post_s = max(self.slowest_post_s * 0.9, time.monotonic() - began)
+            self.slowest_post_s = max(self.slowest_post_s * 0.9, door.monotonic() - began)
         body = answer.json
         said = body if isinstance(body, dict) else {}
         if answer.status == 200 and isinstance(said.get("prompt_id"), str):
@@ -282,12 +282,12 @@ class Client:
             if response.status_code != 200:
                 raise self._no(response.status_code, f"/view of {printable(ref.filename, limit=80)}")
             size = _length(response, limit)
-            deadline = time.monotonic() + self._limits.download_s + (size or limit) / 65536
+            deadline = door.monotonic() + self._limits.download_s + (size or limit) / 65536
             got = 0
             async for chunk in response.aiter_raw():
                 got += len(chunk)
                 _bound(got, limit)
-                if time.monotonic() > deadline:
+                if door.monotonic() > deadline:
                     raise Ambiguous(f"{self.url} sends too slowly: {got} bytes in time for more")
                 sink(chunk)
         return got
@@ -343,7 +343,7 @@ class Client:
         pool = self._pool
         try:
             async with asyncio.timeout(total_s):
-                response = await pool.send(request, stream=True)
+                response = await door.send(pool, request)
                 try:
                     yield response
                 finally:

@@ -10,14 +10,13 @@ Exactly one terminal event comes of it; AttemptSubmitted before AttemptRunning, 
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from runner import door
 from runner.comfy.client import Fetch, Rejected, Sink
 from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server, Watch
@@ -176,7 +175,7 @@ class Course:
 
     async def _post(self, nodes: Nodes) -> Fault | None:
         attempt, server, watch = self._attempt, self._server, self._watch
-        watch.client_id = uuid.uuid4().hex if server.listener is None else server.listener.client_id
+        watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
         extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
         try:
             accepted = await server.client.submit(
@@ -238,7 +237,7 @@ class Course:
         if isinstance(verdict, Fault):
             interrupted = watch.cancelled and verdict.code == "INTERRUPTED"
             return self._withdrawn() if interrupted else self._failed(verdict)
-        ended_at = time.monotonic()
+        ended_at = door.monotonic()
         self._means.emit(AttemptCollecting(prompt_id=attempt.prompt_id, server=attempt.server))
         outputs = await self._means.collect(
             verdict.refs,
@@ -266,7 +265,7 @@ class Course:
             outputs=outputs,
             queue_s=max(0.0, began_at - self._submitted_at),
             run_s=verdict.run_s,
-            collect_s=time.monotonic() - ended_at,
+            collect_s=door.monotonic() - ended_at,
             cached_nodes=verdict.cached,
         )
 
@@ -289,7 +288,7 @@ class Course:
 
     def _news(self) -> None:
         """Tell what is new, in the order submitted, running, progress."""
-        watch, now = self._watch, time.monotonic()
+        watch, now = self._watch, door.monotonic()
         if not watch.sent_at:
             return
         if not self._submitted_at:

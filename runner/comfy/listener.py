@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
-import uuid
 from collections.abc import Callable, Mapping
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from runner import door
 from runner.comfy.credentials import is_loopback
 from runner.comfy.protocol import Frame, parse_frame, printable
 
@@ -41,7 +39,7 @@ class Listener:
     """
 
     def __init__(self, url: str, *, headers: Mapping[str, str], hear: Callable[[Frame], None]) -> None:
-        self.client_id = uuid.uuid4().hex
+        self.client_id = door.fresh_id().hex
         """The id to submit under; a new one with each connection."""
         self.connected = False
         self.heard_at = 0.0
@@ -57,7 +55,7 @@ class Listener:
         """Connect, listen, connect again, until cancelled."""
         delay = _FIRST_DELAY_S
         while True:
-            began = time.monotonic()
+            began = door.monotonic()
             try:
                 await self._listen()
             except (OSError, EOFError, WebSocketException) as error:
@@ -66,14 +64,14 @@ class Listener:
                 self.connected = False
                 self._socket = None
                 self.tried.set()
-            if time.monotonic() - began > 2 * _LAST_DELAY_S:
+            if door.monotonic() - began > 2 * _LAST_DELAY_S:
                 delay = _FIRST_DELAY_S
-            await asyncio.sleep(delay * random.uniform(0.75, 1.0))
+            await asyncio.sleep(delay * door.uniform(0.75, 1.0))
             delay = min(2 * delay, _LAST_DELAY_S)
 
     async def _listen(self) -> None:
-        self.client_id = uuid.uuid4().hex
-        async with connect(
+        self.client_id = door.fresh_id().hex
+        async with door.socket(
             f"{self._url}?clientId={self.client_id}",
             additional_headers=self._headers,
             user_agent_header="animerun",
@@ -86,10 +84,10 @@ class Listener:
             max_size=_FRAME_BYTES,
             max_queue=64,
         ) as socket:
-            self._socket, self.connected, self.heard_at = socket, True, time.monotonic()
+            self._socket, self.connected, self.heard_at = socket, True, door.monotonic()
             self.tried.set()
             async for message in socket:
-                self.heard_at = time.monotonic()
+                self.heard_at = door.monotonic()
                 frame = parse_frame(message)
                 if frame is not None:
                     self._hear(frame)

@@ -7,12 +7,11 @@ neither is lost only when that has lasted for the settle time; a server that doe
 from __future__ import annotations
 
 import asyncio
-import random
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from runner import door
 from runner.comfy.client import Client
 from runner.comfy.listener import Listener
 from runner.comfy.protocol import Frame, Queue, Tracker
@@ -139,7 +138,7 @@ class Server:
 
     def sent(self, watch: Watch) -> None:
         """From now on the queue can be expected to know it."""
-        watch.sent_at = time.monotonic()
+        watch.sent_at = door.monotonic()
         self.kick()
 
     async def entry(self, watch: Watch) -> Mapping[str, Plain] | None:
@@ -192,7 +191,7 @@ class Server:
             return False
         if watch.cancelled and watch.accepted:
             return True
-        return time.monotonic() - watch.missing_since >= self.settle_s
+        return door.monotonic() - watch.missing_since >= self.settle_s
 
     async def insist(self, call: Callable[[], Awaitable[Result]], watch: Watch, *, tries: int = 5) -> Result:
         """Return what *call* returns, through every spell of silence of the server.
@@ -230,7 +229,7 @@ class Server:
         """Whether to stop waiting: nobody listens, and *watch* is unwanted or can be made elsewhere."""
         if not (self.down and self._refused):
             return False
-        waited = time.monotonic() - self._down_at
+        waited = door.monotonic() - self._down_at
         return watch.cancelled or (waited > self._pace.refused_s and self._others_up())
 
     def trouble(self, fault: ServerFault) -> None:
@@ -239,7 +238,7 @@ class Server:
         self._refused = isinstance(fault, Unreachable)
         hard = isinstance(fault, (Unreachable, Refused)) or self._failures >= 3
         if hard and not self.down:
-            self.down, self._down_at = str(fault), time.monotonic()
+            self.down, self._down_at = str(fault), door.monotonic()
             self._on_state(self.down, False)
         for watch in self._watches.values():
             watch.missing_since = 0.0
@@ -256,12 +255,12 @@ class Server:
 
     def out(self, reason: str, *, final: bool) -> None:
         """Count it as down because the first contact failed; *final* leaves it out for good."""
-        self.down, self.final, self._down_at = reason, final, time.monotonic()
+        self.down, self.final, self._down_at = reason, final, door.monotonic()
         self._on_state(reason, final)
 
     def _give_up(self) -> None:
         self.final = True
-        waited = time.monotonic() - self._down_at
+        waited = door.monotonic() - self._down_at
         self.down = f"{self.url} has not answered for {waited:.0f} s; last: {self.down}"
         self._on_state(self.down, True)
         for watch in self._watches.values():
@@ -269,7 +268,7 @@ class Server:
 
     def kick(self) -> None:
         """Have the next poll soon."""
-        self._changed_at = time.monotonic()
+        self._changed_at = door.monotonic()
         self._kicked.set()
 
     def _hear(self, frame: Frame) -> None:
@@ -282,7 +281,7 @@ class Server:
         watch.tracker = tracker
         watch.missing_since = 0.0
         if tracker.phase == "running" and not watch.running_at:
-            watch.running_at = time.monotonic()
+            watch.running_at = door.monotonic()
         watch.on_news(watch)
         if tracker.phase == "over":
             watch.stir(look=True)
@@ -293,12 +292,12 @@ class Server:
         while not self.final:
             await self._rest()
             if self.down:
-                await asyncio.sleep(probe_s * random.uniform(0.75, 1.25))
+                await asyncio.sleep(probe_s * door.uniform(0.75, 1.25))
                 probe_s = min(2 * probe_s, 30.0)
             await self._poll()
             if not self.down:
                 probe_s = self._pace.probe_s
-            elif time.monotonic() - self._down_at > self._pace.server_wait_s:
+            elif door.monotonic() - self._down_at > self._pace.server_wait_s:
                 self._give_up()
             elif any(self._gone(watch) for watch in self._watches.values()):
                 for watch in self._watches.values():
@@ -308,7 +307,7 @@ class Server:
         """Wait until the next poll is due; not at all while the server is down."""
         while not self.down:
             self._kicked.clear()
-            due_s = self._due() - time.monotonic()
+            due_s = self._due() - door.monotonic()
             if due_s <= 0:
                 return
             try:
@@ -338,7 +337,7 @@ class Server:
         return listener.heard_at >= watch.sent_at - 1.0
 
     async def _poll(self) -> None:
-        began = time.monotonic()
+        began = door.monotonic()
         self._polled_at = began
         try:
             queue = await self.client.queue()
@@ -353,14 +352,14 @@ class Server:
 
     def _place(self, watch: Watch, queue: Queue) -> None:
         if watch.prompt_id not in queue:
-            watch.missing_since = watch.missing_since or time.monotonic()
+            watch.missing_since = watch.missing_since or door.monotonic()
             watch.stir(look=True)
             return
         watch.missing_since = 0.0
         first = not watch.accepted
         watch.accepted = True
         if watch.prompt_id in queue.running and not watch.running_at:
-            watch.running_at = time.monotonic()
+            watch.running_at = door.monotonic()
             self._changed_at = watch.running_at
             first = True
         if first:
@@ -375,5 +374,5 @@ class Server:
             watch.prompt_id in queue.running and watch.client_id == listener.client_id
             for watch in self._watches.values()
         )
-        if ours and time.monotonic() - max(listener.heard_at, self._changed_at) > self._pace.deaf_s:
+        if ours and door.monotonic() - max(listener.heard_at, self._changed_at) > self._pace.deaf_s:
             await listener.renew()

@@ -11,11 +11,13 @@ import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedWriter
 from pathlib import Path
 from typing import BinaryIO
 
 import duckdb
 
+from runner import door
 from runner.errors import StorageError, UsageError
 from runner.manifest.journal import Line, Reading
 from runner.manifest.store import JOURNAL, NOTES, TABLES, VIEWS, Manifest, literal
@@ -57,15 +59,15 @@ def export_run(folder: Path, target: Path, *, outputs: bool = True) -> Exported:
     names = [name for name in sorted(run_files(folder)) if name not in left]
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with part.open("xb") as file:
+        with door.File(part, "xb") as raw, BufferedWriter(raw) as file:
             _pack(file, folder, names, record)
             file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
+            raw.sync()
+        door.rename(part, target)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        door.unlink(part)
     missing = sorted(record.outputs - set(names)) if outputs else []
     return Exported(path=target, files=len(names), size=target.stat().st_size, missing=tuple(missing))
 
@@ -132,7 +134,7 @@ def export_tables(
     """
     counts: dict[str, int] = {}
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        door.make_folder(target)
         with Manifest(runs, locked=False) as manifest:
             for table in (*TABLES, *VIEWS):
                 counts[table] = _copy(manifest.connection, table, target, kind, run)
@@ -149,9 +151,9 @@ def _copy(db: duckdb.DuckDBPyConnection, table: str, target: Path, kind: str, ru
     try:
         done = db.execute(f"copy (select {columns} from {table}{where}) to {literal(str(part))} ({options})")
         count = done.fetchone()
-        part.replace(path)
+        door.rename(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        door.unlink(part)
     return int(count[0]) if count else 0
 
 

@@ -9,6 +9,7 @@ runs/.index/locks/         one lock per spec path; it frees itself when its hold
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -20,8 +21,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from runner import door
 from runner.errors import RunLocked, StorageError
-from runner.manifest.journal import sync_folder
 
 
 def run_name(episode: str, now: datetime, token: str) -> str:
@@ -34,16 +35,16 @@ def probe(runs: Path) -> None:
     target = runs / f".probe-{os.getpid()}"
     step = "create the folder"
     try:
-        runs.mkdir(parents=True, exist_ok=True)
+        door.make_folder(runs)
         step = "write a file in"
-        with target.open("wb") as file:
+        with door.File(target, "wb") as file:
             file.write(b"animerun")
-            file.flush()
-            os.fsync(file.fileno())
+            file.sync()
         step = "rename a file in"
-        target = target.rename(target.with_name(target.name + "-renamed"))
+        renamed = target.with_name(target.name + "-renamed")
+        door.rename(target, renamed)
         step = "delete a file in"
-        target.unlink()
+        door.unlink(renamed)
     except OSError as error:
         raise StorageError(
             f"cannot {step} {runs}: {error.strerror}", hint="another folder: --runs DIR"
@@ -54,13 +55,12 @@ def write_durably(path: Path, content: bytes) -> None:
     """Write *path* so that after a crash it holds all of *content* or does not exist."""
     part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        door.make_folder(path.parent)
+        with door.File(part, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
+            file.sync()
+        door.rename(part, path)
+        door.sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
@@ -69,13 +69,14 @@ def create(runs: Path, run: str, *, facts: Mapping[str, Any], frozen: Mapping[st
     """Return the new folder of *run* with `run.json` and the *frozen* files under `plan/`, all durable."""
     folder = runs / run
     try:
-        folder.mkdir(parents=True)
+        if folder.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        door.make_folder(folder)
     except OSError as error:
         raise StorageError(f"cannot create {folder}: {error.strerror}") from error
     for name, content in frozen.items():
         write_durably(folder / "plan" / name, content)
     write_durably(folder / "run.json", json.dumps(facts, ensure_ascii=False, indent=1).encode() + b"\n")
-    sync_folder(runs)
     return folder
 
 
@@ -95,7 +96,7 @@ def spec_lock(runs: Path, spec: Path) -> Iterator[None]:
     folder = runs / ".index" / "locks"
     name = hashlib.sha256(str(spec.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        door.make_folder(folder)
         file = (folder / name).open("a+", encoding="utf-8")
     except OSError as error:
         raise StorageError(

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from runner import door
 from runner.errors import RecordDamaged, StorageError, UsageError
-from runner.manifest.journal import Line, Reading, sync_folder
+from runner.manifest.journal import Line, Reading
 from runner.manifest.store import JOURNAL, NOTES
 
 MOST_FILES = 5_000_000
@@ -83,13 +84,13 @@ def _check_blocks(opened: BinaryIO, file: Path) -> None:
 
 
 def _take(opened: BinaryIO, file: Path, runs: Path) -> Taken:
-    runs.mkdir(parents=True, exist_ok=True)
+    door.make_folder(runs)
     need, free = os.fstat(opened.fileno()).st_size, shutil.disk_usage(runs).free
     if need + _SPARE > free:
         raise StorageError(f"{file} needs {need:,} bytes in {runs}, where {free:,} are free")
     place = runs / f".import-{os.getpid()}"
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    door.make_folder(place)
     try:
         with tarfile.open(fileobj=opened, mode="r:") as tar:
             run, hashes = _unpack(tar, place, file)
@@ -144,14 +145,13 @@ def unwanted_path(path: str) -> str:
 
 
 def _write(source: IO[bytes], target: Path) -> str:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    door.make_folder(target.parent)
     check = hashlib.sha256()
-    with target.open("xb") as file:
+    with door.File(target, "xb") as file:
         while block := source.read(1 << 20):
             check.update(block)
             file.write(block)
-        file.flush()
-        os.fdatasync(file.fileno())
+        file.sync()
     return check.hexdigest()
 
 
@@ -167,9 +167,9 @@ def _move(folder: Path, target: Path, hashes: dict[str, tuple[int, str]]) -> Tak
             hint="import into another folder: --runs DIR",
         )
     for place, _, _ in os.walk(folder, topdown=False):
-        sync_folder(Path(place))
-    folder.rename(target)
-    sync_folder(target.parent)
+        door.sync_folder(Path(place))
+    door.rename(folder, target)
+    door.sync_folder(target.parent)
     size = sum(size for size, _ in hashes.values())
     return Taken(run=folder.name, new=True, files=len(hashes), size=size, changed=changed, missing=missing)
 

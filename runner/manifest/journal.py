@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner import door
 from runner.errors import RecordDamaged, RunLocked, StorageError
 
 FORMAT = 1
@@ -112,13 +112,13 @@ class Journal:
         self._check = position.check
         self._pending: list[bytes] = []
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._file = door.File(path, "ab")
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self._fd)
+            self._file.close()
             raise RunLocked(
                 f"{path} is being written by another process", hint="wait for it to end"
             ) from None
@@ -131,7 +131,7 @@ class Journal:
         journal = cls(path, Position())
         journal.append({"t": "journal", "format": FORMAT, **head})
         journal.commit()
-        sync_folder(path.parent)
+        door.sync_folder(path.parent)
         return journal
 
     @classmethod
@@ -142,11 +142,11 @@ class Journal:
             reading = Reading(path)
             lines = list(reading)
             if reading.torn:
-                with path.with_name(path.name + ".torn").open("ab") as kept:
+                with door.File(path.with_name(path.name + ".torn"), "ab") as kept:
                     kept.write(reading.torn.rstrip(b"\n") + b"\n")
-                os.truncate(path, reading.position.offset)
+                door.truncate(path, reading.position.offset)
         except BaseException:
-            os.close(journal._fd)
+            journal._file.close()
             raise
         journal._check = reading.position.check
         return journal, lines
@@ -162,10 +162,8 @@ class Journal:
             return
         block = b"".join(self._pending)
         try:
-            view = memoryview(block)
-            while view:
-                view = view[os.write(self._fd, view) :]
-            os.fdatasync(self._fd)
+            self._file.write(block)
+            self._file.sync()
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
         self._pending.clear()
@@ -175,13 +173,4 @@ class Journal:
         try:
             self.commit()
         finally:
-            os.close(self._fd)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+            self._file.close()

@@ -5,11 +5,11 @@ A note is never changed; what holds now is what the last note of a kind says.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runner import door
 from runner.errors import RunLocked
 from runner.manifest.journal import Journal, Line, Reading
 from runner.manifest.store import NOTES
@@ -21,7 +21,7 @@ def add_note(folder: Path, kind: str, facts: Mapping[str, Any], *, at: float, wa
     Raises StorageError when it cannot be written, RecordDamaged when the notes before it are damaged, and
     RunLocked when another process writes notes for longer than *wait_s*.
     """
-    journal = _open(folder / NOTES, folder.name, time.monotonic() + wait_s)
+    journal = _open(folder / NOTES, folder.name, door.monotonic() + wait_s)
     try:
         journal.append({"t": "note", "at": at, "kind": kind, "facts": dict(facts)})
     finally:
@@ -39,6 +39,6 @@ def _open(path: Path, run: str, until: float) -> Journal:
         try:
             return Journal.resume(path)[0] if path.exists() else Journal.create(path, run=run)
         except RunLocked:
-            if time.monotonic() >= until:
+            if door.monotonic() >= until:
                 raise
-            time.sleep(0.05)
+            door.pause(0.05)

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from runner import door
 from runner.errors import StorageError
 from runner.manifest.folder import spec_lock
 from runner.manifest.notes import add_note
@@ -111,7 +112,7 @@ def prune(runs: Path, old: Candidate, *, at: float) -> None:
         add_note(folder, "pruned", {"size": old.size, "paths": old.paths}, at=at)
         try:
             for path in old.paths:
-                (folder / path).unlink(missing_ok=True)
+                door.unlink(folder / path)
             for place in {parent for path in old.paths for parent in Path(path).parents}:
                 _remove_empty(folder, place)
         except OSError as error:

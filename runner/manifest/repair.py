@@ -11,17 +11,18 @@ import fcntl
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
+from runner import door
 from runner.errors import RunLocked, StorageError
 from runner.manifest.export import output_paths, run_files
-from runner.manifest.journal import FORMAT, Line, body_of, seal, sync_folder
+from runner.manifest.journal import FORMAT, Line, body_of, seal
 from runner.manifest.salvage import is_whole, salvage
 from runner.manifest.store import JOURNAL
 
@@ -64,19 +65,19 @@ def mend(folder: Path, name: str = JOURNAL, *, stamp: str = "") -> Mended | None
         try:
             if mended.torn:
                 _keep_torn(path, found.torn)
-            with part.open("wb") as file:
+            with door.File(part, "wb") as raw, BufferedWriter(raw) as file:
                 for block in _rewritten(path, found):
                     file.write(block)
                 file.flush()
-                os.fsync(file.fileno())
+                raw.sync()
             if mended.lost or mended.restored:
-                mended.original = _keep(path, stamp or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
-            part.replace(path)
-            sync_folder(folder)
+                mended.original = _keep(path, stamp or f"{door.utc():%Y%m%dT%H%M%SZ}")
+            door.rename(part, path)
+            door.sync_folder(folder)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
         finally:
-            part.unlink(missing_ok=True)
+            door.unlink(part)
     mended.open = _files_of_open(folder, found)
     return mended
 
@@ -263,12 +264,14 @@ def _keep(path: Path, stamp: str) -> str:
     names = (f"{path.name}.damaged-{stamp}{more}" for more in ("", *(f"-{n}" for n in range(2, 1_000))))
     name = next(name for name in names if not path.with_name(name).exists())
     try:
-        os.link(path, path.with_name(name))
+        door.link(path, path.with_name(name))
     except OSError:
-        shutil.copyfile(path, path.with_name(name))
+        with path.open("rb") as reading, door.File(path.with_name(name), "xb") as writing:
+            shutil.copyfileobj(reading, writing, 1 << 20)
+            writing.sync()
     return name
 
 
 def _keep_torn(path: Path, torn: bytes) -> None:
-    with path.with_name(path.name + ".torn").open("ab") as kept:
+    with door.File(path.with_name(path.name + ".torn"), "ab") as kept:
         kept.write(torn + b"\n")

@@ -12,7 +12,6 @@ import fcntl
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any
 
 import duckdb
 
+from runner import door
 from runner.errors import RecordDamaged, StorageError
 from runner.manifest.journal import Position, Reading
 from runner.manifest.rows import rows
@@ -193,27 +193,27 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
 def _move_aside(path: Path) -> None:
     """Keep a file that cannot be used under another name, with its log; the one kept before goes."""
     for old in path.parent.glob(f"{path.name}.*.old"):
-        old.unlink()
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        door.unlink(old)
+    stamp = f"{door.utc():%Y%m%dT%H%M%S}"
     for part in (path, path.with_name(path.name + ".wal")):
         if part.exists():
-            part.rename(part.with_name(f"{part.name}.{stamp}.old"))
+            door.rename(part, part.with_name(f"{part.name}.{stamp}.old"))
 
 
 @contextmanager
 def _apply_lock(folder: Path, *, wait_s: float) -> Iterator[bool]:
     """Yield whether the one right to write the index was had within *wait_s*."""
-    folder.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + wait_s
+    door.make_folder(folder)
+    until = door.monotonic() + wait_s
     with (folder / "apply.lock").open("a") as lock:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if time.monotonic() >= until:
+                if door.monotonic() >= until:
                     yield False
                     return
-                time.sleep(0.05)
+                door.pause(0.05)
             else:
                 yield True
                 return
@@ -233,8 +233,8 @@ def refresh(runs: Path, *, wait_s: float = 10.0, anew: bool = False) -> Report |
             if not mine:
                 return None
             if anew:
-                live.unlink(missing_ok=True)
-                live.with_name(live.name + ".wal").unlink(missing_ok=True)
+                door.unlink(live)
+                door.unlink(live.with_name(live.name + ".wal"))
             try:
                 return _bring_up(live, runs)
             except duckdb.Error:
@@ -276,10 +276,11 @@ def _apply_all(db: duckdb.DuckDBPyConnection, runs: Path) -> Report:
 
 def _publish(live: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    door.effect("copy")
     shutil.copyfile(live, part)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(target)
+    with door.File(part, "ab") as file:
+        file.sync()
+    door.rename(part, target)
 
 
 def literal(text: str) -> str:

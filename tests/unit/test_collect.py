@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from runner import collect as module
+from runner import door
 from runner.collect import Bounds, collect
 from runner.comfy.protocol import FileRef
 from runner.comfy.verdict import Uncollected
@@ -320,35 +320,35 @@ async def test_a_file_that_is_gone_can_be_made_again(tmp_path: Path) -> None:
     assert await refused(tmp_path, Served(Refused("no", status=403))) == "BAD_OUTPUT"
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
-@pytest.mark.parametrize("operation", ["fsync", "link", "open"])
-async def test_trouble_with_the_disk_is_told_with_path_and_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, number: int
-) -> None:
-    """A full or read-only disk ends as StorageError naming what could not be done."""
+def failing(number: int, *operations: str) -> door.Disk:
+    """Return a disk on which *operations* fail with error *number*."""
 
-    def fail(*_: object, **__: object) -> int:
+    def fail(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(module.os, operation, fail)
-    if operation == "link":
-        monkeypatch.setattr(module.Path, "rename", fail)
-    with pytest.raises(StorageError, match=os.strerror(number)) as caught:
+    disk = door.Disk()
+    for operation in operations:
+        setattr(disk, operation, fail)
+    return disk
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("operations", ["sync", "sync_folder", "link rename", "open", "write"])
+async def test_trouble_with_the_disk_is_told_with_path_and_reason(
+    tmp_path: Path, operations: str, number: int
+) -> None:
+    """A full or read-only disk ends as StorageError naming what could not be done."""
+    world = door.World(disk=failing(number, *operations.split()))
+    with door.entered(world), pytest.raises(StorageError, match=os.strerror(number)) as caught:
         await taken(tmp_path, Served(PNG))
 
     assert str(tmp_path) in str(caught.value)
 
 
-async def test_without_hard_links_the_file_is_renamed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_hard_links_the_file_is_renamed(tmp_path: Path) -> None:
     """File systems that cannot link get the file all the same."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(module.os, "link", fail)
-    (output,) = await taken(tmp_path, Served(PNG))
+    with door.entered(door.World(disk=failing(errno.EPERM, "link"))):
+        (output,) = await taken(tmp_path, Served(PNG))
 
     assert (tmp_path / output.path).read_bytes() == PNG
     assert len(list((tmp_path / "s01").iterdir())) == 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -41,10 +41,14 @@ def stored(nodes: Nodes, kind: OutputKind = "image", *, digest: str = "") -> Wor
 class Past:
     """A run written line by line."""
 
+    journals: ClassVar[list[Journal]] = []
+    """Those open."""
+
     def __init__(self, folder: Path, **head: Any) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
         self.journal = Journal.create(folder / "journal.jsonl", run=folder.name)
+        self.journals.append(self.journal)
         self.recorder = Recorder(self.journal, clock=lambda: 0.0)
         told = {"uuid": "u", "spec": "ep.yaml", "episode": "ep", "title": "", "realm": "previz",
                 "animerun": "0", "total": 1, "waiting": 0, "scope": {}, "replay_of": ""}  # fmt: skip
@@ -81,6 +85,13 @@ class Past:
     def read(self) -> Record:
         self.journal.commit()
         return read(self.folder)
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while Past.journals:
+        Past.journals.pop().close()
 
 
 @pytest.fixture
