@@ -7,12 +7,10 @@ nothing is written into `runs/` before the spec is known to be right.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import platform
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,22 +27,20 @@ from runner.manifest import folder as folders
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, refresh
-from runner.plan import Plan, plan_of
+from runner.model_files import FoundSizes, ModelFacts, facts_of
+from runner.plan import Plan, frozen, plan_of
 from runner.preflight import preflight, told
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
 from runner.rendered import Rendered
 from runner.resume import Remainder, frozen_plan, reuse_of, standing, sweep
-from runner.reuse import ModelFacts, Policy, Reuse, sums_as_facts
+from runner.reuse import Policy, Reuse
 from runner.run import Conductor, Control, Observer, Summary, Work
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
 
 _PUBLISH_S = 60.0
-
-FoundSizes = dict[tuple[str, str], dict[str, int]]
-"""(folder, model file) → server → size."""
 
 
 class View(Protocol):
@@ -56,6 +52,10 @@ class View(Protocol):
 
     def settling(self, run: str) -> None:
         """What an earlier run left open on the servers is waited for."""
+        ...
+
+    def unsettled(self, run: str, why: str) -> None:
+        """An earlier run stays as it is; what it left open is not looked at."""
         ...
 
     def began(self, run: str, folder: Path, work: Work) -> None:
@@ -166,7 +166,7 @@ async def launch(
                 return settled[-1], None
             sizes = await _sizes(batch.model_files, executor, facts)
             if batch.met is not None:
-                batch = batch.met(realm, _model_facts(sizes, settings), bool(settled))
+                batch = batch.met(realm, facts_of(sizes, settings.model_sums), bool(settled))
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
             findings = await preflight(batch.samples, executor, facts)
@@ -190,8 +190,10 @@ async def _settle_all(
     found = []
     for run in dict.fromkeys(run for run, server in batch.unfinished if server in executor.servers):
         view.settling(run)
-        with suppress(RunLocked, RecordDamaged, SpecError, UsageError):
+        try:
             found.append(await _settle(run, executor, facts, settings, control))
+        except (RunLocked, RecordDamaged, SpecError, UsageError) as error:
+            view.unsettled(run, str(error))
         if control.asked:
             break
     return found
@@ -235,13 +237,6 @@ async def _sizes(
         for which in wanted & told.keys():
             found.setdefault(which, {})[each.url] = told[which]
     return found
-
-
-def _model_facts(sizes: FoundSizes, settings: Settings) -> ModelFacts:
-    found: dict[tuple[str, str, str], set[int | str]] = {}
-    for which, each in sizes.items():
-        found[*which, "size"] = set(each.values())
-    return found | sums_as_facts(settings.model_sums)
 
 
 async def _index_of(run: str, runs: Path) -> Report | None:
@@ -401,7 +396,8 @@ async def resume(
             facts = await executor.open()
             _same_realm(state.head["realm"], one_realm(facts), run)
             view.opened(facts)
-            if models := _model_facts(await _sizes(work.model_files, executor, facts), settings):
+            found = await _sizes(work.model_files, executor, facts)
+            if models := facts_of(found, settings.model_sums):
                 reuse = replace(reuse, models=models)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
             findings = await preflight(work.samples, executor, facts)
@@ -471,23 +467,3 @@ async def _publish(runs: Path) -> None:
     while True:
         await asyncio.sleep(_PUBLISH_S)
         await asyncio.to_thread(refresh, runs, wait_s=0.0)
-
-
-def frozen(plan: Plan) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) of everything the jobs were made from: specs, templates, inputs."""
-    index: dict[str, Any] = {"spec": plan.spec.files[0].path, "files": {}, "templates": {}, "inputs": {}}
-    for file in plan.spec.files:
-        content = (plan.root / file.path).read_bytes()
-        name = f"files/{file.path}"
-        index["files"][file.path] = {"sha256": hashlib.sha256(content).hexdigest(), "kept": name}
-        yield name, content
-    sources = {name: source for name, source, _ in plan.catalog.sources()}
-    for template in plan.templates.values():
-        index["templates"][template.name] = {"digest": template.digest}
-        yield f"templates/{template.name}.json.j2", sources[template.name].read_bytes()
-    if (macros := plan.root / "templates" / "nodes.j2").is_file():
-        yield "templates/nodes.j2", macros.read_bytes()
-    for used in plan.inputs.values():
-        index["inputs"][used.project] = used.name
-        yield f"inputs/{used.name}", used.path.read_bytes()
-    yield "index.json", json.dumps(index, ensure_ascii=False, indent=1).encode()

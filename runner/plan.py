@@ -8,11 +8,14 @@ the distinct demands the workflows make on a server.
 from __future__ import annotations
 
 import gc
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from runner.domain import Job, Template, Workflow
 from runner.errors import Problem, SpecError, TemplateError
@@ -362,3 +365,23 @@ class _Counting:
 def _at(job: Job, message: str) -> Problem:
     path, _, line = job.place.rpartition(":")
     return Problem(message=message, path=path or job.place, line=int(line) if line.isdigit() else 0)
+
+
+def frozen(plan: Plan) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) of everything the jobs were made from: specs, templates, inputs."""
+    index: dict[str, Any] = {"spec": plan.spec.files[0].path, "files": {}, "templates": {}, "inputs": {}}
+    for file in plan.spec.files:
+        content = (plan.root / file.path).read_bytes()
+        name = f"files/{file.path}"
+        index["files"][file.path] = {"sha256": hashlib.sha256(content).hexdigest(), "kept": name}
+        yield name, content
+    sources = {name: source for name, source, _ in plan.catalog.sources()}
+    for template in plan.templates.values():
+        index["templates"][template.name] = {"digest": template.digest}
+        yield f"templates/{template.name}.json.j2", sources[template.name].read_bytes()
+    if (macros := plan.root / "templates" / "nodes.j2").is_file():
+        yield "templates/nodes.j2", macros.read_bytes()
+    for used in plan.inputs.values():
+        index["inputs"][used.project] = used.name
+        yield f"inputs/{used.name}", used.path.read_bytes()
+    yield "index.json", json.dumps(index, ensure_ascii=False, indent=1).encode()

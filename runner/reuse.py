@@ -5,7 +5,7 @@ Answers come in the order asked, a few thousand jobs at a time, so that a millio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,9 @@ from typing import Any
 from runner.domain import Job, Realm, Template, Workflow
 from runner.explain import Told, why
 from runner.manifest.history import History, Made
+from runner.model_files import ModelFacts, changed, model_files, told_change
 from runner.naming import Pattern
 from runner.relink import intact
-
-ModelFacts = Mapping[tuple[str, str, str], Collection[int | str]]
-"""(folder, model file, `size` or `sha256`) → what servers and user tell of it; absent = unknown."""
-
-ModelFiles = tuple[tuple[str, str], ...]
-
-_CHANGES = {"size": "on the server changed size", "sha256": "has another sha256 than it had"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +107,14 @@ class Reuse:
             return trouble
         if not self.models or self.realm == "previz":
             return ""
-        changed = self.changed_since(made.run, self.models)
-        for which in model_files(question.template, question.job) if changed else ():
-            for what, told in _CHANGES.items():
-                if (*which, what) in changed:
-                    return f"model file {which[1]} {told}"
-        return ""
+        found = self.changed_since(made.run, self.models)
+        return told_change(model_files(question.template, question.job), found) if found else ""
 
     def changed_since(self, run: str, models: ModelFacts) -> frozenset[tuple[str, str, str]]:
         """Return what *models* tells otherwise than *run* recorded it."""
         if run not in self._recorded:
             self._recorded[run] = self.history.model_facts(run)
-        recorded = self._recorded[run]
-        known = recorded.keys() & models.keys()
-        return frozenset(
-            each for each in known if models[each] and not set(recorded[each]) & set(models[each])
-        )
+        return changed(self._recorded[run], models)
 
     def _explain(self, questions: Sequence[Question], reasons: dict[str, str]) -> None:
         """Say for each why it is not up to date."""
@@ -138,24 +124,6 @@ class Reuse:
             reasons[q.job.key] = (
                 why(_before(before) if before else None, now(q)) or "nothing like it was made"
             )
-
-
-def sums_as_facts(sums: Mapping[tuple[str, str], str]) -> dict[tuple[str, str, str], set[int | str]]:
-    """Return what the user's sums (`Settings.model_sums`) tell of model files."""
-    return {(*which, "sha256"): {sha256} for which, sha256 in sums.items()}
-
-
-def model_files(template: Template, job: Job) -> ModelFiles:
-    """Return (folder, name) of every model file *job* names."""
-    found = [
-        (parameter.folder, str(job.values[name]))
-        for name, parameter in template.parameters.items()
-        if parameter.type == "file" and job.values.get(name)
-    ]
-    for name, parameter in template.parameters.items():
-        if parameter.type == "files":
-            found += [(parameter.folder, str(each)) for each in job.values.get(name) or ()]
-    return (*found, *(("loras", lora.file) for lora in job.loras))
 
 
 def now(question: Question) -> Told:

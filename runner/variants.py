@@ -8,8 +8,9 @@ from operator import is_not
 from typing import Protocol
 
 from runner.domain import Job, Plain, Template, Templates
+from runner.model_files import ModelFiles, model_files
 from runner.render import recipe_by_seed
-from runner.reuse import ModelFiles, Question, model_files
+from runner.reuse import Question
 
 
 class File(Protocol):

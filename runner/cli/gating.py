@@ -124,7 +124,7 @@ class _Gate:
             gone = [*found.gone(), *self._dropped(baseline, summary, found)] if baseline else []
             verdict = self._verdict(found, realm, gone, compared=baseline is not None)
             final = verdict.exit_code(code)
-            self._write(found, verdict, gone, compared=baseline is not None)
+            self._write(found, verdict, gone, summary, compared=baseline is not None)
             name = found.diff.a.run if baseline else ""
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 _annotate(verdict, found)
@@ -162,7 +162,13 @@ class _Gate:
         return Verdict(findings=(Finding(condition="baseline", message=message), *verdict.findings))
 
     def _write(
-        self, found: Comparison, verdict: Verdict, gone: Sequence[Mapping[str, Any]], *, compared: bool
+        self,
+        found: Comparison,
+        verdict: Verdict,
+        gone: Sequence[Mapping[str, Any]],
+        ended: Summary,
+        *,
+        compared: bool,
     ) -> None:
         if self._flags.junit is not None:
             from runner.diff.cases import cases
@@ -170,7 +176,8 @@ class _Gate:
 
             dropped = {row["key"] for row in gone}
             rows = (row for row in found.cases() if row["key"] not in dropped)
-            made = cases(rows, gone, found.diff, self._policy)
+            unbegun = max(0, ended.total - found.diff.b.recorded)
+            made = cases(rows, gone, found.diff, self._policy, unbegun=unbegun, why=ended.reason)
             _save(self._flags.junit, junit(f"animerun {found.diff.b.spec}", made))
         if self._flags.summary is not None:
             from runner.diff.report import summary
@@ -274,11 +281,10 @@ def _tell(verdict: Verdict, baseline: str, run: str, code: int, *, as_json: bool
              "findings": findings}
         )  # fmt: skip
     against = f" against {baseline}" if baseline else ""
-    say(
-        f"Gate {'passed' if verdict.passed else 'tripped'}{against}."
-        if verdict.passed
-        else f"Gate tripped{against}:"
-    )
+    if verdict.passed and code:
+        say(f"Gate: found nothing{against}; the run itself ended with exit code {code}.")
+    else:
+        say(f"Gate passed{against}." if verdict.passed else f"Gate tripped{against}:")
     for finding in verdict.findings:
         say(f"  {finding.condition}: {finding.message}{_first(finding)}")
     if baseline and baseline != run:

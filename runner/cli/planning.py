@@ -9,9 +9,10 @@ from runner.comfy.credentials import normalise_url
 from runner.domain import Realm
 from runner.errors import UsageError
 from runner.manifest.history import History
+from runner.model_files import facts_of
 from runner.naming import Pattern
 from runner.plan import Plan, make_plan
-from runner.reuse import Policy, Reuse, sums_as_facts
+from runner.reuse import Policy, Reuse
 from runner.settings import Settings
 
 
@@ -46,7 +47,7 @@ def _reuse(settings: Settings, *, force: bool, force_only: Sequence[str]) -> Reu
     policy = Policy(force=force, force_only=patterns)
     history = History(settings.runs)
     realm: Realm = "previz" if settings.previz else _realm(history, settings.servers)
-    return Reuse(history, realm, policy, sums_as_facts(settings.model_sums))
+    return Reuse(history, realm, policy, facts_of({}, settings.model_sums))
 
 
 def _realm(history: History, servers: Sequence[str]) -> Realm:

@@ -135,6 +135,10 @@ class RunView:
         """Say that an earlier run is settled first, which can take some seconds."""
         self.line(f"Settling what run {run} left open on the servers …")
 
+    def unsettled(self, run: str, why: str) -> None:
+        """Say that an earlier run stays as it is, and why: its jobs may be rendered twice."""
+        self.line(f"warning: run {run} cannot be settled and is left as it is: {why}")
+
     def began(self, run: str, folder: Path, work: Work) -> None:
         """Name the run."""
         self.run, self.folder = run, folder
@@ -252,6 +256,10 @@ class JsonView(RunView):
     def settling(self, run: str) -> None:
         """Emit which run is settled."""
         emit({"event": "settling", "run": run})
+
+    def unsettled(self, run: str, why: str) -> None:
+        """Emit which run stays as it is, and why."""
+        emit({"event": "unsettled", "run": run, "why": why})
 
     def began(self, run: str, folder: Path, work: Work) -> None:
         """Emit the run's name and folder."""

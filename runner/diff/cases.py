@@ -12,8 +12,20 @@ from runner.diff.model import Picture, RunDiff
 Row = Mapping[str, Any]
 
 
-def cases(rows: Iterable[Row], gone: Iterable[Row], diff: RunDiff, policy: Policy) -> Iterator[Case]:
-    """Yield a case for each of *rows*, the new run's jobs, then of *gone*, which it does not have."""
+def cases(
+    rows: Iterable[Row],
+    gone: Iterable[Row],
+    diff: RunDiff,
+    policy: Policy,
+    *,
+    unbegun: int = 0,
+    why: str = "",
+) -> Iterator[Case]:
+    """Yield a case for each of *rows*, the new run's jobs, then of *gone*, which it does not have.
+
+    The *unbegun* jobs that the run ended before, for the reason *why*, have one case together: nobody has
+    written down which they are.
+    """
     pictures: dict[str, list[Picture]] = {}
     for picture in diff.pictures:
         pictures.setdefault(picture.key, []).append(picture)
@@ -22,6 +34,11 @@ def cases(rows: Iterable[Row], gone: Iterable[Row], diff: RunDiff, policy: Polic
         yield _case(row, found, diff, policy)
     for row in gone:
         yield Case(key=row["key"], suite=f"{_suite(row)} (missing)", trouble=_gone(policy))
+    if unbegun:
+        told = f"not begun: {unbegun} {'job' if unbegun == 1 else 'jobs'}" + (f"; {why}" if why else "")
+        yield Case(
+            key="the rest", suite="(not begun)", trouble=Trouble(tag="error", kind="unbegun", message=told)
+        )
 
 
 def _suite(row: Row) -> str:

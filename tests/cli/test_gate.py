@@ -129,6 +129,31 @@ def test_reports_name_the_job_the_cause_and_both_pictures(night: Project) -> Non
     assert [finding["condition"] for finding in gate["findings"]] == ["changed"]
 
 
+def test_a_run_that_stops_early_does_not_look_passed(project: Project) -> None:
+    """The gate says that the run itself ended badly, and the report has a case for the jobs never begun."""
+    front = "---\nparameters:\n  seed: {type: seed}\noutputs: {fine: image, out: image}\n---\n"
+    graph = {
+        "red": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 1},
+        },
+        "fine": {"class_type": "SaveImage", "inputs": {"images": ["red", 0]}},
+        "out": {"class_type": "SaveImage", "inputs": {"images": ["bad", 0]}},
+        "bad": {"class_type": "LoadImage", "inputs": {"image": "not-there.png"}},
+    }
+    body = json.dumps(graph).replace('"color": 1', '"color": {{ seed }}')
+    project.write("templates/bad.json.j2", front + body)
+    project.write("demo.yaml", SPEC.replace("scenes:", "template: bad\nscenes:").replace("prompt:", "title:"))
+    said = project.animerun("demo.yaml", "-q", "--depth", "1", "--max-failures", "1", "--junit", "out.xml")
+    assert said.code == 8, said.err
+    cases = list(ElementTree.parse(project.folder / "out.xml").getroot().iter("testcase"))
+
+    assert "Gate passed" not in said.err
+    assert "the run itself ended with exit code 8" in said.err
+    assert [case[0].tag for case in cases] == ["failure", "error"]
+    assert cases[1][0].get("message") == "not begun: 2 jobs; the limit of failed jobs is reached"
+
+
 def test_a_job_that_is_gone_is_missing(night: Project) -> None:
     """A job of the baseline that the spec does not make any more trips `missing`."""
     night.write("demo.yaml", SPEC.replace("      c002: {prompt: a boat, seeds: [7]}\n", ""))

@@ -241,6 +241,18 @@ def test_damage_of_an_old_run_does_not_stop_a_new_one(shop: Shop, own: Own) -> N
     assert f"{run.name}/journal.jsonl:3" in err
 
 
+def test_a_run_that_cannot_be_settled_is_named(shop: Shop, own: Own) -> None:
+    """Where the frozen plan of a killed run is damaged, the same command says that it leaves that run alone."""
+    shop.template("slow", nap(0.1))
+    shop.write("flat.yaml", spec(jobs=3))
+    run = killed_after(shop, own, 1)
+    (run / "plan" / "index.json").write_text("{")
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+
+    assert code == 0, err
+    assert f"warning: run {run.name} cannot be settled and is left as it is" in err
+
+
 def test_another_realm_is_refused(shop: Shop, own: Own) -> None:
     """A run of cards is not continued with pictures: exit 2, and what to type."""
     shop.template("slow", nap(0.1))

@@ -10,7 +10,8 @@ import pytest
 
 from runner.domain import Job, Output, Parameter, Template
 from runner.manifest.history import Made
-from runner.reuse import ModelFacts, Question, Reuse
+from runner.model_files import ModelFacts
+from runner.reuse import Question, Reuse
 
 CHECKPOINT = ("checkpoints", "anime.safetensors", "size")
 SUM = ("checkpoints", "anime.safetensors", "sha256")
