@@ -15,6 +15,8 @@ from runner.text.tree import Entry, Mapping, Mark, Node, Scalar, Sequence
 from runner.values import parse_lora
 
 ELSE = "else"
+_BY_MODEL = "; a mapping here chooses by model"
+_ONE_LORA = "; one LoRA for all of them is written `lora: FILE.safetensors@0.8`"
 _NOT_WORDS = frozenset({"extends", "title", "note"})
 
 
@@ -68,9 +70,9 @@ class Librarian:
             for choice in node if isinstance(node, Mapping) else ():
                 name = choice.key.text
                 if name != ELSE and name not in self.models:
-                    self.faults.at(
-                        choice.key.mark, f"no model is called `{name}`{did_you_mean(name, self.models)}"
-                    )
+                    advice = _BY_MODEL + (_ONE_LORA if node is entry.lora else "")
+                    near = did_you_mean(name, self.models) or advice
+                    self.faults.at(choice.key.mark, f"no model is called `{name}`{near}")
         for lora in _lora_scalars(entry.lora):
             read_lora(lora, self.faults)
 

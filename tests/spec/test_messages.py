@@ -111,6 +111,13 @@ MISTAKES = {
         TWO + "scenes: {s: {prompt: a, model: qwem}}",
         ["no model is called `qwem`; did you mean `qwen`?"],
     ),
+    "a mapping that does not choose by model": (
+        "characters: {aki: {prompt: a girl, lora: {file: a.safetensors}}}\nscenes: {s: {cast: aki, prompt: b}}",
+        [
+            "no model is called `file`; a mapping here chooses by model;"
+            " one LoRA for all of them is written `lora: FILE.safetensors@0.8`"
+        ],
+    ),
     "no such template": (
         "scenes: {s: {prompt: a, template: txt2imf}}",
         ["no template is called `txt2imf`; did you mean `txt2img`?"],
