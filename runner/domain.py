@@ -187,6 +187,8 @@ class Attempt:
     """Deliver name: relative path without extension."""
     tags: Mapping[str, Plain] = field(default_factory=dict)
     """Written into the outputs' metadata as `extra_pnginfo.animerun`."""
+    free: bool = False
+    """The server is asked to free its memory first, unless others wait there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ Times are seconds since the epoch, UTC; durations are seconds by the monotonic c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from runner.domain import Attempt, Fault, Output, ServerFacts
 
@@ -28,6 +29,22 @@ class ServerDown:
     reason: str
     final: bool = False
     """Left out for the rest of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerBusy:
+    """A server asked to be left alone for so long (429 or 503 with `Retry-After`)."""
+
+    server: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerNotice:
+    """Something about a server that people should know; nothing follows from it."""
+
+    server: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +119,8 @@ class AttemptCancelled:
 ExecutorEvent = (
     ServerUp
     | ServerDown
+    | ServerBusy
+    | ServerNotice
     | AttemptSubmitted
     | AttemptRunning
     | AttemptProgress
@@ -110,6 +129,23 @@ ExecutorEvent = (
     | AttemptFailed
     | AttemptCancelled
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerResting:
+    """A server gets no new jobs for so long; what it holds may end."""
+
+    server: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elapsed:
+    """The time is over for which a server was to rest, or a job to wait; nobody is told."""
+
+    kind: Literal["server", "job"]
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,4 +177,4 @@ class Stopping:
     exit_code: int
 
 
-Event = ExecutorEvent | AttemptIntended | JobReused | Stopping
+Event = ExecutorEvent | ServerResting | AttemptIntended | JobReused | Stopping

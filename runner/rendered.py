@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.domain import Job, Plain, Workflow
 from runner.manifest.history import Made
-from runner.schedule import Ticket
+from runner.order import Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,24 @@ def _shared(workflow: Workflow) -> tuple[str, str]:
 
 def _hash(digests: list[str]) -> str:
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16]
+
+
+def tags(job: Job, *, run: str, attempt: int, digest: str) -> dict[str, object]:
+    """Return what is written into an output's metadata: who made it, and the words people know it by."""
+    slots = ("action", "camera", "place", "light", "expression")
+    story = {
+        "key": job.key,
+        "episode": job.episode,
+        "title": job.title,
+        "scene": job.scene,
+        "cut": job.cut,
+        "take": job.take,
+        "template": job.template,
+        "cast": [member.name for member in job.cast],
+        "loras": [lora.file for lora in job.loras],
+        **{name: job.slots.get(name, "") for name in slots},
+    }
+    return {"run": run, "key": job.key, "attempt": attempt, "digest": digest, "job": story}
 
 
 class Demands:

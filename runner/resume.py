@@ -41,6 +41,8 @@ class Standing:
     failed: set[str] = field(default_factory=set)
     attempts: dict[str, int] = field(default_factory=dict)
     """Key → number of its last attempt, for those not made."""
+    deaths: dict[str, int] = field(default_factory=dict)
+    """Key → server deaths while it ran."""
     open: dict[str, Line] = field(default_factory=dict)
     """prompt_id → intent without an end."""
     ended: bool = False
@@ -66,6 +68,8 @@ def standing(lines: Iterable[Line]) -> Standing:
                 found.attempts.pop(line["key"], None)
             case "failed":
                 found.open.pop(line["id"], None)
+                if line["code"] in ("SERVER_DIED", "QUARANTINED"):
+                    found.deaths[line["key"]] = found.deaths.get(line["key"], 0) + 1
                 if line["final"]:
                     found.failed.add(line["key"])
             case "cancelled":
@@ -185,7 +189,7 @@ class Remainder:
             key = each.job.key
             if each.job.waits or key in self._skip or key in self._open_keys:
                 continue
-            yield each if each.made else _numbered(each, self._state.attempts.get(key, 0) + 1)
+            yield each if each.made else self._numbered(each, self._state.attempts.get(key, 0) + 1)
 
     def open(self) -> tuple[Open, ...]:
         """Return the open attempts with their jobs, in listing order."""
@@ -193,16 +197,17 @@ class Remainder:
             return ()
         jobs = {each.job.key: each for each in self._plan.rendered() if each.job.key in self._open_keys}
         return tuple(
-            Open(_numbered(jobs[line["key"]], line["n"]), prompt_id, line["server"], line["prefix"])
+            Open(self._numbered(jobs[line["key"]], line["n"]), prompt_id, line["server"], line["prefix"])
             for prompt_id, line in self._open.items()
             if line["key"] in jobs
         )
 
+    def _numbered(self, each: Rendered, number: int) -> Rendered:
+        """Return it with what earlier processes have to say of its next attempt."""
+        assert each.ticket is not None, "a waiting job is never started"
+        deaths = self._state.deaths.get(each.job.key, 0)
+        return replace(each, ticket=replace(each.ticket, number=number, deaths=deaths))
+
     def files_of(self, workflow: Workflow) -> dict[str, Path]:
         """Return content name → local file for the inputs of *workflow*."""
         return self._plan.files_of(workflow)
-
-
-def _numbered(each: Rendered, number: int) -> Rendered:
-    assert each.ticket is not None, "a waiting job is never started"
-    return replace(each, ticket=replace(each.ticket, number=number))

@@ -7,6 +7,7 @@ else; the schedule decides; only then people are told. Stopping is a request, no
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -15,12 +16,15 @@ from pathlib import Path
 from typing import Protocol
 
 from runner import door
+from runner.awake import Awake, Timetable
 from runner.domain import Attempt, Fault, Job, ServerFacts, Workflow
 from runner.errors import StorageError
 from runner.events import (
+    AttemptCancelled,
     AttemptFailed,
     AttemptIntended,
     AttemptSucceeded,
+    Elapsed,
     Event,
     ExecutorEvent,
     JobReused,
@@ -31,16 +35,22 @@ from runner.events import (
 from runner.manifest.history import Made
 from runner.record import Recorder
 from runner.relink import relink
-from runner.rendered import Rendered
-from runner.schedule import Schedule, Start
+from runner.rendered import Rendered, tags
+from runner.schedule import Ended, Schedule, Start
 from runner.settings import Settings
 from runner.submit import Executor
+from runner.tolerance import Limits
+
+log = logging.getLogger(__name__)
 
 _FEED = 256
 """Most jobs rendered between two looks at the events."""
 
 _SHARD = 500
 """Jobs per server folder: a save slows down with the number of names beside it."""
+
+
+_ENDS = (AttemptSucceeded, AttemptFailed, AttemptCancelled)
 
 
 class Observer(Protocol):
@@ -179,11 +189,20 @@ class Conductor:
             executor.servers,
             depth=settings.depth,
             attempts=settings.attempts,
-            max_failures=settings.max_failures,
+            limits=Limits(
+                failures=settings.max_failures,
+                percent=settings.max_failure_percent,
+                same=settings.max_same_failure,
+            ),
         )
         self._events: asyncio.Queue[ExecutorEvent | Stopping] = asyncio.Queue()
         self._usable: set[str] = set()
+        self._awake = Awake()
         self._deadline: float | None = None
+        self._alarms: Timetable[Elapsed | Stopping] = Timetable(self._awake)
+        if settings.deadline_s:
+            reason = f"the deadline of {settings.deadline_s:g} s is reached"
+            self._alarms.add(settings.deadline_s, Stopping(reason=reason, exit_code=8))
         if settling:
             # Nothing is started, and what turns out lost is left to whoever runs the job next.
             self._schedule.stop()
@@ -196,16 +215,15 @@ class Conductor:
         pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
         try:
             self._adopt()
-            seen: list[ExecutorEvent | Stopping] = []
+            told: list[Event] = []
             while self._control.asked < 2 and self._trouble is None:
                 self._feed()
                 starting = self._intend_all()
                 await self._commit()
-                self._tell(seen, starting)
+                self._tell(told, starting)
                 if self._schedule.done:
                     break
-                seen = await self._events_now()
-                seen = [self._decide(event) for event in seen]
+                told = [told for event in await self._events_now() for told in self._decide(event)]
                 self._judge_servers()
             await self._drain()
         finally:
@@ -290,15 +308,15 @@ class Conductor:
         """Hand the recorder the intents of all that starts now; they must be durable before it does."""
         return [self._intend(prompt_id, start) for prompt_id, start in self._schedule.take(self._id)]
 
-    def _tell(self, seen: list[ExecutorEvent | Stopping], starting: list[AttemptIntended]) -> None:
+    def _tell(self, told: list[Event], starting: list[AttemptIntended]) -> None:
         """Start what is durable by now, then tell people what has happened."""
         for intended in starting:
             self._executor.start(intended.attempt, self._folder)
-        for event in (*self._shared, *seen, *starting):
+        for event in (*self._shared, *told, *starting):
             self._observe(event)
         self._shared.clear()
 
-    async def _events_now(self) -> list[ExecutorEvent | Stopping]:
+    async def _events_now(self) -> list[ExecutorEvent | Elapsed | Stopping]:
         """Wait for one event and return it with all that have come by then; none when a deadline passed."""
         first = await self._wait()
         seen = [first] if first is not None else []
@@ -306,22 +324,27 @@ class Conductor:
             seen.append(self._events.get_nowait())
         return seen
 
-    async def _wait(self) -> ExecutorEvent | Stopping | None:
-        """Return the next event, or None when a deadline passed first."""
-        timeout = None if self._deadline is None else max(0.0, self._deadline - door.monotonic())
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._events.get()
-        except TimeoutError:
-            self._deadline = None
-            self._overdue()
-            return None
+    async def _wait(self) -> ExecutorEvent | Elapsed | Stopping | None:
+        """Return the next event or alarm, or None when a deadline passed first."""
+        while True:
+            if (alarm := self._alarms.due()) is not None:
+                return alarm
+            left_s = self._alarms.pause_s()
+            if self._deadline is not None:
+                left_s = min(left_s, self._deadline - self._awake())
+                if left_s <= 0:
+                    self._deadline = None
+                    self._overdue()
+                    return None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    return await self._events.get()
 
     async def _drain(self) -> None:
         """Record what came in behind the last decision."""
         while not self._events.empty():
-            event = self._events.get_nowait()
-            self._observe(self._decide(event))
+            for event in self._decide(self._events.get_nowait()):
+                self._observe(event)
         await self._commit()
 
     async def _commit(self) -> None:
@@ -329,33 +352,53 @@ class Conductor:
 
     # -- decisions handed on ---------------------------------------------------------------------------
 
-    def _decide(self, event: ExecutorEvent | Stopping) -> ExecutorEvent | Stopping:
-        """Record *event* and what follows from it; return it as people are told it."""
+    def _decide(self, event: ExecutorEvent | Elapsed | Stopping) -> list[Event]:
+        """Record *event* and what follows from it; return what people are told."""
         if isinstance(event, Stopping):
             self._begin_stop(event)
-            return event
+            return [event]
         ended = self._schedule.handle(event)
+        for alarm in self._schedule.alarms():
+            self._alarms.add(alarm.seconds, alarm.event)
+        if isinstance(event, Elapsed):
+            return []
+        if ended is None and isinstance(event, _ENDS):
+            log.info("outdated, not applied: %s", event)
+            return []
+        if isinstance(event, AttemptFailed) and ended is not None:
+            event = replace(event, fault=ended.fault or event.fault, again=not ended.final)
         self._recorder.handle(event, final=ended is None or ended.final)
+        self._count(event, ended)
+        if (limit := self._schedule.limit_reached) and self._stop is None:
+            self._begin_stop(Stopping(reason=limit, exit_code=8))
+        news = self._schedule.news()
+        for each in news:
+            self._note_server(each)
+        return [event, *news]
+
+    def _count(self, event: ExecutorEvent, ended: Ended | None) -> None:
+        self._note_server(event)
+        if ended is None or not ended.final:
+            return
+        self._held.pop(ended.key, None)
         match event:
             case AttemptSucceeded(outputs=outputs):
-                self._counts.succeeded += ended is not None
+                self._counts.succeeded += 1
                 self._counts.files += len(outputs)
-            case AttemptFailed(fault=fault) if ended is not None and ended.final:
+            case AttemptFailed(fault=fault):
                 self._counts.failed += 1
                 self._counts.failures.append((ended.key, fault))
+            case _:
+                pass
+
+    def _note_server(self, event: Event) -> None:
+        match event:
             case ServerUp(server=server):
                 self._usable.add(server)
             case ServerDown(server=server):
                 self._usable.discard(server)
             case _:
                 pass
-        if ended is not None and ended.final:
-            self._held.pop(ended.key, None)
-        if self._schedule.too_many_failures and self._stop is None:
-            self._begin_stop(Stopping(reason="the limit of failed jobs is reached", exit_code=8))
-        if isinstance(event, AttemptFailed) and ended is not None:
-            return replace(event, again=not ended.final)
-        return event
 
     def _begin_stop(self, stop: Stopping) -> None:
         """Start nothing more, take back what the servers have not begun, give the rest time to end."""
@@ -363,7 +406,7 @@ class Conductor:
             return
         self._stop = stop
         self._schedule.stop()
-        self._deadline = door.monotonic() + self._settings.grace_s
+        self._deadline = self._awake() + self._settings.grace_s
         for prompt_id in self._schedule.pending():
             self._executor.cancel(prompt_id)
 
@@ -372,11 +415,12 @@ class Conductor:
         if self._stop is not None or self._schedule.done:
             return
         if self._schedule.stranded:
-            self._begin_stop(Stopping(reason="no server is left that can be used", exit_code=4))
+            why = "".join(f"; {reason}" for reason in self._schedule.reasons)
+            self._begin_stop(Stopping(reason=f"no server is left that can be used{why}", exit_code=4))
         elif self._usable:
             self._deadline = None
         elif self._deadline is None:
-            self._deadline = door.monotonic() + self._settings.server_wait_s
+            self._deadline = self._awake() + self._settings.server_wait_s
 
     def _overdue(self) -> None:
         """The time running jobs had to end, or servers had to come back, is over."""
@@ -416,6 +460,7 @@ class Conductor:
             files=self._work.files_of(workflow),
             name=job.name,
             tags=tags(job, run=self._run, attempt=start.number, digest=workflow.digest),
+            free=start.free,
         )
 
     # -- the end ---------------------------------------------------------------------------------------
@@ -438,21 +483,3 @@ class Conductor:
             seconds=seconds,
             failures=tuple(counts.failures),
         )
-
-
-def tags(job: Job, *, run: str, attempt: int, digest: str) -> dict[str, object]:
-    """Return what is written into an output's metadata: who made it, and the words people know it by."""
-    slots = ("action", "camera", "place", "light", "expression")
-    story = {
-        "key": job.key,
-        "episode": job.episode,
-        "title": job.title,
-        "scene": job.scene,
-        "cut": job.cut,
-        "take": job.take,
-        "template": job.template,
-        "cast": [member.name for member in job.cast],
-        "loras": [lora.file for lora in job.loras],
-        **{name: job.slots.get(name, "") for name in slots},
-    }
-    return {"run": run, "key": job.key, "attempt": attempt, "digest": digest, "job": story}

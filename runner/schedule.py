@@ -1,11 +1,9 @@
 """Which job starts where now: a pure state machine over the events so far.
 
-All ordering, all retries and every reason to stop are decided here; nothing here knows a clock, a loop or
-a network. The conductor feeds tickets in listing order, starts what `take` gives and hands back each event.
-
-Order is money: a ComfyUI keeps node outputs only from its previous prompt. So a server stays with the jobs
-that share its loaded models, and among those with the ones that share its texts; a server that runs out
-takes the group nobody works on, and only then shares one.
+All retries and every reason to stop are decided here, with `order` (which job comes next), `remedy` (what a
+fault means for its job), `health` (for its server) and `tolerance` (for the run). Nothing here knows a clock,
+a loop or a network. The conductor feeds tickets in listing order, starts what `take` gives, hands back each
+event, and hands back what it was asked for as an `Alarm` once its time is over.
 """
 
 from __future__ import annotations
@@ -23,10 +21,18 @@ from runner.events import (
     AttemptRunning,
     AttemptSubmitted,
     AttemptSucceeded,
+    Elapsed,
     ExecutorEvent,
+    ServerBusy,
     ServerDown,
+    ServerNotice,
+    ServerResting,
     ServerUp,
 )
+from runner.health import Health, Out, Rest
+from runner.order import Order, Ticket, Wish
+from runner.remedy import Past, Remedy, Verdict, judge
+from runner.tolerance import Limits, Tolerance
 
 WINDOW = 2_000
 """Most tickets held: enough to find neighbours, little enough for a million jobs."""
@@ -37,23 +43,6 @@ IdOf = Callable[[str, int], str]
 COLLECTING = 8
 """Most attempts of one server whose files are still on their way: a slow network must hold rendering back."""
 
-_ATTEMPTS_BY_CODE = {"INTERRUPTED": 2, "CACHED_OUTPUT": 2}
-"""Faults that are worth one more attempt, never two: a person or a cache will answer the same again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """A job that may start, with what it shares with others."""
-
-    key: str
-    seq: int
-    models: str = ""
-    """Equal for jobs that load the same files the same way."""
-    texts: str = ""
-    """Equal for jobs that also encode the same texts."""
-    number: int = 1
-    """Of the next attempt; above 1 for a job that an earlier process tried."""
-
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -62,6 +51,16 @@ class Start:
     ticket: Ticket
     server: str
     number: int
+    free: bool = False
+    """The server is to free its memory first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Hand *event* back in *seconds*."""
+
+    seconds: float
+    event: Elapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +71,13 @@ class Ended:
     number: int
     final: bool
     """False: the job will be tried again, by this process or, when it is stopping, by a later one."""
+    fault: Fault | None = field(default=None, compare=False)
+    """Why it failed, as it is to be told and recorded; None when it did not."""
 
 
 @dataclass(slots=True)
 class _Server:
-    up: bool = False
-    lost: bool = False
+    health: Health
     outstanding: dict[str, bool] = field(default_factory=dict)
     """What the server holds: prompt_id → whether it is known to run."""
     collecting: set[str] = field(default_factory=set)
@@ -88,11 +88,15 @@ class _Server:
     texts: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Retry:
     ticket: Ticket
     number: int
-    elsewhere: bool
+    server: str
+    """Where the last attempt was."""
+    remedy: Remedy
+    waits: bool
+    """Its alarm has not come yet."""
 
 
 class Schedule:
@@ -104,34 +108,32 @@ class Schedule:
         *,
         depth: int,
         attempts: int,
-        max_failures: int = 0,
+        limits: Limits | None = None,
         window: int = WINDOW,
     ) -> None:
-        self._servers = {server: _Server() for server in servers}
-        self._depth = depth
+        self._servers = {server: _Server(Health(depth)) for server in servers}
         self._attempts = attempts
-        self._max_failures = max_failures
+        self._tolerance = Tolerance(limits or Limits())
         self._window = window
-        self._groups: dict[str, dict[str, deque[Ticket]]] = {}
-        self._held = 0
+        self._order = Order()
         self._retries: deque[_Retry] = deque()
         self._under_way: dict[str, Start] = {}
-        self._tried: dict[str, frozenset[str]] = {}
+        self._pasts: dict[str, Past] = {}
+        self._alarms: list[Alarm] = []
+        self._news: list[ServerDown | ServerResting] = []
         self._fed = False
         self.stopping = False
-        self.failed = 0
 
     # -- feeding ---------------------------------------------------------------------------------------
 
     @property
     def room(self) -> int:
         """How many more tickets are wanted now."""
-        return 0 if self._fed or self.stopping else max(0, self._window - self._held)
+        return 0 if self._fed or self.stopping else max(0, self._window - self._order.held)
 
     def offer(self, ticket: Ticket) -> None:
         """Hold *ticket* until a server is free for it. Tickets come in listing order."""
-        self._groups.setdefault(ticket.models, {}).setdefault(ticket.texts, deque()).append(ticket)
-        self._held += 1
+        self._order.add(ticket)
 
     def close_feed(self) -> None:
         """No more tickets will be offered."""
@@ -148,18 +150,29 @@ class Schedule:
     @property
     def done(self) -> bool:
         """Nothing is under way and nothing more will be."""
-        waiting = not self.stopping and (not self._fed or self._held or self._retries)
+        waiting = not self.stopping and (not self._fed or self._order.held or self._retries)
         return not waiting and not self._under_way
 
     @property
     def stranded(self) -> bool:
         """There is work, and every server is out of use for good."""
-        return not self.done and all(server.lost for server in self._servers.values())
+        return not self.done and all(server.health.out for server in self._servers.values())
 
     @property
-    def too_many_failures(self) -> bool:
-        """The limit of failed jobs is reached."""
-        return bool(self._max_failures) and self.failed >= self._max_failures
+    def reasons(self) -> tuple[str, ...]:
+        """Why servers are left out, one sentence each."""
+        outs = ((name, each.health.out) for name, each in self._servers.items() if each.health.out)
+        return tuple(reason if reason.startswith(name) else f"{name}: {reason}" for name, reason in outs)
+
+    @property
+    def failed(self) -> int:
+        """Jobs that have failed for good."""
+        return self._tolerance.failed
+
+    @property
+    def limit_reached(self) -> str:
+        """Which limit of failures is reached, in words; empty while none is."""
+        return self._tolerance.reached
 
     def outstanding(self) -> dict[str, int]:
         """Server → attempts under way there."""
@@ -200,116 +213,181 @@ class Schedule:
             prompt_id = new_id(start.ticket.key, start.number)
             yield prompt_id, self._note(prompt_id, start)
 
-    def handle(self, event: ExecutorEvent) -> Ended | None:
+    def alarms(self) -> list[Alarm]:
+        """Return the alarms asked for since the last call."""
+        asked, self._alarms = self._alarms, []
+        return asked
+
+    def news(self) -> list[ServerDown | ServerResting]:
+        """Return what has been decided about servers since the last call, for people."""
+        told, self._news = self._news, []
+        return told
+
+    def handle(self, event: ExecutorEvent | Elapsed) -> Ended | None:
         """Take note of *event*; returns what it means for the job when an attempt ended."""
         match event:
-            case ServerUp(server=name):
-                self._servers[name].up = True
-            case ServerDown(server=name, final=final):
-                self._servers[name].up = False
-                self._servers[name].lost |= final
-            case AttemptRunning(prompt_id=prompt_id, server=name):
-                self._held_there(prompt_id, name)
-                if prompt_id in self._servers[name].outstanding:
-                    self._servers[name].outstanding[prompt_id] = True
-            case AttemptCollecting(prompt_id=prompt_id, server=name):
-                self._held_there(prompt_id, name)
-                if self._servers[name].outstanding.pop(prompt_id, None) is not None:
-                    self._servers[name].collecting.add(prompt_id)
-            case AttemptSubmitted(prompt_id=prompt_id, server=name):
-                self._held_there(prompt_id, name)
-            case AttemptProgress():
+            case AttemptSucceeded() | AttemptFailed() | AttemptCancelled():
+                return self._end(event)
+            case AttemptSubmitted() | AttemptRunning() | AttemptCollecting():
+                self._place(event)
+            case ServerUp() | ServerDown() | ServerBusy():
+                self._note_server(event)
+            case Elapsed():
+                self._wake(event)
+            case AttemptProgress() | ServerNotice():
                 pass
-            case AttemptSucceeded(prompt_id=prompt_id) | AttemptCancelled(prompt_id=prompt_id):
-                return self._end(prompt_id, None)
-            case AttemptFailed(prompt_id=prompt_id, fault=fault):
-                return self._end(prompt_id, fault)
         return None
 
     # -- inside ----------------------------------------------------------------------------------------
 
-    def _held_there(self, prompt_id: str, name: str) -> None:
-        """An attempt of an earlier process is proven to be on its server: it takes room from now on."""
-        if prompt_id in self._servers[name].unproven:
-            self._servers[name].unproven.discard(prompt_id)
-            self._servers[name].outstanding[prompt_id] = False
+    def _place(self, event: AttemptSubmitted | AttemptRunning | AttemptCollecting) -> None:
+        """Note where an attempt is now; one of an earlier process takes room from here on."""
+        server, prompt_id = self._servers[event.server], event.prompt_id
+        if prompt_id in server.unproven:
+            server.unproven.discard(prompt_id)
+            server.outstanding[prompt_id] = False
+        if prompt_id not in server.outstanding:
+            return
+        if isinstance(event, AttemptRunning):
+            server.outstanding[prompt_id] = True
+        elif isinstance(event, AttemptCollecting):
+            del server.outstanding[prompt_id]
+            server.collecting.add(prompt_id)
+
+    def _note_server(self, event: ServerUp | ServerDown | ServerBusy) -> None:
+        health = self._servers[event.server].health
+        match event:
+            case ServerUp():
+                health.came_up()
+            case ServerDown(reason=reason, final=final):
+                health.up = False
+                health.out = health.out or (reason or "it is gone" if final else "")
+            case ServerBusy(seconds=seconds):
+                self._follow_up(event.server, health.busy(seconds))
 
     def _has_room(self, name: str) -> bool:
         server = self._servers[name]
-        return server.up and len(server.outstanding) < self._depth and len(server.collecting) < COLLECTING
+        return len(server.outstanding) < server.health.room and len(server.collecting) < COLLECTING
 
     def _note(self, prompt_id: str, start: Start) -> Start:
         server = self._servers[start.server]
         server.outstanding[prompt_id] = False
         server.models, server.texts = start.ticket.models, start.ticket.texts
-        key = start.ticket.key
-        self._tried[key] = self._tried.get(key, frozenset()) | {start.server}
         self._under_way[prompt_id] = start
         return start
 
-    def _end(self, prompt_id: str, fault: Fault | None) -> Ended | None:
-        known = self._under_way.pop(prompt_id, None)
+    def _end(self, event: AttemptSucceeded | AttemptFailed | AttemptCancelled) -> Ended | None:
+        known = self._under_way.pop(event.prompt_id, None)
         if known is None:
             return None
-        self._servers[known.server].outstanding.pop(prompt_id, None)
-        self._servers[known.server].collecting.discard(prompt_id)
-        self._servers[known.server].unproven.discard(prompt_id)
-        again = self._again(known, fault)
-        # What might have been tried again had nobody stopped the run is left over, it has not failed.
-        left = fault is not None and fault.retry != "never" and self.stopping
-        ended = Ended(known.ticket.key, known.number, final=not again and not left)
-        if fault is not None and again:
-            self._retries.append(_Retry(known.ticket, known.number + 1, fault.retry == "elsewhere"))
-        else:
-            self._tried.pop(known.ticket.key, None)
-            self.failed += fault is not None and not left
+        server = self._servers[known.server]
+        server.outstanding.pop(event.prompt_id, None)
+        server.collecting.discard(event.prompt_id)
+        server.unproven.discard(event.prompt_id)
+        if isinstance(event, AttemptFailed):
+            return self._failed(known, event.fault)
+        self._pasts.pop(known.ticket.key, None)
+        if isinstance(event, AttemptSucceeded):
+            self._succeeded(known.server)
+        return Ended(known.ticket.key, known.number, final=True)
+
+    def _failed(self, known: Start, fault: Fault) -> Ended:
+        ticket = known.ticket
+        verdict = self._judge(known, fault)
+        self._blame(known.server, ticket.key, fault)
+        ended = Ended(ticket.key, known.number, final=verdict.remedy is None, fault=verdict.fault)
+        if verdict.remedy is None:
+            self._pasts.pop(ticket.key, None)
+            self._tolerance.failed_as(verdict.fault, models=ticket.models, texts=ticket.texts)
+        elif not self.stopping:
+            # What might have been tried again had nobody stopped the run is left over, it has not failed.
+            self._pasts[ticket.key] = verdict.past
+            self._retry(ticket, known, verdict.remedy)
         return ended
 
-    def _again(self, known: Start, fault: Fault | None) -> bool:
-        if fault is None or fault.retry == "never" or self.stopping:
-            return False
-        tried = known.number - known.ticket.number + 1
-        return tried < min(self._attempts, _ATTEMPTS_BY_CODE.get(fault.code, self._attempts))
+    def _judge(self, known: Start, fault: Fault) -> Verdict:
+        past = self._pasts.get(known.ticket.key, Past(deaths=known.ticket.deaths))
+        others = bool(self._untried(past) - {known.server})
+        made = self._tolerance.made
+        return judge(past, known.server, fault, attempts=self._attempts, made=made, others=others)
+
+    def _retry(self, ticket: Ticket, known: Start, remedy: Remedy) -> None:
+        retry = _Retry(ticket, known.number + 1, known.server, remedy, waits=remedy.wait_s > 0)
+        self._retries.append(retry)
+        if retry.waits:
+            self._alarms.append(Alarm(remedy.wait_s, Elapsed(kind="job", name=ticket.key)))
+
+    def _succeeded(self, where: str) -> None:
+        """Take note of a success: for the run, for its server, and as a comparison for the others."""
+        self._tolerance.succeeded()
+        for name, server in self._servers.items():
+            if name == where:
+                server.health.succeeded()
+            else:
+                self._follow_up(name, server.health.succeeded_elsewhere())
+
+    def _blame(self, name: str, key: str, fault: Fault) -> None:
+        for other, server in self._servers.items():
+            if other != name:
+                server.health.failed_elsewhere(key, fault)
+        self._follow_up(name, self._servers[name].health.failed(key, fault))
+
+    def _follow_up(self, name: str, decision: Rest | Out | None) -> None:
+        match decision:
+            case Rest(seconds=seconds, reason=reason):
+                self._alarms.append(Alarm(seconds, Elapsed(kind="server", name=name)))
+                self._news.append(ServerResting(server=name, reason=reason, seconds=seconds))
+            case Out(reason=reason):
+                self._news.append(ServerDown(server=name, reason=reason, final=True))
+            case None:
+                pass
+
+    def _wake(self, elapsed: Elapsed) -> None:
+        if elapsed.kind == "server":
+            self._servers[elapsed.name].health.wake()
+        for retry in self._retries:
+            if elapsed.kind == "job" and retry.ticket.key == elapsed.name:
+                retry.waits = False
 
     def _start_on(self, server: str) -> Start | None:
-        for retry in list(self._retries):
+        for retry in tuple(self._retries):
             if self._may_retry(retry, server):
                 self._retries.remove(retry)
-                return Start(retry.ticket, server, retry.number)
+                free = retry.remedy.free and server == retry.server
+                return Start(retry.ticket, server, retry.number, free)
         ticket = self._next_for(server)
         return Start(ticket, server, ticket.number) if ticket else None
 
     def _may_retry(self, retry: _Retry, server: str) -> bool:
-        """`elsewhere` waits for a server that has not tried it, as long as there is such a one."""
-        tried = self._tried[retry.ticket.key]
-        others = [name for name, s in self._servers.items() if not s.lost and name not in tried]
-        return not (retry.elsewhere and others) or server in others
+        """Return whether *server* is where it may be tried, as long as there is such a one."""
+        if retry.waits:
+            return False
+        past = self._pasts[retry.ticket.key]
+        if self._servers[server].health.trying and server in past.servers and self._order.held:
+            # What failed here proves nothing about a machine that is on trial.
+            return False
+        match retry.remedy.where:
+            case "here":
+                return server == retry.server or not self._servers[retry.server].health.usable
+            case "elsewhere":
+                others = self._untried(past)
+                return not others or server in others
+            case "anywhere":
+                return True
 
-    def _next_for(self, server: str) -> Ticket | None:
-        if not self._groups:
-            return None
-        mine = self._servers[server]
-        models = mine.models if mine.models in self._groups else self._new_models(server)
-        groups = self._groups[models]
-        texts = mine.texts if mine.texts in groups else self._new_texts(models, server)
-        ticket = groups[texts].popleft()
-        self._held -= 1
-        if not groups[texts]:
-            del groups[texts]
-        if not groups:
-            del self._groups[models]
-        return ticket
+    def _untried(self, past: Past) -> set[str]:
+        """Return the servers, down ones included, where a job with this *past* has not been tried."""
+        return {name for name, each in self._servers.items() if not each.health.out} - past.servers
 
-    def _new_models(self, server: str) -> str:
-        """The group that comes first among those no other server works on; else the largest."""
-        busy = {s.models for name, s in self._servers.items() if name != server and s.up}
-        free = [models for models in self._groups if models not in busy]
-        if free:
-            return min(free, key=lambda m: min(tickets[0].seq for tickets in self._groups[m].values()))
-        return max(self._groups, key=lambda m: sum(map(len, self._groups[m].values())))
-
-    def _new_texts(self, models: str, server: str) -> str:
-        groups = self._groups[models]
-        busy = {s.texts for name, s in self._servers.items() if name != server and s.up}
-        free = [texts for texts in groups if texts not in busy]
-        return min(free or groups, key=lambda texts: groups[texts][0].seq)
+    def _next_for(self, name: str) -> Ticket | None:
+        mine, failing = self._servers[name], self._tolerance
+        others = [each for other, each in self._servers.items() if other != name and each.health.up]
+        wish = Wish(
+            models=mine.models,
+            texts=mine.texts,
+            busy_models={each.models for each in others},
+            busy_texts={each.texts for each in others},
+            shunned_models=failing.models if failing.repeating else frozenset(),
+            shunned_texts=failing.texts if failing.repeating else frozenset(),
+        )
+        return self._order.take(wish)

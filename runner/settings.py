@@ -23,6 +23,16 @@ class Settings:
     max_jobs: int = 1_000_000
     max_failures: int = 0
     """Stop after this many failed jobs; 0 = never."""
+    max_failure_percent: float = 0.0
+    """Stop when so many of 100 ended jobs have failed; 0 = never."""
+    max_same_failure: int = 5
+    """Stop after this many jobs in a row that failed in the same way; 0 = never."""
+    deadline_s: float = 0.0
+    """Stop after this long; 0 = never. Time asleep does not count."""
+    no_progress_s: float = 1800.0
+    """A running job of which nothing is seen for this long is taken back."""
+    require_uniform: bool = False
+    """Refuse servers that differ in version or node packs."""
     server_wait_s: float = 600.0
     """How long to go on without any usable server before giving up."""
     settle_s: float = 8.0

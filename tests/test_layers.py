@@ -14,7 +14,7 @@ RUNNER = ROOT / "runner"
 LAYERS = [
     {"errors", "door"},
     {"domain"},
-    {"events", "settings", "text"},
+    {"events", "settings", "text", "awake"},
     {
         "faults",
         "story",
@@ -28,6 +28,7 @@ LAYERS = [
         "drift",
         "model_files",
     },
+    {"order", "remedy", "health", "tolerance"},
     {"comfy", "manifest", "previz"},
     {"spec", "expand", "render", "schedule", "submit", "collect", "record"},
     {"inputs", "rendered", "reuse", "embedded", "completions"},
@@ -54,6 +55,10 @@ PURE = [
     "expand",
     "render",
     "schedule",
+    "order",
+    "remedy",
+    "health",
+    "tolerance",
     "comfy/protocol",
     "comfy/verdict",
     "naming",

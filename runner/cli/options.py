@@ -30,6 +30,7 @@ _KEYS: dict[str, Any] = {
     "max_jobs": int,
     "allow_plain_http": bool,
     "model_sums": str,
+    "require_uniform": bool,
 }
 
 
@@ -91,6 +92,50 @@ def server_options(f: F) -> F:
     return f
 
 
+def limit_options(f: F) -> F:
+    """When a run stops by itself; hand all of them to `make_settings`."""
+    for option in (
+        click.option(
+            "--no-progress", "no_progress_s", metavar="DURATION", callback=_seconds,
+            help="Take back a running job of which nothing is seen for so long (30m).",
+        ),
+        click.option(
+            "--deadline", "deadline_s", metavar="DURATION", callback=_seconds,
+            help="Stop after so long, like 90s, 45m or 6h.",
+        ),
+        click.option(
+            "--max-same-failure", type=click.IntRange(0), metavar="N",
+            help="Stop after so many jobs in a row that failed in the same way (5; 0 = never).",
+        ),
+        click.option(
+            "--max-failures", metavar="N|P%", callback=_failures,
+            help="Stop after so many failed jobs, or when so many percent of those that ended failed.",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
+
+
+def _failures(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
+    """Return a number of jobs, or a share as it was written: `25%`."""
+    digits = (value or "").removesuffix("%")
+    if value is None or (value == digits and digits.isdecimal()):
+        return None if value is None else int(digits)
+    if not digits.isdecimal() or not 0 < int(digits) <= 100:
+        raise UsageError(f"--max-failures is {value!r}; it must be a number of jobs or a share like 25%")
+    return value
+
+
+def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds of `90s`, `45m` or `6h`."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|m|min|h)", value.strip())
+    if not found or not float(found[1]):
+        raise UsageError(f"{parameter.opts[0]} is {value!r}; it must be a duration like 90s, 45m or 6h")
+    return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
+
+
 def reuse_options(f: F) -> F:
     """What is rendered although it is up to date."""
     for option in (
@@ -118,6 +163,8 @@ def make_settings(
     given["servers"] = tuple(given.get("servers", ()))
     if "model_sums" in given:
         given["model_sums"] = _sums(given["model_sums"])
+    if str(given.get("max_failures", "")).endswith("%"):
+        given["max_failure_percent"] = float(str(given.pop("max_failures")).removesuffix("%"))
     if folder is not None and folder != Path().resolve():
         given.setdefault("runs", _near(folder / "runs"))
     if "previz" in given["servers"] and len(given["servers"]) > 1:

@@ -25,6 +25,8 @@ from runner.events import (
     Event,
     JobReused,
     ServerDown,
+    ServerNotice,
+    ServerResting,
 )
 from runner.manifest.store import Report
 from runner.plan import Plan
@@ -157,8 +159,12 @@ class RunView:
             case AttemptFailed(fault=fault, server=server, again=again):
                 said = "will be tried again" if again else "failed"
                 self.line(f"{said}: {key}\n  {_why(fault)}  ({server})")
-            case ServerDown(server=server, reason=reason):
-                self.line(f"{server} cannot be used: {reason}")
+            case ServerDown(server=server, reason=reason, final=final):
+                self.line(f"{server} {'is left out' if final else 'cannot be used'}: {reason}")
+            case ServerResting(server=server, reason=reason, seconds=seconds):
+                self.line(f"{server} gets no jobs for {duration(seconds)}: {reason}")
+            case ServerNotice(message=message):
+                self.line(message)
             case _:
                 pass
 
@@ -282,8 +288,12 @@ class JsonView(RunView):
             case AttemptFailed(fault=fault):
                 emit({"event": "failed", "key": key, "code": fault.code, "message": clean(fault.message),
                       "again": event.again})  # fmt: skip
-            case ServerDown(server=server, reason=reason):
-                emit({"event": "server_down", "url": server, "reason": clean(reason)})
+            case ServerDown(server=server, reason=reason, final=final):
+                emit({"event": "server_down", "url": server, "reason": clean(reason), "final": final})
+            case ServerResting(server=server, reason=reason, seconds=seconds):
+                emit({"event": "server_resting", "url": server, "reason": clean(reason), "seconds": seconds})
+            case ServerNotice(server=server, message=message):
+                emit({"event": "server_notice", "url": server, "message": clean(message)})
             case _:
                 pass
 

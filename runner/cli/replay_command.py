@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runner import door
 from runner.cli.console import clean, counted, emit, say, table
 from runner.cli.meant import meant_run, run_names
-from runner.cli.options import json_option, make_settings, runs_option, server_options
+from runner.cli.options import json_option, limit_options, make_settings, runs_option, server_options
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _TRIPPED = 9
     help="Exit 9 when an output is no better than that; a missing one is worse than both.",
 )
 @runs_option
+@limit_options
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
 @json_option
@@ -55,6 +56,7 @@ def command(
     yes: bool,
     quiet: bool,
     as_json: bool,
+    **limits: Any,
 ) -> int:
     """Make RUN again, workflows and inputs byte for byte as stored, into a new run; compare the pictures.
 
@@ -67,7 +69,7 @@ def command(
     dhash_bits, ssim, note) per output, one `drift` (what, then, now) per change of the environment, and
     `replayed` (run, replay_of, counts, failed_then, made_now, fail_on, tripped).
     """
-    settings = make_settings(servers=servers, depth=depth, runs=runs)
+    settings = make_settings(servers=servers, depth=depth, runs=runs, **limits)
     from dataclasses import replace
 
     from runner.cli.asking import confirm_size

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from runner.cli.options import json_option, make_settings, runs_option, server_options
+from runner.cli.options import json_option, limit_options, make_settings, runs_option, server_options
 from runner.errors import UsageError
 
 
@@ -15,6 +16,7 @@ from runner.errors import UsageError
 @server_options
 @click.option("--retry-failed", is_flag=True, help="Also try again what failed for good.")
 @runs_option
+@limit_options
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
 @json_option
 def command(
@@ -25,13 +27,14 @@ def command(
     runs: Path | None,
     quiet: bool,
     as_json: bool,
+    **limits: Any,
 ) -> int:
     """Continue RUN (default: the newest that is not complete): what is made stays, the rest is rendered.
 
     It uses the spec, templates and files as they were when the run began, and the run's own servers unless
     others are named. For the spec as it is now, run the spec again.
     """
-    settings = make_settings(servers=servers, depth=depth, runs=runs)
+    settings = make_settings(servers=servers, depth=depth, runs=runs, **limits)
     from dataclasses import replace
 
     from runner.cli.conducting import conducted

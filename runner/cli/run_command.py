@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from runner.cli.gating import gate_options, gated
 from runner.cli.options import (
     json_option,
+    limit_options,
     make_settings,
     reuse_options,
     runs_option,
@@ -26,7 +28,13 @@ from runner.cli.options import (
 @runs_option
 @gate_options
 @click.option("--max-jobs", type=click.IntRange(1), help="Refuse a spec with more jobs (1,000,000).")
-@click.option("--max-failures", type=click.IntRange(0), help="Stop after this many failed jobs (0 = never).")
+@limit_options
+@click.option(
+    "--require-uniform",
+    is_flag=True,
+    default=None,
+    help="Refuse servers that differ in versions or node packs.",
+)
 @click.option("--no-socket", is_flag=True, help="Poll only; for proxies that do not pass WebSockets.")
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
@@ -43,11 +51,12 @@ def command(
     copy: bool | None,
     runs: Path | None,
     max_jobs: int | None,
-    max_failures: int | None,
+    require_uniform: bool | None,
     no_socket: bool,
     yes: bool,
     quiet: bool,
     as_json: bool,
+    **limits: Any,
 ) -> int:
     """Render SPEC: every job to a verified file in runs/, everything recorded.
 
@@ -59,9 +68,10 @@ def command(
         depth=depth,
         runs=runs,
         max_jobs=max_jobs,
-        max_failures=max_failures,
+        require_uniform=require_uniform,
         sockets=not no_socket,
         copy=copy,
+        **limits,
     )
     from runner.cli.asking import confirm_size
     from runner.cli.planning import plan_with_history

@@ -1,0 +1,149 @@
+"""What follows from failures, as the conductor carries it out and the journal keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from runner import door
+from runner.domain import Attempt, Fault, Output
+from runner.events import (
+    AttemptCancelled,
+    AttemptFailed,
+    AttemptSucceeded,
+    ServerBusy,
+    ServerDown,
+    ServerResting,
+)
+from runner.manifest.journal import Reading
+from runner.resume import Remainder, standing
+from tests.flow.test_run import SPEC, Scripted, Stage
+
+ONE = SPEC.replace("takes: 6", "takes: 1")
+
+
+def fault(code: str, retry: str = "again") -> Fault:
+    return Fault(code=code, message="said so", retry=retry)  # type: ignore[arg-type]
+
+
+async def test_the_result_of_an_outdated_attempt_is_never_applied(tmp_path: Path) -> None:
+    """What the first attempt brings after it was given up is neither recorded, counted nor told."""
+    stage = Stage(tmp_path, ONE)
+
+    def script(executor: Scripted, attempt: Attempt) -> None:
+        if attempt.number == 1:
+            executor.fail(attempt, fault("LOST"))
+            return
+        late = executor.started[0]
+        output = Output(node="out", index=0, path="late.png", sha256="1", size=1, kind="image")
+        executor.tell(AttemptSucceeded(prompt_id=late.prompt_id, server=late.server, outputs=(output,)))
+        executor.tell(AttemptFailed(prompt_id=late.prompt_id, server=late.server, fault=fault("OOM")))
+        executor.tell(AttemptCancelled(prompt_id=late.prompt_id, server=late.server))
+        executor.succeed(attempt)
+
+    executor = Scripted(script, journal=stage.journal)
+    summary = await stage.conduct(executor)
+    late = executor.started[0].prompt_id
+
+    assert (summary.succeeded, summary.files, summary.failed, summary.exit_code) == (1, 1, 0, 0)
+    assert [line["id"] for line in stage.lines("done")] == [executor.started[1].prompt_id]
+    assert len(stage.lines("failed")) == 1
+    assert [type(event) for event in stage.seen if getattr(event, "prompt_id", "") == late] == [AttemptFailed]
+
+
+async def test_quarantine_is_recorded_and_told(tmp_path: Path) -> None:
+    """A job that was running at two server deaths ends under its own code, in the journal and for people."""
+    stage = Stage(tmp_path, ONE)
+    executor = Scripted(
+        lambda executor, attempt: executor.fail(attempt, fault("SERVER_DIED", "elsewhere")),
+        journal=stage.journal,
+    )
+    summary = await stage.conduct(executor)
+
+    assert [(line["code"], line["final"]) for line in stage.lines("failed")] == [
+        ("SERVER_DIED", False),
+        ("QUARANTINED", True),
+    ]
+    [(_, told)] = summary.failures
+    assert "was running at 2 server crashes" in told.message
+    assert summary.exit_code == 1
+
+
+async def test_a_resumed_run_knows_of_the_deaths_before_it(tmp_path: Path) -> None:
+    """A server death that a killed process recorded counts in the next one; quarantine is not retried."""
+    stage = Stage(tmp_path, SPEC.replace("takes: 6", "takes: 2"), depth=1)
+
+    def script(executor: Scripted, attempt: Attempt) -> None:
+        if len(executor.started) == 1:
+            executor.fail(attempt, fault("SERVER_DIED", "elsewhere"))
+        else:
+            stage.control.stop("killed", 130)
+            stage.control.stop("killed", 130)
+
+    await stage.conduct(Scripted(script, journal=stage.journal))
+    state = standing(Reading(stage.journal))
+    [open_] = Remainder(stage.plan, state).open()
+
+    assert open_.rendered.ticket is not None
+    assert (open_.rendered.ticket.number, open_.rendered.ticket.deaths) == (2, 1)
+
+
+async def test_the_deadline_ends_a_run_with_8(tmp_path: Path) -> None:
+    """After the time a person gave, nothing more starts, and it is said why."""
+    stage = Stage(tmp_path, deadline_s=0.05)
+    summary = await stage.conduct(Scripted(lambda executor, attempt: None, journal=stage.journal))
+
+    assert (summary.exit_code, summary.reason) == (8, "the deadline of 0.05 s is reached")
+    assert summary.unfinished == 6
+
+
+async def test_what_is_decided_about_servers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy server shows as resting; the last one that needs a restart ends the run, by name."""
+    stage = Stage(tmp_path, depth=1)
+
+    def script(executor: Scripted, attempt: Attempt) -> None:
+        executor.fail(attempt, fault("SERVER_SICK", "elsewhere"))
+
+    executor = Scripted(script, journal=stage.journal)
+    executor.tell(ServerBusy(server="a", seconds=0.01))
+    monkeypatch.setattr("runner.health.REST_S", 0.01)
+    summary = await stage.conduct(executor)
+    told = [event for event in stage.seen if isinstance(event, (ServerResting, ServerDown))]
+
+    assert [type(event) for event in told] == [ServerResting, ServerResting, ServerDown]
+    assert told[-1].reason.startswith("it needs a restart")
+    assert summary.exit_code == 4
+    assert "a: it needs a restart" in summary.reason
+
+
+class Leaping(door.World):
+    """A world in which this process sleeps for an hour when told."""
+
+    slept = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept
+
+
+async def test_no_deadline_fires_for_time_asleep(tmp_path: Path) -> None:
+    """Servers had ten minutes to come back, and the process slept for an hour: it waits, and goes on."""
+    stage = Stage(tmp_path, server_wait_s=600.0, deadline_s=600.0)
+    executor = Scripted(Scripted.succeed, journal=stage.journal)
+    executor.tell(ServerDown(server="a", reason="refused"))
+    world = Leaping()
+
+    async def sleep() -> None:
+        await asyncio.sleep(0.05)
+        world.slept = 3600.0
+        executor.tell(ServerDown(server="a", reason="still refused"))
+        await asyncio.sleep(0.05)
+        executor.up()
+
+    with door.entered(world):
+        sleeper = asyncio.ensure_future(sleep())
+        summary = await stage.conduct(executor, up=False)
+        await sleeper
+
+    assert (summary.succeeded, summary.exit_code) == (6, 0)
