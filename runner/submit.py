@@ -42,6 +42,9 @@ Place = Literal["queued", "running", "finished", "absent"]
 
 _FIRST_SOCKET_S = 2.0
 
+_ASK_AGAIN_S = 0.5
+"""Between two tries to learn what a server is that has come back."""
+
 
 class Executor(Protocol):
     """Takes rendered jobs, yields events. Everything the conductor knows about servers."""
@@ -244,13 +247,17 @@ class ComfyExecutor:
             self._spawn(self._welcome(known))
 
     async def _welcome(self, known: _Known) -> None:
-        """Ask a server that is back what it is now."""
-        try:
-            await self._ask(known)
-        except ServerFault as fault:
-            known.server.trouble(fault)
-            return
-        self._emit(ServerUp(server=known.server.url, facts=self._facts(known)))
+        """Ask a server that is back what it is now, until it says so or is down again."""
+        while not known.server.down:
+            try:
+                await self._ask(known)
+            except ServerFault as fault:
+                known.server.trouble(fault)
+                await asyncio.sleep(_ASK_AGAIN_S)
+            else:
+                break
+        if not known.server.down:
+            self._emit(ServerUp(server=known.server.url, facts=self._facts(known)))
 
     async def object_info(self, server: str) -> ObjectInfo:
         """Return what *server* offers; raises NoServer while it does not answer."""

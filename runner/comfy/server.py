@@ -115,6 +115,7 @@ class Server:
         self._failures = 0
         self._changed_at = 0.0
         self._polled_at = 0.0
+        self._answered_at = 0.0
         self._kicked = asyncio.Event()
         self.listener = (
             Listener(client.socket_url, headers=client.headers, hear=self._hear) if sockets else None
@@ -173,7 +174,7 @@ class Server:
 
     async def _unread(self, watch: Watch, fault: ServerFault) -> None:
         """Note that history could not be read; raise *fault* when that is not going to change."""
-        watch.missing_since, watch.look = 0.0, True
+        watch.look = True
         if fault.status == 413:
             raise fault
         if isinstance(fault, Ambiguous) and fault.status:
@@ -240,11 +241,16 @@ class Server:
         if hard and not self.down:
             self.down, self._down_at = str(fault), door.monotonic()
             self._on_state(self.down, False)
-        for watch in self._watches.values():
-            watch.missing_since = 0.0
         self.kick()
 
     def _answered(self) -> None:
+        now = door.monotonic()
+        if now - self._answered_at > self.settle_s / 2:
+            # What was sent before a silence may arrive behind it. A single answer that broke off is none:
+            # on a bad line no absence would ever last long enough.
+            for watch in self._watches.values():
+                watch.missing_since = 0.0
+        self._answered_at = now
         self._failures = 0
         if not self.down or self.final:
             return

@@ -391,6 +391,23 @@ async def test_a_restarted_server_has_lost_the_attempt(
     assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "again")
 
 
+@pytest.mark.parametrize("route", ["GET /system_stats", "GET /object_info"])
+async def test_a_hiccup_does_not_keep_out_a_server_that_is_back(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, route: str
+) -> None:
+    """Who cannot be asked at once what it is now is asked again; one broken answer is no reason to wait."""
+    executor.start(attempt(), tmp_path)
+    await until_end(executor)
+    await fake.down()
+    executor.start(attempt(), tmp_path)
+    await until(executor, ServerDown)
+    fake.plan(route, "drop")
+    await fake.up()
+    back = await until(executor, ServerUp)
+
+    assert back.facts.version == "0.3.64"
+
+
 async def test_a_job_that_outlives_an_outage_is_collected(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from runner import door
 from runner.comfy.client import Client
 from runner.comfy.protocol import Frame, Queue
 from runner.comfy.server import Pace, Server, Watch
-from runner.errors import Ambiguous, Unreachable
+from runner.errors import Ambiguous, ServerFault, Unreachable
 
 NOWHERE = Queue(running=frozenset(), pending=frozenset())
 RUNNING = Queue(running=frozenset({"a"}), pending=frozenset())
@@ -46,22 +47,50 @@ def test_an_absence_begins_with_the_first_look(server: Server, watch: Watch) -> 
     assert watch.missing_since == 0
 
 
-def test_trouble_restarts_the_settle_clock(server: Server, watch: Watch) -> None:
-    """While a server does not answer, absence does not grow."""
+class Clock(door.World):
+    """A monotonic clock that stands still until it is told to move."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 1000.0
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+@pytest.mark.parametrize(
+    "fault", [Ambiguous("cut short"), Ambiguous("500", status=500), Unreachable("refused")]
+)
+async def test_one_broken_answer_does_not_restart_the_settle_clock(
+    server: Server, watch: Watch, fault: ServerFault
+) -> None:
+    """On a bad line an absence lasts on through requests that fail, but only a look that works ends it."""
     server._place(watch, NOWHERE)
-    server.trouble(Ambiguous("no answer"))
+    since = watch.missing_since
+    if fault.status:
+        await server._unread(watch, fault)
+    else:
+        server.trouble(fault)
 
-    assert watch.missing_since == 0
-    assert not server._lost(watch)
+    assert watch.missing_since == since
 
 
-async def test_an_unreadable_history_proves_no_absence(server: Server, watch: Watch) -> None:
-    """Only a look that could have found it counts."""
-    server._place(watch, NOWHERE)
-    await server._unread(watch, Ambiguous("500", status=500))
+@pytest.mark.parametrize(("silent_s", "restarted"), [(1.0, False), (3.9, False), (4.1, True), (600.0, True)])
+def test_a_silence_restarts_the_settle_clock(silent_s: float, restarted: bool) -> None:
+    """A server that has said nothing for half the settle time may have kept a submission waiting as long."""
+    with door.entered(Clock()) as clock:
+        assert isinstance(clock, Clock)
+        server = Server(Client("http://127.0.0.1:1"), pace=Pace(), on_state=lambda *_: None)
+        watch = server.watch("a", lambda _: None)
+        server.sent(watch)
+        server._answered()
+        server._place(watch, NOWHERE)
+        clock.time += silent_s
+        server.trouble(Ambiguous("no answer"))
+        server._answered()
 
-    assert watch.missing_since == 0
-    assert watch.look
+        assert (watch.missing_since == 0) == restarted
+        assert not server._lost(watch)
 
 
 def test_a_frame_ends_an_absence(server: Server, watch: Watch) -> None:
