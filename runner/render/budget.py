@@ -1,7 +1,8 @@
 """One rendering's budget: whatever a template makes, repeats or compares is paid for before it can hurt.
 
-`bound` rewrites a syntax tree so that `~`, lists and maps written down, comparisons, loops and macros pay by
-calling back; the environment's filters and operators pay by themselves.
+Paid in bytes, and in steps that take about as long as handling so many bytes. `bound` rewrites a syntax tree
+so that `~`, lists and maps written down, comparisons, loops and macros pay by calling back; the environment's
+filters and operators pay by themselves.
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ from jinja2 import Undefined, nodes
 from jinja2.exceptions import SecurityError
 
 BUDGET: Final = 64 * 2**20
-"""Of one rendering; a character costs 1."""
+"""Of one rendering; a character costs 1, in a text that is not all ASCII 4, which is what Python keeps."""
+LARGEST_GRAPH: Final = 8 * 2**20
+"""Characters that one rendering may write, and bytes of what they come to."""
+LARGEST_NUMBER: Final = 2**64
+"""Numbers are smaller. It also keeps whole numbers of one hash, which maps and sets are slow with, few."""
 STEP: Final = 64
 """What one item, or one expression in one round of a loop, costs: about as much time as memory."""
 CALL: Final = 16 * STEP
 """What calling a macro costs beside."""
+SEARCH: Final = 8
+"""What looking through a character costs; the worst texts to be searched are that much slower than others."""
 
 
 class Budget:
@@ -25,10 +32,12 @@ class Budget:
 
     def __init__(self) -> None:
         self.left = BUDGET
+        self.room = LARGEST_GRAPH
 
     def refill(self) -> None:
         """Begin a rendering."""
         self.left = BUDGET
+        self.room = LARGEST_GRAPH
 
     def spend(self, amount: int) -> None:
         """Draw *amount*; raises SecurityError when there is not so much left."""
@@ -36,11 +45,24 @@ class Budget:
         if self.left < 0:
             raise SecurityError("it writes, repeats or compares far more than a graph needs")
 
+    def write(self, text: str) -> None:
+        """Draw what putting *text* into the graph costs; raises SecurityError when the graph has no room."""
+        size = len(text)
+        self.left -= size if text.isascii() else 4 * size
+        self.room -= size
+        if self.left < 0:
+            self.spend(0)
+        if self.room < 0:
+            raise SecurityError(f"it renders to more than {LARGEST_GRAPH // 2**20} MiB, the most of a graph")
+
     def weigh(self, value: Any) -> None:
         """Draw what *value* would cost written out, so that lists in lists cannot grow unseen."""
         kind = type(value)
         if kind is str:
-            self.spend(len(value))
+            self.spend(cost(value))
+        elif kind is int:
+            if not -LARGEST_NUMBER < value < LARGEST_NUMBER:
+                raise SecurityError(f"a number of more than {LARGEST_NUMBER.bit_length() - 1} bits")
         elif kind is list or kind is tuple:
             self.spend(STEP * len(value))
             for item in value:
@@ -58,6 +80,19 @@ class Budget:
         self.weigh(value)
         return value
 
+    def searched(self, value: Any) -> Any:
+        """Return *value*, paid for as what `in` looks through."""
+        self.weigh(value)
+        if type(value) is str:
+            self.spend(SEARCH * len(value))
+        return value
+
+    def key(self, value: Any) -> str:
+        """Return *value*, the key of a map that is written down; raises TypeError when it is no text."""
+        if type(value) is not str:
+            raise TypeError("a key of a map is a text")
+        return value
+
     def loop(self, items: Any, cost: int) -> Any:
         """Return what a `for` walks over, paid in advance at *cost* a round."""
         if isinstance(items, Undefined):
@@ -66,6 +101,11 @@ class Budget:
             items = list(islice(iter(items), BUDGET // STEP))
         self.spend(len(items) * cost)
         return items
+
+
+def cost(text: str) -> int:
+    """Return what holding *text* costs."""
+    return len(text) if text.isascii() else 4 * len(text)
 
 
 def bound(tree: nodes.Template) -> nodes.Template:
@@ -86,7 +126,7 @@ def _cost(node: nodes.Node) -> int:
     """Return what one round of a loop or one call of a macro costs: its expressions and fixed text."""
     fixed = sum(len(text.data) for text in node.find_all(nodes.TemplateData))
     call = CALL if isinstance(node, nodes.Macro) else 0
-    return call + fixed + STEP * sum(1 for _ in node.find_all(nodes.Node))
+    return call + BUDGET // LARGEST_GRAPH * fixed + STEP * sum(1 for _ in node.find_all(nodes.Node))
 
 
 def _call(name: str, *arguments: nodes.Expr, lineno: int) -> nodes.Call:
@@ -113,15 +153,16 @@ def _paying(value: Any) -> Any:
         case nodes.Compare(expr=first, ops=operands):
             value.expr = _weighed(first)
             for operand in operands:
-                operand.expr = _weighed(operand.expr)
+                how = "__searched" if operand.op in ("in", "notin") else "__weighed"
+                operand.expr = _weighed(operand.expr, how)
+            return value
+        case nodes.Pair(key=key) if not (isinstance(key, nodes.Const) and isinstance(key.value, str)):
+            value.key = _call("__key", key, lineno=key.lineno)
             return value
         case _:
             return value
 
 
-def _weighed(value: nodes.Expr) -> nodes.Expr:
-    return (
-        value
-        if isinstance(value, (nodes.Const, nodes.Call))
-        else _call("__weighed", value, lineno=value.lineno)
-    )
+def _weighed(value: nodes.Expr, how: str = "__weighed") -> nodes.Expr:
+    known = how == "__weighed" and isinstance(value, (nodes.Const, nodes.Call))
+    return value if known else _call(how, value, lineno=value.lineno)

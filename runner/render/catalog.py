@@ -9,18 +9,17 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.runtime import Macro
 
 import runner
 from runner.domain import Template
 from runner.errors import Problem, SpecError, TemplateError
-from runner.render.budget import bound
+from runner.render.bounds import excess_of_source, excess_of_tree
 from runner.render.environment import JsonEnvironment
 from runner.render.front import NAME, Front, cut, read_front
 from runner.render.lint import Slip, lint_body, lint_macros, lint_tokens
-from runner.render.program import Program, TextProgram, problem_at
+from runner.render.program import MAX_PROBLEMS, Program, TextProgram, compiled, problem_at
 from runner.render.series import Series, written_only
 from runner.text.decode import decode
 
@@ -137,8 +136,7 @@ def load_macros(text: str, *, path: str, environment: JsonEnvironment) -> dict[s
     slips = [*lint_tokens(environment, text), *lint_macros(tree, macros=_macros_of(environment))]
     _refuse(slips, lines, path)
     names = [macro.name for macro in tree.find_all(nodes.Macro)]
-    code = environment.compile(bound(tree), name=path, filename=path)
-    module = JinjaTemplate.from_code(environment, code, environment.globals).module
+    module = compiled(environment, tree, path).module
     return {name: getattr(module, name) for name in names}
 
 
@@ -204,19 +202,27 @@ def _macros_of(environment: JsonEnvironment) -> set[str]:
 
 
 def _parsed(environment: JsonEnvironment, source: str, lines: tuple[str, ...], path: str) -> nodes.Template:
+    if excess := excess_of_source(source):
+        raise TemplateError([Problem(message=excess, path=path)])
     try:
-        return environment.parse(source)
+        tree = environment.parse(source)
     except TemplateSyntaxError as fault:
         raise TemplateError(
             [problem_at(path, lines, fault.lineno, fault.message or "broken Jinja")]
         ) from fault
     except RecursionError as fault:
         raise TemplateError([Problem(message="it is nested too deeply", path=path)]) from fault
+    except ValueError as fault:
+        raise TemplateError([Problem(message="it holds a number that is far too long", path=path)]) from fault
+    line, excess = excess_of_tree(tree)
+    if excess:
+        raise TemplateError([problem_at(path, lines, line, excess)])
+    return tree
 
 
 def _refuse(slips: list[Slip], lines: tuple[str, ...], path: str) -> None:
     if slips:
-        ordered = sorted(set(slips))
+        ordered = sorted(set(slips))[:MAX_PROBLEMS]
         raise TemplateError([problem_at(path, lines, slip.line, slip.message) for slip in ordered])
 
 
@@ -225,6 +231,9 @@ def _text_of(path: Path, *, root: Path, shown: str) -> str:
     if not path.resolve().is_relative_to(root.resolve()):
         raise TemplateError([Problem(message=f"it leads out of {root.name}/", path=shown)])
     try:
+        # Asked before opening: to open a pipe is to wait for its writer.
+        if not path.is_file():
+            raise TemplateError([Problem(message="it is not a regular file", path=shown)])
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except OSError as fault:

@@ -12,7 +12,7 @@ or lists draws on one budget per rendering (`budget`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Final, cast
 
@@ -25,12 +25,17 @@ from jinja2.tests import TESTS
 from jinja2.utils import Namespace
 from markupsafe import Markup
 
-from runner.render.budget import STEP, Budget
+from runner.render.budget import LARGEST_NUMBER, SEARCH, STEP, Budget, cost
 from runner.text.nearest import did_you_mean
 
 MAX_RANGE: Final = 10_000
-MAX_BITS: Final = 128
+MAX_EXPONENT: Final = 64
 MAX_PLACES: Final = 15
+MAX_WORD: Final = 100
+"""Characters of what a filter is told beside its value: names of keys, characters to trim, digits."""
+_SHORT: Final = 1_000
+_SHOWN: Final = 20
+"""Names that a message lists."""
 
 FILTER_NAMES: Final = (
     "abs", "count", "d", "default", "first", "float", "int", "join", "last", "length", "list", "lower", "map",
@@ -43,6 +48,12 @@ TEST_NAMES: Final = (
     "sequence", "string", "true", "undefined", "==", "!=", ">", ">=", "<", "<=",
 )  # fmt: skip
 GLOBAL_NAMES: Final = frozenset({"namespace", "range"})
+_WALKING: Final = frozenset(
+    {"list", "map", "max", "min", "reject", "rejectattr", "select", "selectattr", "sort", "sum", "unique"}
+)
+"""Filters that take a text for the list of its characters."""
+_BY_KEY: Final = frozenset({"max", "min", "sort", "sum", "unique"})
+"""Filters whose further texts are names of keys."""
 
 _LOOP_ATTRIBUTES: Final = frozenset(
     {"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem", "depth"}
@@ -60,8 +71,8 @@ class Missing(StrictUndefined):
         if self._undefined_hint:
             return self._undefined_hint
         if isinstance(owner, Mapping) or type(owner) is Namespace:
-            return f"there is no `{name}` here; there is {_listed(name, _keys(owner))}"
-        return f"`{name}` has no value"
+            return f"there is no `{str(name)[:MAX_WORD]}` here; there is {_listed(name, _keys(owner))}"
+        return f"`{str(name)[:MAX_WORD]}` has no value"
 
 
 def _keys(owner: Any) -> list[str]:
@@ -71,8 +82,9 @@ def _keys(owner: Any) -> list[str]:
 
 
 def _listed(name: object, known: list[str]) -> str:
-    listed = ", ".join(f"`{key}`" for key in known) or "nothing"
-    return listed + did_you_mean(str(name), known)
+    listed = ", ".join(f"`{key}`" for key in known[:_SHOWN]) or "nothing"
+    more = f" and {len(known) - _SHOWN:,} more" if len(known) > _SHOWN else ""
+    return listed + more + did_you_mean(str(name), known)
 
 
 @pass_context
@@ -81,16 +93,16 @@ def emit(context: Context, value: Any) -> Markup:
     kind = type(value)
     if kind is Markup:
         return cast(Markup, value)
-    environment = cast(JsonEnvironment, context.environment)
-    if kind is str:
-        environment.budget.spend(len(value))
-        return Markup(f" {_encode(value)} ")
     if kind is int:
         return Markup(f" {value} ")
     if isinstance(value, Undefined):
         str(value)  # raises with the message that fits
-    environment.budget.weigh(value)
-    return Markup(f" {_encode(value)} ")
+    budget = cast(JsonEnvironment, context.environment).budget
+    if kind is not str or len(value) > _SHORT:  # what is short is paid for when it is written
+        budget.weigh(value)
+    written: str = _encode(value)
+    budget.write(written)
+    return Markup(f" {written} ")
 
 
 class JsonEnvironment(ImmutableSandboxedEnvironment):
@@ -100,22 +112,25 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
     has no value, and Python's TypeError, ValueError, ArithmeticError or LookupError for what makes no sense.
     """
 
-    intercepted_binops = frozenset({"+", "*", "**", "%", "//", "/"})
+    intercepted_binops = frozenset({"+", "-", "*", "**", "%", "//", "/"})
 
     def __init__(self) -> None:
         super().__init__(autoescape=True, finalize=emit, undefined=Missing, optimized=False, cache_size=0)
         self.budget = Budget()
-        self._paying = (self.budget.loop, self.budget.weighed, self.budget.spend)
-        self.globals = {
-            "namespace": Namespace, "range": _bounded_range,
-            "__join": self.join, "__loop": self.budget.loop,
-            "__weighed": self.budget.weighed, "__spend": self.budget.spend,
+        paying: dict[str, Callable[..., Any]] = {
+            "__join": self.join, "__loop": self.budget.loop, "__key": self.budget.key,
+            "__weighed": self.budget.weighed, "__searched": self.budget.searched,
+            "__spend": self.budget.spend,
         }  # fmt: skip
-        self.filters = {
-            name: self._measured(cast(Callable[..., Any], FILTERS[name])) for name in FILTER_NAMES
-        }
+        self._paying = tuple(paying.values())
+        self.globals = {"namespace": Namespace, "range": _bounded_range, **paying}
+        made = {name: cast(Callable[..., Any], FILTERS[name]) for name in FILTER_NAMES}
+        made |= {"int": _int, "sum": _numbers_only(made["sum"]), "trim": _trim, "unique": _unique}
+        self.filters = {name: self._measured(name, make) for name, make in made.items()}
         self.filters |= {"replace": self.replace, "join": self.join_filter, "round": _round}
-        self.tests = {name: self._measured(cast(Callable[..., Any], TESTS[name])) for name in TEST_NAMES}
+        self.tests = {
+            name: self._measured(name, cast(Callable[..., Any], TESTS[name])) for name in TEST_NAMES
+        }
 
     def add_macros(self, macros: Mapping[str, Macro]) -> None:
         """Make *macros* callable from every template compiled from now on."""
@@ -132,12 +147,19 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
     def replace(self, text: Any, old: str, new: str) -> str:
         """Replace every *old* in *text*."""
         plain, old, new = self._plain(text), self._plain(old), self._plain(new)
-        self.budget.spend(len(plain) + plain.count(old) * len(new))
-        return plain.replace(old, new)
+        self.budget.spend(SEARCH * len(plain) + cost(plain))
+        self.budget.spend(plain.count(old) * len(new) * (1 if plain.isascii() and new.isascii() else 4))
+        replaced = plain.replace(old, new)
+        self.budget.weigh(replaced)
+        return replaced
 
     def _joined(self, separator: str, parts: Iterable[Any]) -> str:
+        if type(parts) is str:
+            self.budget.spend(STEP * len(parts))
         texts = [self._plain(part) for part in parts]
-        self.budget.spend(sum(map(len, texts)) + len(texts) * (STEP + len(separator)))
+        letters = sum(map(len, texts)) + len(texts) * len(separator)
+        wide = not (separator.isascii() and all(map(str.isascii, texts)))
+        self.budget.spend((4 if wide else 1) * letters + len(texts) * STEP)
         return separator.join(texts)
 
     def _plain(self, value: Any) -> str:
@@ -147,16 +169,33 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
             raise TypeError(f"{_encode(value)} is no text")
         return str(value)
 
-    def _measured(self, make: Callable[..., Any]) -> Callable[..., Any]:
+    def _measured(self, name: str, make: Callable[..., Any]) -> Callable[..., Any]:
         """Return a filter or test that pays for what goes in and what comes out."""
+        first = 1 if hasattr(make, "jinja_pass_arg") else 0
 
         @wraps(make)
         def measured(*arguments: Any, **options: Any) -> Any:
-            for argument in arguments:
+            self.budget.spend(STEP)
+            for argument in (*arguments, *options.values()):
                 self.budget.weigh(argument)
+            if name in _WALKING:
+                self._check_walk(name, arguments[first:], options)
             return self.budget.weighed(make(*arguments, **options))
 
         return measured
+
+    def _check_walk(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        """Let a text that is walked pay for each character, and refuse a name of a key that goes on and on.
+
+        Such a name, like `a,a,a,a…`, is followed anew for each item.
+        """
+        for value in arguments[:1]:
+            if type(value) is str:
+                self.budget.spend(STEP * len(value))
+        names = [options.get("attribute")]
+        names += arguments[1:] if name in _BY_KEY else arguments[1:2] if name.endswith("attr") else ()
+        if any(type(key) is str and len(key) > MAX_WORD for key in names):
+            raise SecurityError(f"`{name}` takes a name of at most {MAX_WORD} characters")
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Return the result of an operator, refused when it would be large before it is made."""
@@ -164,21 +203,20 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
             raise SecurityError(_NO_TEXT)
         if operator in ("**", "%", "//", "/") and not (_is_number(left) and _is_number(right)):
             raise TypeError(f"`{operator}` needs two numbers")
-        if operator == "**" and abs(right) > MAX_BITS:
-            raise SecurityError(f"an exponent of more than {MAX_BITS}")
+        if operator == "**" and abs(right) > MAX_EXPONENT:
+            raise SecurityError(f"an exponent of more than {MAX_EXPONENT}")
         self._pay(operator, left, right)
         result = super().call_binop(context, operator, left, right)
-        if isinstance(result, int) and result.bit_length() > MAX_BITS:
-            raise SecurityError(f"a number of more than {MAX_BITS} bits")
         self.budget.weigh(result)
         return result
 
     def _pay(self, operator: str, left: Any, right: Any) -> None:
         for many, times in ((left, right), (right, left)):
+            each = 1 if isinstance(many, str) and many.isascii() else 4
             if operator == "*" and isinstance(many, (str, list, tuple)) and isinstance(times, int):
-                self.budget.spend(len(many) * max(0, times))
+                self.budget.spend(each * len(many) * max(0, times))
             elif operator == "+" and isinstance(many, (str, list, tuple)):
-                self.budget.spend(len(many))
+                self.budget.spend(each * len(many))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a map's or namespace's entry, or what the loop says of itself; no other attribute exists."""
@@ -191,7 +229,7 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
             return getattr(obj, attribute)
         if isinstance(obj, Undefined):
             str(obj)
-        return self.undefined(f"there is no `.{attribute}` on {_kind(obj)}", name=attribute)
+        return self.undefined(f"there is no `.{attribute[:MAX_WORD]}` on {_kind(obj)}", name=attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Return an item of a list, text or map."""
@@ -208,7 +246,8 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
                 return self.undefined(
                     f"there is no item {argument}; there are {len(obj)}", name=str(argument)
                 )
-        return self.undefined(f"there is no item {argument!r} on {_kind(obj)}", name=str(argument))
+        key = repr(argument) if isinstance(argument, (int, float)) else "of that kind"
+        return self.undefined(f"there is no item {key} on {_kind(obj)}", name=key)
 
     def is_safe_callable(self, obj: Any) -> bool:
         """Macros, `range` and `namespace` are called; nothing else is."""
@@ -217,6 +256,8 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
 
 
 def _bounded_range(*bounds: int) -> range:
+    if any(abs(bound) >= LARGEST_NUMBER for bound in bounds):
+        raise SecurityError("a range of numbers that are too large")
     numbers = range(*bounds)
     if len(numbers) > MAX_RANGE:
         raise SecurityError(f"a range of more than {MAX_RANGE:,}")
@@ -231,6 +272,38 @@ def _round(value: Any, precision: int = 0, method: str = "common") -> float:
     if not _is_number(value) or abs(precision) > MAX_PLACES:
         raise TypeError(f"`round` takes a number and at most {MAX_PLACES} places")
     return do_round(value, precision, method)  # type: ignore[arg-type]
+
+
+def _int(value: Any, default: int = 0, base: int = 10) -> Any:
+    if isinstance(value, str) and len(value) > MAX_WORD:
+        raise SecurityError(f"`int` reads at most {MAX_WORD} characters")
+    return FILTERS["int"](value, default, base)
+
+
+def _trim(value: Any, chars: str | None = None) -> Any:
+    if chars is not None and len(chars) > MAX_WORD:
+        raise SecurityError(f"`trim` takes off at most {MAX_WORD} different characters")
+    return FILTERS["trim"](value, chars)
+
+
+def _unique(values: Iterable[Any]) -> list[Any]:
+    """Return each text or number once, upper and lower case of a text being the same."""
+    found: dict[Any, Any] = {}
+    for value in values:
+        if not isinstance(value, (str, int, float)):
+            raise TypeError("`unique` takes a list of texts or numbers")
+        found.setdefault(value.lower() if isinstance(value, str) else value, value)
+    return list(found.values())
+
+
+def _numbers_only(add: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(add)
+    def total(environment: Any, values: Any, attribute: Any = None, start: Any = 0) -> Any:
+        if not _is_number(start):
+            raise TypeError("`sum` adds numbers")
+        return add(environment, values, attribute, start)
+
+    return total
 
 
 def _kind(value: Any) -> str:

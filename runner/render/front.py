@@ -20,6 +20,9 @@ from runner.text.tree import Mapping as Tree
 from runner.values import parse_value
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+MAX_NAMES: Final = 500
+"""Parameters, and outputs, of one template."""
+MAX_PROBLEMS: Final = 20
 TYPES: Final[tuple[str, ...]] = get_args(ParameterType)
 KINDS: Final[tuple[str, ...]] = get_args(OutputKind)
 FILLED: Final = frozenset({"seed", "loras", "cast"})
@@ -101,7 +104,7 @@ def read_front(text: str, *, path: str) -> Front:
     reader = _Reader()
     front = reader.front(root)
     if reader.problems:
-        raise TemplateError(sorted(reader.problems, key=lambda problem: (problem.line, problem.column)))
+        raise reader.refusal()
     return front
 
 
@@ -111,8 +114,13 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
+    def refusal(self) -> TemplateError:
+        return TemplateError(sorted(self.problems, key=lambda problem: (problem.line, problem.column)))
+
     def wrong(self, node: Node, message: str) -> None:
         self.problems.append(node.mark.problem(message))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise self.refusal()
 
     def front(self, root: Node) -> Front:
         tree = self.tree(root, "the front matter")
@@ -131,10 +139,13 @@ class _Reader:
         )
 
     def tree(self, node: Node, what: str) -> Tree | None:
-        if isinstance(node, Tree):
-            return node
-        self.wrong(node, f"{what} is a map")
-        return None
+        if not isinstance(node, Tree):
+            self.wrong(node, f"{what} is a map")
+            return None
+        if len(node.entries) > MAX_NAMES:
+            self.wrong(node, f"{what} has {len(node.entries):,} entries; at most {MAX_NAMES}")
+            return None
+        return node
 
     def known(self, tree: Tree, names: tuple[str, ...]) -> None:
         for entry in tree:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from jinja2 import Environment, nodes
 from jinja2.meta import find_undeclared_variables
@@ -38,6 +39,8 @@ _ALLOWED: frozenset[type[nodes.Node]] = frozenset(
         nodes.Add, nodes.Sub, nodes.Mod, nodes.Pow, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
     }
 )  # fmt: skip
+_MOST = 50
+"""Slips that each look stops at: naming the nearest name for each of thousands takes minutes."""
 _TAGS_BEGIN = ("variable_begin", "block_begin", "raw_begin")
 _BEHIND_CLASS = re.compile(r'"class_type"\s*:\s*\Z')
 _BEFORE_COLON = re.compile(r"\A\s*:")
@@ -56,6 +59,8 @@ def lint_tokens(environment: Environment, source: str) -> list[Slip]:
     found: list[Slip] = []
     quoted = False
     for line, kind, text in environment.lex(source):
+        if len(found) >= _MOST:
+            break
         if kind == "data":
             quoted = _quoted_after(text, quoted)
         elif kind in _TAGS_BEGIN and quoted:
@@ -96,13 +101,12 @@ def lint_body(
     own = {macro.name for macro in tree.find_all(nodes.Macro)}
     known = {*macros, *own}
     found = _tree_slips(tree, macros=known)
-    found += _unknown_names(tree, known={*parameters, *known})
+    found += islice(_unknown_names(tree, known={*parameters, *known}), _MOST)
     found += _text_in_structure(tree, frozenset(texts))
     used = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "load"}
-    found += [
+    return found + [
         Slip(0, f"parameter `{name}` is declared but never used") for name in parameters if name not in used
     ]
-    return found
 
 
 def lint_macros(tree: nodes.Template, *, macros: Collection[str]) -> list[Slip]:
@@ -114,7 +118,7 @@ def lint_macros(tree: nodes.Template, *, macros: Collection[str]) -> list[Slip]:
         if not isinstance(node, nodes.Macro) and not _is_blank(node)
     ]
     found += _tree_slips(tree, macros={*macros, *own})
-    found += _unknown_names(tree, known={*macros, *own})
+    found += islice(_unknown_names(tree, known={*macros, *own}), _MOST)
     return found + _called_too_early(tree, macros)
 
 
@@ -155,7 +159,8 @@ def _tree_slips(tree: nodes.Template, *, macros: Collection[str]) -> list[Slip]:
         for part in output.nodes
         if isinstance(part, nodes.Call)
     }
-    return [slip for node in _walk(tree) for slip in _node_slips(node, macros=macros, alone=alone)]
+    slips = (slip for node in _walk(tree) for slip in _node_slips(node, macros=macros, alone=alone))
+    return list(islice(slips, _MOST))
 
 
 def _walk(node: nodes.Node) -> Iterator[nodes.Node]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Mapping
 from types import CodeType, TracebackType
 from typing import Any, Final, Protocol
@@ -15,15 +16,16 @@ from jinja2.exceptions import TemplateRuntimeError
 
 from runner.domain import Plain
 from runner.errors import Problem, TemplateError
-from runner.render.budget import bound
+from runner.render.budget import LARGEST_GRAPH, bound
 from runner.render.environment import JsonEnvironment
 from runner.render.graph import Flaw, flaws
-
-LARGEST_GRAPH: Final = 8 * 2**20
-"""Bytes of one rendered graph."""
+from runner.text.shown import shown
 
 _SENSELESS = (TemplateRuntimeError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
+MAX_PROBLEMS: Final = 20
+"""Most mistakes told of one template at once."""
 _LAST_COMMA = re.compile(r",\s*}\s*\Z")
+_COLON = re.compile(r"\s*:")
 _MARK = re.compile("\0([0-9]+)\0")
 
 
@@ -38,9 +40,8 @@ class _NotOurJson(ValueError):
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _NotOurJson(f"the key `{twice}` stands twice", json.dumps(twice, ensure_ascii=False))
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _NotOurJson(f"the key `{shown(twice)}` stands twice", json.dumps(twice, ensure_ascii=False))
     return found
 
 
@@ -86,7 +87,7 @@ class TextProgram:
         self._source = source
         self._lines = lines
         self._path = path
-        self._template = _compiled(environment, environment.parse(source), path)
+        self._template = compiled(environment, environment.parse(source), path)
         self._marked: JinjaTemplate | None = None
 
     def nodes(self, values: Mapping[str, Plain], outputs: Collection[str]) -> dict[str, dict[str, Any]]:
@@ -101,7 +102,8 @@ class TextProgram:
         graph = self._parsed(text, values)
         found = flaws(graph, outputs)
         if found:
-            raise TemplateError([self._flaw(flaw, values) for flaw in found])
+            text = self._text(self._template, values)
+            raise TemplateError([self._flaw(flaw, text, values) for flaw in found[:MAX_PROBLEMS]])
         return graph
 
     def _text(self, template: JinjaTemplate, values: Mapping[str, Plain]) -> str:
@@ -129,10 +131,8 @@ class TextProgram:
         except json.JSONDecodeError as fault:
             raise TemplateError([self._broken(text, fault.pos, fault.msg, values)]) from fault
         except _NotOurJson as fault:
-            places = [found.start() for found in re.finditer(re.escape(fault.key), text)]
-            raise TemplateError(
-                [self._broken(text, places[-1] if places else 0, str(fault), values)]
-            ) from fault
+            place = max(0, text.rfind(fault.key))
+            raise TemplateError([self._broken(text, place, str(fault), values)]) from fault
         except (ValueError, RecursionError) as fault:
             raise TemplateError([self._problem(0, f"renders to what is no graph: {fault}")]) from fault
         if not isinstance(graph, dict):
@@ -147,12 +147,11 @@ class TextProgram:
         message = f"renders to broken JSON: {reason}; rendered line {row}: {before}⟪here⟫{behind}"
         return self._problem(self._template_line(position, values), message)
 
-    def _flaw(self, flaw: Flaw, values: Mapping[str, Plain]) -> Problem:
+    def _flaw(self, flaw: Flaw, text: str, values: Mapping[str, Plain]) -> Problem:
         if not flaw.node:
             return self._problem(0, flaw.message)
-        text = self._text(self._template, values)
-        key = re.search(re.escape(json.dumps(flaw.node, ensure_ascii=False)) + r"\s*:", text)
-        return self._problem(self._template_line(key.start(), values) if key else 0, flaw.message)
+        place = _place_of_key(text, json.dumps(flaw.node, ensure_ascii=False))
+        return self._problem(0 if place < 0 else self._template_line(place, values), flaw.message)
 
     def _template_line(self, position: int, values: Mapping[str, Plain]) -> int:
         """Return the line of the file that wrote the character at *position* of the rendered text.
@@ -161,7 +160,7 @@ class TextProgram:
         """
         if self._marked is None:
             tree = _with_marks(self._environment.parse(self._source))
-            self._marked = _compiled(self._environment, tree, self._path)
+            self._marked = compiled(self._environment, tree, self._path)
         starts, lines, removed = [0], [0], 0
         for mark in _MARK.finditer(self._text(self._marked, values)):
             starts.append(mark.start() - removed)
@@ -191,10 +190,27 @@ def problem_at(path: str, lines: tuple[str, ...], line: int, message: str) -> Pr
     )
 
 
-def _compiled(environment: JsonEnvironment, tree: nodes.Template, path: str) -> JinjaTemplate:
-    code = environment.compile(bound(tree), name=path, filename=path)
+def compiled(environment: JsonEnvironment, tree: nodes.Template, path: str) -> JinjaTemplate:
+    """Return *tree* compiled, so that it pays for what it does (*tree* is changed in place).
+
+    Raises:
+        TemplateError: Python has no room for so much nesting.
+
+    """
+    try:
+        code = environment.compile(bound(tree), name=path, filename=path)
+    except (SyntaxError, RecursionError, MemoryError) as fault:
+        raise TemplateError([Problem(message="it is nested too deeply", path=path)]) from fault
     assert isinstance(code, CodeType)
     return JinjaTemplate.from_code(environment, code, environment.globals)
+
+
+def _place_of_key(text: str, key: str) -> int:
+    """Return where the JSON text *key* stands before a colon in *text*; -1 where it does not."""
+    place = text.find(key)
+    while place >= 0 and not _COLON.match(text, place + len(key)):
+        place = text.find(key, place + 1)
+    return place
 
 
 def _with_marks(tree: nodes.Template) -> nodes.Template:

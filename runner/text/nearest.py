@@ -9,6 +9,8 @@ _EDITS = 2
 _RATIO = 0.75
 _LONGEST = 80
 """Longer words are text, not slips of the pen."""
+_MOST = 1_000
+"""Names compared letter by letter: who offers more that come near by their letters has not slipped."""
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
@@ -20,9 +22,18 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
     if len(word) > _LONGEST:
         return None
     wanted = word.casefold()
-    ranked = sorted((*_rank(wanted, name.casefold()), name) for name in set(names) if len(name) <= _LONGEST)
+    close = [name for name in set(names) if _may_be_near(wanted, name.casefold())]
+    if len(close) > _MOST:
+        return None
+    ranked = sorted((*_rank(wanted, name.casefold()), name) for name in close)
     allowed = min(_EDITS, len(wanted) // 2)
     return next((name for edits, unlike, name in ranked if edits <= allowed or 1 - unlike >= _RATIO), None)
+
+
+def _may_be_near(wanted: str, name: str) -> bool:
+    """Tell by the lengths alone whether *name* can be near."""
+    longer, shorter = max(len(wanted), len(name)), min(len(wanted), len(name))
+    return longer <= _LONGEST and (longer - shorter <= _EDITS or 2 * shorter >= _RATIO * (longer + shorter))
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
