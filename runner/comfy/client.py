@@ -155,6 +155,9 @@ class Client:
     async def system_stats(self) -> Mapping[str, Plain]:
         """Return `/system_stats`; NotComfyUI when the answer has not its shape."""
         answer = await self._get("/system_stats")
+        if answer.status >= 500:
+            # A gateway whose ComfyUI is just starting says so; that is no other kind of server.
+            raise Ambiguous(f"{self.url} answered /system_stats with {answer.shown}", status=answer.status)
         body = answer.json
         system = body.get("system") if isinstance(body, dict) else None
         if answer.status != 200 or not isinstance(system, dict) or "comfyui_version" not in system:

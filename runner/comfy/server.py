@@ -154,7 +154,9 @@ class Server:
 
         """
         while True:
-            await watch.wait()
+            # Nobody polls a server that was left out before this began.
+            if not self.final:
+                await watch.wait()
             if self.final or self._gone(watch):
                 raise Unreachable(self.down)
             if not watch.look:

@@ -391,6 +391,29 @@ async def test_a_restarted_server_has_lost_the_attempt(
     assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "again")
 
 
+async def test_an_adopted_attempt_ends_when_its_server_is_left_out_from_the_start(tmp_path: Path) -> None:
+    """Who follows an attempt on a server that turns out to be something else now does not wait for ever."""
+    async with Fake() as good, Fake() as other:
+        other.plan("GET /system_stats", (404, "text/html", b"<html>"))
+        async with opened(good, other) as executor:
+            executor.adopt(attempt_on(other.url), tmp_path)
+            events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "elsewhere")
+
+
+async def test_a_gateway_at_the_first_contact_is_no_other_kind_of_server(tmp_path: Path) -> None:
+    """A 502 while a ComfyUI starts leaves nobody out: it is up when it answers."""
+    async with Fake() as good, Fake() as late:
+        late.plan("GET /system_stats", (502, "text/html", b"<html>bad gateway"))
+        async with opened(good, late) as executor:
+            down = await until(executor, ServerDown)
+            while (await until(executor, ServerUp)).server != down.server:
+                pass
+
+    assert not down.final
+
+
 @pytest.mark.parametrize("route", ["GET /system_stats", "GET /object_info"])
 async def test_a_hiccup_does_not_keep_out_a_server_that_is_back(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, route: str
