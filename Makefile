@@ -1,7 +1,7 @@
 # The targets CI calls; anyone can call them too. PYTHON is the interpreter of an environment with .[test,lint].
 PYTHON ?= .venv/bin/python
 
-.PHONY: setup fmt check test conformance wheel
+.PHONY: setup fmt check test conformance seeded-bugs wheel
 
 setup:  ## a virtual environment with everything
 	python3 -m venv .venv
@@ -17,7 +17,10 @@ check:  ## lint and types
 	$(PYTHON) -m mypy
 
 test:  ## every test that needs no outside server
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto
+
+seeded-bugs:  ## the tests notice 24 likely mistakes, each made in a copy of the tree
+	$(PYTHON) tests/seeded_bugs.py
 
 conformance:  ## make conformance URL=http://127.0.0.1:8188
 	$(PYTHON) -m pytest tests/conformance --comfyui-url $(URL)

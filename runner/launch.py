@@ -28,7 +28,7 @@ from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, refresh
 from runner.model_files import FoundSizes, ModelFacts, facts_of
-from runner.plan import Plan, frozen, plan_of
+from runner.plan import Plan, edited, frozen, plan_of
 from runner.preflight import preflight, told
 from runner.record import Recorder
 from runner.render import bind
@@ -62,6 +62,10 @@ class View(Protocol):
         """The run is on disk; the first job comes next."""
         ...
 
+    def edited(self, names: Sequence[str]) -> None:
+        """What the run was made from was edited while it ran; the run kept to what it had read."""
+        ...
+
     def __call__(self, event: Event) -> None:
         """Something happened; the recorder has it already."""
         ...
@@ -92,6 +96,8 @@ class Batch:
     inputs: tuple[InputFile, ...] = ()
     templates: Mapping[str, str] = field(default_factory=dict)
     """Name → digest."""
+    edited: Callable[[], Sequence[str]] = lambda: ()
+    """The files that are not what the jobs were made from any more."""
     frozen: Callable[[], Iterator[tuple[str, bytes]]] = lambda: iter(())
     """(name, content) of what is kept under `plan/`."""
     model_files: frozenset[tuple[str, str]] = frozenset()
@@ -120,6 +126,7 @@ def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
         samples=plan.samples,
         inputs=tuple(plan.inputs.values()),
         templates={name: template.digest for name, template in plan.templates.items()},
+        edited=lambda: edited(plan),
         frozen=lambda: frozen(plan),
         model_files=plan.model_files,
         done_by=plan.done_by,
@@ -315,7 +322,12 @@ async def _run(
     run, run_uuid = folders.run_name(batch.episode, now, door.token(2)), door.fresh_id()
     head = _head(batch, run_uuid, realm)
     versions = {"run": run, "started": now.isoformat(timespec="seconds"), "python": platform.python_version()}
-    folder = folders.create(settings.runs, run, facts=versions | head, frozen=dict(batch.frozen()))
+    kept = dict(batch.frozen())
+    if changed := batch.edited():
+        raise UsageError(
+            f"changed while the plan was made: {', '.join(changed)}", hint="the same command again"
+        )
+    folder = folders.create(settings.runs, run, facts=versions | head, frozen=kept)
     journal = Journal.create(folder / JOURNAL, run=run)
     recorder = Recorder(journal, clock=door.now)
     try:
@@ -328,6 +340,8 @@ async def _run(
         recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
+    if changed := batch.edited():
+        view.edited(changed)
     return summary, await asyncio.to_thread(refresh, settings.runs)
 
 

@@ -385,3 +385,29 @@ def frozen(plan: Plan) -> Iterator[tuple[str, bytes]]:
         index["inputs"][used.project] = used.name
         yield f"inputs/{used.name}", used.path.read_bytes()
     yield "index.json", json.dumps(index, ensure_ascii=False, indent=1).encode()
+
+
+def edited(plan: Plan) -> tuple[str, ...]:
+    """Return the files that are no longer what *plan* was made from: specs, then templates, then inputs."""
+    specs = (file.path for file in plan.spec.files if _sum(plan.root / file.path) != file.sha256)
+    inputs = (each.project for each in plan.inputs.values() if _sum(each.path) != each.name.partition(".")[0])
+    return (*specs, *_edited_templates(plan), *inputs)
+
+
+def _edited_templates(plan: Plan) -> Iterator[str]:
+    catalog = Catalog(plan.root)
+    for name, template in plan.templates.items():
+        try:
+            same = catalog.load(name).digest == template.digest
+        except (KeyError, TemplateError):
+            same = False
+        if not same:
+            yield f"template {name}"
+
+
+def _sum(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -107,7 +107,7 @@ def test_readme_begins_with_two_commands_of_one_line() -> None:
 
     assert first.count("\n") == second.count("\n") == 1
     assert first.rstrip().endswith("animerun specs/episode1.yaml")
-    assert second.rstrip().endswith("pytest")
+    assert second.rstrip().endswith("-m pytest -n auto")
 
 
 @pytest.mark.parametrize(("path", "most"), [(README, 150), (ROOT / "specs/README.md", 300)])

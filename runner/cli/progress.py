@@ -141,6 +141,13 @@ class RunView:
         """Say that an earlier run stays as it is, and why: its jobs may be rendered twice."""
         self.line(f"warning: run {run} cannot be settled and is left as it is: {why}")
 
+    def edited(self, names: Sequence[str]) -> None:
+        """Say that the files are newer than the run; what it was made from is kept in its folder."""
+        kept = f"what it was made from is in {self.folder}/plan"
+        self.line(
+            f"warning: edited during the run, which kept to what it had read: {', '.join(names)}; {kept}"
+        )
+
     def began(self, run: str, folder: Path, work: Work) -> None:
         """Name the run."""
         self.run, self.folder = run, folder
@@ -266,6 +273,10 @@ class JsonView(RunView):
     def unsettled(self, run: str, why: str) -> None:
         """Emit which run stays as it is, and why."""
         emit({"event": "unsettled", "run": run, "why": why})
+
+    def edited(self, names: Sequence[str]) -> None:
+        """Emit which files are newer than the run."""
+        emit({"event": "edited", "files": list(names)})
 
     def began(self, run: str, folder: Path, work: Work) -> None:
         """Emit the run's name and folder."""

@@ -162,3 +162,20 @@ async def test_only_looks_begun_after_the_answer_count(
     assert (early.missing_since > 0, late.missing_since > 0) == (True, False)
     await server._poll()
     assert late.missing_since > 0
+
+
+async def test_frames_of_success_only_say_when_to_look(
+    server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a finished prompt made is told by the history, whatever the frames said or left out."""
+    entry = {"status": {"status_str": "success", "messages": []}, "outputs": {"out": {"images": []}}}
+
+    async def history(prompt_id: str) -> dict[str, object]:
+        return entry
+
+    monkeypatch.setattr(server.client, "history", history)
+    server._hear(Frame(type="execution_success", prompt_id="a"))
+    server._hear(Frame(type="executing", prompt_id="a", data={"node": None}))
+
+    assert watch.tracker.hint == "success"
+    assert await server.entry(watch) is entry

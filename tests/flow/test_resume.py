@@ -280,7 +280,7 @@ def _rewritten(run: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) ->
 def test_a_run_that_is_still_being_made_is_locked(shop: Shop, own: Own) -> None:
     """Exit 5 while another process writes the journal; that one is not disturbed."""
     shop.template("slow", nap(0.5))
-    shop.write("flat.yaml", spec(jobs=3))
+    shop.write("flat.yaml", spec(jobs=10))
     process = shop.start("flat.yaml", "--server", own.url)
     until("a first job", lambda: begun(shop, 1))
     code, _, err = shop.animerun("resume", shop.run().name, "--server", own.url)
@@ -304,6 +304,21 @@ def test_resume_uses_the_spec_as_it_was(shop: Shop, own: Own) -> None:
 
     assert code == 0, err
     assert len(made(run)) == 5
+
+
+def test_a_spec_edited_during_the_run_changes_nothing_and_is_told(shop: Shop, own: Own) -> None:
+    """The run keeps to what it has read and says at its end which files are newer."""
+    shop.template("slow", nap(0.15))
+    shop.write("flat.yaml", spec(jobs=4))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("a job", lambda: begun(shop, 1))
+    shop.write("flat.yaml", spec(jobs=2))
+    shop.template("slow", nap(0.2))
+    _, err = process.communicate(timeout=40)
+
+    assert process.returncode == 0, err
+    assert "4 jobs made" in err
+    assert "edited during the run, which kept to what it had read: flat.yaml, template slow;" in err
 
 
 def test_resume_keeps_the_scope(shop: Shop, own: Own) -> None:

@@ -112,7 +112,7 @@ MISTAKES = {
         ["no model is called `qwem`; did you mean `qwen`?"],
     ),
     "a mapping that does not choose by model": (
-        "characters: {aki: {prompt: a girl, lora: {file: a.safetensors}}}\nscenes: {s: {cast: aki, prompt: b}}",
+        "characters: {aki: {prompt: a, lora: {file: a.safetensors}}}\nscenes: {s: {cast: aki, prompt: b}}",
         [
             "no model is called `file`; a mapping here chooses by model;"
             " one LoRA for all of them is written `lora: FILE.safetensors@0.8`"

@@ -1,0 +1,358 @@
+# ruff: noqa: T201 - a script that prints
+"""Show that the tests notice the bugs one would most likely write here.
+
+    python tests/seeded_bugs.py [--only 2,7] [--list]
+
+Each bug is a change of a few lines. It is made in a copy of the tree, and the tests that guard that place
+run there until one fails: the bug is *killed*. First the same tests run in the copy as it is and must pass,
+or a kill would say nothing. A bug whose place is not found exactly once is *stale*: the code moved on, and so
+must the bug. Prints a line for each and exits with 1 unless all are killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_WAIT_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A mistake: in *path*, the one place that reads *old* reads *new* instead; *tests* should notice."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+COURSE = "tests/comfy/test_attempts.py"
+CHAOS = "tests/comfy/test_chaos.py"
+RUN = "tests/flow/test_run.py"
+SCHEDULE = "tests/unit/test_schedule.py"
+COLLECT = "tests/unit/test_collect.py"
+VERDICT = "tests/comfy/test_verdict.py"
+
+BUGS = (
+    Bug(
+        "history asked before queue",
+        "runner/comfy/server.py",
+        """            await watch.wait()
+            if self.final or self._gone(watch):
+                raise Unreachable(self.down)
+            if not watch.look:
+                continue
+            watch.look = False
+            try:
+                entry = await self.client.history(watch.prompt_id)
+""",
+        """            try:
+                entry = await self.client.history(watch.prompt_id)
+                await watch.wait()
+                if self.final or self._gone(watch):
+                    raise Unreachable(self.down)
+                if not watch.look:
+                    continue
+                watch.look = False
+""",
+        (COURSE, CHAOS),
+    ),
+    Bug(
+        "no settle time",
+        "runner/comfy/server.py",
+        "return door.monotonic() - watch.missing_since >= self.settle_s",
+        "return True",
+        (COURSE, "tests/comfy/test_server.py"),
+    ),
+    Bug(
+        "a submission repeated when its answer is unclear",
+        "runner/comfy/course.py",
+        """        except Ambiguous as doubt:
+            self._doubt = doubt
+            self._sent()
+            return None
+""",
+        """        except Ambiguous as doubt:
+            if self._doubt is None:
+                self._doubt = doubt
+                return await self._post(nodes)
+            self._sent()
+            return None
+""",
+        (COURSE, CHAOS),
+    ),
+    Bug(
+        "intent written after the submission",
+        "runner/run.py",
+        """                await self._commit()
+                self._tell(seen, starting)
+""",
+        """                self._tell(seen, starting)
+                await self._commit()
+""",
+        (RUN,),
+    ),
+    Bug(
+        "recorded before the download",
+        "runner/comfy/course.py",
+        "        outputs = await self._means.collect(\n",
+        """        outputs = tuple(
+            Output(node=ref.node, index=0, path=f"{attempt.name}.png", sha256="", size=0, kind="image")
+            for ref in verdict.refs
+        ) or await self._means.collect(
+""",
+        (COURSE, CHAOS),
+    ),
+    Bug(
+        "recorded before the file is durable",
+        "runner/collect.py",
+        """        with door.File(part, "ab") as file:
+            file.sync()
+""",
+        "",
+        ("tests/flow",),
+    ),
+    Bug(
+        "named before the file is durable",
+        "runner/collect.py",
+        """        with door.File(part, "ab") as file:
+            file.sync()
+        path = _name(part, folder, f"{stem}.{facts.extension}", digest)
+        door.sync_folder(path.parent)
+""",
+        """        path = _name(part, folder, f"{stem}.{facts.extension}", digest)
+        door.sync_folder(path.parent)
+        with door.File(part, "ab") as file:
+            file.sync()
+""",
+        ("tests/flow",),
+    ),
+    Bug(
+        "ids by chance, so that a resumed run cannot find its attempts",
+        "runner/run.py",
+        'return str(uuid.uuid5(self._uuid, f"{key}/{number}"))',
+        "return str(door.fresh_id())",
+        (RUN,),
+    ),
+    Bug(
+        "one id for all attempts of a job",
+        "runner/run.py",
+        'return str(uuid.uuid5(self._uuid, f"{key}/{number}"))',
+        "return str(uuid.uuid5(self._uuid, key))",
+        (RUN,),
+    ),
+    Bug(
+        "a network error taken for a loss",
+        "runner/comfy/server.py",
+        """            except ServerFault as fault:
+                await self._unread(watch, fault)
+                continue
+""",
+        """            except ServerFault:
+                return None
+""",
+        (COURSE, CHAOS),
+    ),
+    Bug(
+        "a frame of success believed without the history",
+        "runner/comfy/server.py",
+        """            if not watch.look:
+                continue
+""",
+        """            if watch.tracker.hint == "success":
+                said = {"status_str": "success", "messages": [["execution_success", {}]]}
+                return {"status": said, "outputs": watch.tracker.outputs}
+            if not watch.look:
+                continue
+""",
+        ("tests/comfy/test_server.py",),
+    ),
+    Bug(
+        "node errors of an accepted submission ignored",
+        "runner/comfy/course.py",
+        "if accepted.node_errors:",
+        "if not accepted.prompt_id:",
+        (COURSE, "tests/flow/test_main_job.py"),
+    ),
+    Bug(
+        "fewer outputs than declared accepted",
+        "runner/comfy/verdict.py",
+        """        if not kept:
+            return _nothing_new(node, found, nodes)
+""",
+        "",
+        (VERDICT,),
+    ),
+    Bug(
+        "an older file accepted as the answer",
+        "runner/comfy/verdict.py",
+        'ref.type == "output" and under(ref.server_name, prefix)',
+        'ref.type == "output"',
+        (VERDICT,),
+    ),
+    Bug(
+        "one client id for all connections",
+        "runner/comfy/listener.py",
+        """    async def _listen(self) -> None:
+        self.client_id = door.fresh_id().hex
+""",
+        """    async def _listen(self) -> None:
+""",
+        ("tests/comfy/test_listener.py",),
+    ),
+    Bug(
+        "a slot freed before its job has ended",
+        "runner/schedule.py",
+        """                    self._servers[name].outstanding[prompt_id] = True
+""",
+        """                    del self._servers[name].outstanding[prompt_id]
+""",
+        (SCHEDULE, RUN),
+    ),
+    Bug(
+        "interrupt without an id",
+        "runner/comfy/client.py",
+        'await self._order("/interrupt", {"prompt_id": prompt_id})',
+        'await self._order("/interrupt", {})',
+        (COURSE,),
+    ),
+    Bug(
+        "the whole queue cleared on Ctrl-C",
+        "runner/comfy/client.py",
+        'await self._order("/queue", {"delete": list(prompt_ids)})',
+        'await self._order("/queue", {"clear": True})',
+        (COURSE,),
+    ),
+    Bug(
+        "a server's file name in a path of ours",
+        "runner/collect.py",
+        '        name\n        + (f"_{_safe(ref.node)}"',
+        '        name + ref.filename\n        + (f"_{_safe(ref.node)}"',
+        (COLLECT,),
+    ),
+    Bug(
+        "a report that shows text unescaped",
+        "runner/diff/junit.py",
+        'return quoteattr(_plain(text), {"\\n": "&#10;", "\\r": "&#13;", "\\t": "&#9;"})',
+        "return '\"' + text + '\"'",
+        ("tests/diff", "tests/cli/test_gate.py"),
+    ),
+    Bug(
+        "a secret in a message",
+        "runner/comfy/client.py",
+        'where = f"{self.url} answered {path} with {status}"',
+        'where = f"{self.url} answered {path} with {status} {self._credentials.headers}"',
+        (COURSE, "tests/cli"),
+    ),
+    Bug(
+        "a deadline by the wall clock",
+        "runner/comfy/server.py",
+        "            watch.missing_since = watch.missing_since or door.monotonic()\n",
+        "            watch.missing_since = watch.missing_since or door.now() - 1e6\n",
+        ("tests/comfy/test_server.py", COURSE),
+    ),
+    Bug(
+        "a job tried without end",
+        "runner/schedule.py",
+        "return tried < min(self._attempts, _ATTEMPTS_BY_CODE.get(fault.code, self._attempts))",
+        "return tried > 0",
+        (SCHEDULE,),
+    ),
+    Bug(
+        "the index ahead of the journal",
+        "runner/manifest/store.py",
+        """    reading = Reading(path, start)
+    db.execute("begin")
+""",
+        """    reading = Reading(path, start)
+    db.execute(
+        "insert into applied values (?, ?, ?, ?, ?)", [run, path.name, path.stat().st_size, 1, start.check]
+    )
+    db.execute("begin")
+""",
+        ("tests/manifest", "tests/flow/test_killed_index.py"),
+    ),
+)
+
+
+def copy_tree(target: Path) -> None:
+    """Copy what git tracks, as it is in the working tree, to *target*."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        source = ROOT / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+
+
+def tested(tree: Path, tests: tuple[str, ...]) -> tuple[int, str]:
+    """Return pytest's exit code for *tests* in *tree* up to the first failure, and the line that tells it."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", *tests]
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=_WAIT_S, check=False
+    )
+    told = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    last = done.stdout.strip().splitlines()[-1:] or [done.stderr.strip()[-200:]]
+    return done.returncode, (told or last)[0].partition(" - ")[0]
+
+
+def judged(tree: Path, bug: Bug) -> tuple[str, str]:
+    """Return `killed`, `SURVIVED`, `STALE` or `BROKEN` for *bug*, and why."""
+    path = tree / bug.path
+    before = path.read_text("utf-8")
+    if before.count(bug.old) != 1:
+        return "STALE", f"{bug.path} has its place {before.count(bug.old)} times"
+    path.write_text(before.replace(bug.old, bug.new), "utf-8")
+    try:
+        code, told = tested(tree, bug.tests)
+    except subprocess.TimeoutExpired:
+        return "BROKEN", f"its tests did not end within {_WAIT_S:.0f} s"
+    finally:
+        path.write_text(before, "utf-8")
+    return {0: "SURVIVED", 1: "killed"}.get(code, "BROKEN"), told
+
+
+def main() -> int:
+    """Try every bug that is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="numbers, separated by commas")
+    parser.add_argument("--list", action="store_true", help="print the bugs and their tests")
+    asked = parser.parse_args()
+    wanted = {int(number) for number in asked.only.split(",") if number}
+    bugs = [(number, bug) for number, bug in enumerate(BUGS, 1) if not wanted or number in wanted]
+    if asked.list:
+        for number, bug in bugs:
+            print(f"{number:2} {bug.name}: {bug.path}; {' '.join(bug.tests)}")
+        return 0
+    verdicts = []
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        copy_tree(tree)
+        code, told = tested(tree, tuple(dict.fromkeys(test for _, bug in bugs for test in bug.tests)))
+        if code:
+            print(f"the tests do not pass without any bug: {told}")
+            return 1
+        for number, bug in bugs:
+            began = time.monotonic()
+            verdict, why = judged(tree, bug)
+            verdicts.append(verdict)
+            print(f"{number:2} {verdict:8} {bug.name} ({time.monotonic() - began:.0f} s): {why}", flush=True)
+    print(f"{verdicts.count('killed')} of {len(bugs)} killed")
+    return 0 if verdicts.count("killed") == len(bugs) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
