@@ -156,9 +156,11 @@ class ServerFault(AnimerunError):
 
     code = "SERVER"
 
-    def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
+    def __init__(self, message: str, *, status: int = 0, wait_s: float = 0.0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.wait_s = wait_s
+        """How long it asked to be left alone; 0 = it did not."""
 
 
 class Unreachable(ServerFault):

@@ -29,7 +29,7 @@ from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, refresh
 from runner.model_files import FoundSizes, ModelFacts, facts_of
 from runner.plan import Plan, edited, frozen, plan_of
-from runner.preflight import preflight, told
+from runner.preflight import differences, preflight, told
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
@@ -166,7 +166,7 @@ async def launch(
                     # Nobody can say whether a model file has changed; what is not known counts as equal.
                     return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
                 raise
-            realm = one_realm(facts)
+            realm = agreed(facts, settings)
             view.opened(facts)
             settled = await _settle_all(batch, executor, facts, settings, control, view)
             if settled and control.asked:
@@ -291,12 +291,21 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
         allow_plain_http=settings.allow_plain_http,
         settle_s=settings.settle_s,
         server_wait_s=settings.server_wait_s,
+        no_progress_s=settings.no_progress_s,
         sockets=settings.sockets,
     )
     try:
         yield executor
     finally:
         await executor.close()
+
+
+def agreed(facts: Sequence[ServerFacts], settings: Settings) -> Realm:
+    """Return the realm of all *facts*; raises PreflightRefused where they must be alike and are not."""
+    realm = one_realm(facts)
+    if settings.require_uniform and (found := differences(facts)):
+        raise PreflightRefused(found, hint="use servers that are alike, or leave out --require-uniform")
+    return realm
 
 
 def one_realm(facts: Sequence[ServerFacts]) -> Realm:
@@ -408,7 +417,7 @@ async def resume(
         work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
         async with servers(settings) as executor:
             facts = await executor.open()
-            _same_realm(state.head["realm"], one_realm(facts), run)
+            _same_realm(state.head["realm"], agreed(facts, settings), run)
             view.opened(facts)
             found = await _sizes(work.model_files, executor, facts)
             if models := facts_of(found, settings.model_sums):

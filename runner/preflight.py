@@ -32,6 +32,31 @@ def told(findings: Sequence[Finding]) -> list[str]:
     return [f"{each.message}  (for {_first(each.keys)})" if each.keys else each.message for each in findings]
 
 
+def differences(facts: Sequence[ServerFacts]) -> tuple[str, ...]:
+    """Return what differs between servers and may show in pictures, a sentence each; devices may differ."""
+    asked = {"ComfyUI": "version", "torch": "torch", "node packs": "packs"}
+    found = []
+    for what, name in asked.items():
+        values = {each.url: getattr(each, name) for each in facts if getattr(each, name)}
+        if len(set(values.values())) > 1:
+            told = "; ".join(f"{url} has {_value(value, values)}" for url, value in values.items())
+            found.append(f"the servers differ in {what}: {told}")
+    return tuple(found)
+
+
+def _value(value: str | tuple[str, ...], values: Mapping[str, object]) -> str:
+    """Return a version, or of a set of packs those that not every server has."""
+    if isinstance(value, str):
+        return value
+    common = set.intersection(*(set(each) for each in values.values() if isinstance(each, tuple)))
+    own = sorted(set(value) - common)
+    return (
+        ", ".join(own[:5]) + (f" and {len(own) - 5} more" if len(own) > 5 else "")
+        if own
+        else "none of its own"
+    )
+
+
 def _first(keys: Sequence[str]) -> str:
     return keys[0] if len(keys) == 1 else f"{keys[0]} and others"
 

@@ -50,6 +50,9 @@ _SHARD = 500
 """Jobs per server folder: a save slows down with the number of names beside it."""
 
 
+_LAST_CALL_S = 10.0
+"""How long what runs may take to end once it is interrupted."""
+
 _ENDS = (AttemptSucceeded, AttemptFailed, AttemptCancelled)
 
 
@@ -199,6 +202,8 @@ class Conductor:
         self._usable: set[str] = set()
         self._awake = Awake()
         self._deadline: float | None = None
+        self._last_call = False
+        """What ran was told to end."""
         self._alarms: Timetable[Elapsed | Stopping] = Timetable(self._awake)
         if settings.deadline_s:
             reason = f"the deadline of {settings.deadline_s:g} s is reached"
@@ -428,6 +433,12 @@ class Conductor:
             reason = f"no server could be used for {self._settings.server_wait_s:g} s"
             self._begin_stop(Stopping(reason=reason, exit_code=4))
             return
+        if self._last_call:
+            # What runs on in spite of an interrupt is left where it is; the next process looks for it.
+            self._control.asked = 2
+            return
+        self._last_call = True
+        self._deadline = self._awake() + min(self._settings.grace_s, _LAST_CALL_S)
         for prompt_id in self._schedule.under_way():
             self._executor.cancel(prompt_id)
         self._control.asked += not self._usable

@@ -10,8 +10,13 @@ How an attempt can fail, and what may help:
     OOM               elsewhere  out of memory
     SERVER_SICK       elsewhere  the machine failed, not the job: CUDA error, its disk full
     SERVER_REJECTS    elsewhere  not let in, redirected, input not taken, ids not ours to choose
+    SERVER_DIED       elsewhere  was running when its server stopped, or stopped working
+    HUNG              elsewhere  showed no progress, and was interrupted for that
     UNREACHABLE       elsewhere  could not be sent, and another server is up
+    SERVER_BUSY       again      not taken: too many requests
+    SERVER_ERROR      again      not taken: the server or what stands before it failed
     LOST              again      nowhere for the settle time (elsewhere: its server was given up)
+    REMOVED           again      somebody took it out of the queue
     CACHED_OUTPUT     again      an older file in place of a new one, or one that is gone
     DOWNLOAD_CORRUPT  again      five downloads, none whole
     INTERRUPTED       again      somebody stopped it
@@ -29,14 +34,16 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from runner import door
+from runner.awake import BEAT_S, Awake
 from runner.comfy.client import Client, Limits
 from runner.comfy.course import Bind, Collect, Course, Means
 from runner.comfy.credentials import credentials_for, normalise_url
 from runner.comfy.object_info import ObjectInfo
-from runner.comfy.server import Pace, Server, Watch
+from runner.comfy.server import Server
+from runner.comfy.watch import Pace, Watch
 from runner.domain import Attempt, Plain, ServerFacts
 from runner.errors import Ambiguous, AnimerunError, NoServer, ServerFault, StorageError, Unreachable
-from runner.events import ExecutorEvent, ServerDown, ServerUp
+from runner.events import ExecutorEvent, ServerDown, ServerNotice, ServerUp
 
 Place = Literal["queued", "running", "finished", "absent"]
 
@@ -117,8 +124,9 @@ class ComfyExecutor:
         allow_plain_http: Send them unencrypted to other machines too.
         settle_s: How long an id must be nowhere before it counts as lost.
         server_wait_s: How long a server may be silent before it is left out.
+        no_progress_s: How long a running job may show nothing before it is interrupted.
         sockets: Whether to be woken by WebSockets; polling alone suffices.
-        pace: All times, in place of the two above.
+        pace: All times, in place of the three above.
         limits: Sizes and deadlines of single requests.
 
     Raises:
@@ -136,6 +144,7 @@ class ComfyExecutor:
         allow_plain_http: bool = False,
         settle_s: float = 8.0,
         server_wait_s: float = 600.0,
+        no_progress_s: float = 1800.0,
         sockets: bool = True,
         pace: Pace | None = None,
         limits: Limits | None = None,
@@ -148,7 +157,9 @@ class ComfyExecutor:
             upload=self._upload,
             another_is_up=self._any_is_up,
         )
-        self._pace = pace or Pace(settle_s=settle_s, server_wait_s=server_wait_s)
+        times = {"settle_s": settle_s, "server_wait_s": server_wait_s, "no_progress_s": no_progress_s}
+        self._pace = pace or Pace(**times)
+        self._awake = Awake()
         self._events: asyncio.Queue[ExecutorEvent | AnimerunError] = asyncio.Queue()
         self._courses: dict[str, Course] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -158,7 +169,13 @@ class ComfyExecutor:
             client = Client(url, credentials=keys, limits=limits)
             state = partial(self._state, url)
             server = Server(
-                client, pace=self._pace, on_state=state, sockets=sockets, others_up=self._any_is_up
+                client,
+                pace=self._pace,
+                on_state=state,
+                sockets=sockets,
+                others_up=self._any_is_up,
+                clock=self._awake,
+                tell=partial(self._notice, url),
             )
             self._known[url] = _Known(server=server)
         self._stack = AsyncExitStack()
@@ -213,6 +230,7 @@ class ComfyExecutor:
 
     async def _listen(self) -> None:
         """Start following; wait a moment for the sockets, so that the first jobs are heard."""
+        self._spawn(self._beat())
         listeners = []
         for known in self._known.values():
             if known.server.final:
@@ -236,6 +254,15 @@ class ComfyExecutor:
 
     def _emit(self, event: ExecutorEvent) -> None:
         self._events.put_nowait(event)
+
+    def _notice(self, url: str, message: str) -> None:
+        self._emit(ServerNotice(server=url, message=message))
+
+    async def _beat(self) -> None:
+        """Read the clock often enough that only sleep can be a gap."""
+        while True:
+            self._awake()
+            await asyncio.sleep(BEAT_S)
 
     def _state(self, url: str, reason: str, final: bool) -> None:
         known = self._known[url]

@@ -30,6 +30,7 @@ from runner.events import (
 )
 from runner.manifest.store import Report
 from runner.plan import Plan
+from runner.preflight import differences
 from runner.run import Summary, Work
 from runner.settings import PREVIZ, Settings
 
@@ -132,6 +133,8 @@ class RunView:
             for each in facts:
                 what = f"ComfyUI {each.version}" if each.realm != PREVIZ else "previz (storyboard cards)"
                 say(f"{each.url}: {what}, {each.device or 'unknown device'}")
+        for difference in differences(facts):
+            say(f"warning: {difference}; pictures of one job may differ between them")
 
     def settling(self, run: str) -> None:
         """Say that an earlier run is settled first, which can take some seconds."""
@@ -265,6 +268,8 @@ class JsonView(RunView):
         for each in facts:
             emit({"event": "server", "url": each.url, "realm": each.realm, "version": each.version,
                   "device": each.device})  # fmt: skip
+        for difference in differences(facts):
+            emit({"event": "server_notice", "url": "", "message": clean(difference)})
 
     def settling(self, run: str) -> None:
         """Emit which run is settled."""

@@ -64,6 +64,8 @@ class Answer:
     status: int
     media: str
     body: bytes
+    wait_s: float = 0.0
+    """`Retry-After` in seconds, 0 where there is none that is a number."""
 
     @property
     def json(self) -> Plain:
@@ -239,7 +241,8 @@ class Client:
             )
         if answer.status == 413 or (answer.status == 400 and isinstance(said.get("error"), dict)):
             raise Rejected(answer.status, said)
-        raise Ambiguous(f"{self.url} answered the submission with {answer.shown}", status=answer.status)
+        told = f"{self.url} answered the submission with {answer.shown}"
+        raise Ambiguous(told, status=answer.status, wait_s=answer.wait_s)
 
     async def delete(self, prompt_ids: Sequence[str]) -> None:
         """Take *prompt_ids* out of the queue; running and unknown ones are not touched."""
@@ -248,6 +251,10 @@ class Client:
     async def interrupt(self, prompt_id: str) -> None:
         """Stop *prompt_id* if it is what the server runs at this moment."""
         await self._order("/interrupt", {"prompt_id": prompt_id})
+
+    async def free(self) -> None:
+        """Have the server unload its models and forget what it computed, before its next prompt."""
+        await self._order("/free", {"unload_models": True, "free_memory": True})
 
     async def forget_history(self, prompt_ids: Sequence[str]) -> None:
         """Take *prompt_ids* out of the history."""
@@ -339,7 +346,13 @@ class Client:
                 body += chunk
                 _bound(len(body), limit)
         media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Answer(status=response.status_code, media=printable(media, limit=60), body=bytes(body))
+        wait = response.headers.get("retry-after", "").strip()
+        return Answer(
+            status=response.status_code,
+            media=printable(media, limit=60),
+            body=bytes(body),
+            wait_s=float(wait) if wait.isdecimal() and len(wait) < 9 else 0.0,
+        )
 
     @asynccontextmanager
     async def _open(self, request: httpx.Request, *, total_s: float) -> AsyncIterator[httpx.Response]:

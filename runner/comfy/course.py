@@ -10,17 +10,18 @@ Exactly one terminal event comes of it; AttemptSubmitted before AttemptRunning, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from runner import door
 from runner.comfy.client import Fetch, Rejected, Sink
-from runner.comfy.protocol import FileRef, Tracker
-from runner.comfy.server import Server, Watch
+from runner.comfy.protocol import FileRef, Tracker, printable
+from runner.comfy.server import Server
 from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
+from runner.comfy.watch import Watch
 from runner.domain import Attempt, Fault, Output, OutputKind, Plain
 from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
 from runner.events import (
@@ -32,6 +33,8 @@ from runner.events import (
     AttemptSubmitted,
     AttemptSucceeded,
     ExecutorEvent,
+    ServerBusy,
+    ServerNotice,
 )
 
 Retry = Literal["never", "elsewhere", "again"]
@@ -39,8 +42,12 @@ Nodes = Mapping[str, Mapping[str, Plain]]
 Ended = AttemptSucceeded | AttemptFailed | AttemptCancelled
 
 _PROGRESS_S = 0.2
-_UNCLEAR = (429, 500, 502, 503, 504)
-"""Statuses after which the same submission may well be taken."""
+_MOST_FILES = 4097
+_LARGEST = 128 * 2**20
+"""The most bytes taken from a file that is only asked whether it is there."""
+
+_BUSY_S = 10.0
+"""How long a server is left alone that is too busy and does not say for how long."""
 
 
 class Bind(Protocol):
@@ -104,6 +111,8 @@ class Course:
         self._running_told = False
         self._progress_at = 0.0
         self._doubt: ServerFault | None = None
+        self._nodes: Nodes = {}
+        """As they were sent; empty when an earlier process did that."""
         self._over = False
 
     async def run(self) -> Ended:
@@ -114,10 +123,9 @@ class Course:
             # Unwanted, and either never sent or held by nobody: its server listens no more.
             if self._watch.cancelled:
                 return self._withdrawn()
-            return self._failed(_fault("LOST", str(silence), "elsewhere"))
+            return self._failed(self._abandoned(silence))
         except (Ambiguous, Refused) as unreadable:
-            retry: Retry = "never" if unreadable.status == 413 else "again"
-            return self._failed(_fault("UNREADABLE", f"its history cannot be read: {unreadable}", retry))
+            return await self._unreadable(unreadable)
         except Uncollected as error:
             return self._failed(error.fault)
         finally:
@@ -148,6 +156,8 @@ class Course:
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
         nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        if attempt.free:
+            await self._free()
         while True:
             await server.recovered(watch)
             # Each time, for whoever is back may be another process with an empty input folder.
@@ -163,6 +173,18 @@ class Course:
                 if self._means.another_is_up():
                     return _fault("UNREACHABLE", str(silence), "elsewhere")
 
+    async def _free(self) -> None:
+        """Have the server free its memory, unless others have jobs there; give it time to do so."""
+        try:
+            queue = await self._server.client.queue()
+            if self._server.strangers(queue):
+                return
+            await self._server.client.free()
+        except ServerFault as fault:
+            self._server.trouble(fault)
+            return
+        await asyncio.sleep(self._server.pace.free_s)
+
     async def _upload(self) -> Fault | None:
         try:
             await self._means.upload(self._server, self._attempt.files, self._watch)
@@ -176,6 +198,7 @@ class Course:
     async def _post(self, nodes: Nodes) -> Fault | None:
         attempt, server, watch = self._attempt, self._server, self._watch
         watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
+        self._nodes = nodes
         extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
         try:
             accepted = await server.client.submit(
@@ -185,6 +208,9 @@ class Course:
             return rejection(no.status, no.body, nodes)
         except Ambiguous as doubt:
             self._doubt = doubt
+            if _busy(doubt):
+                seconds = doubt.wait_s or _BUSY_S
+                self._means.emit(ServerBusy(server=attempt.server, seconds=seconds))
             self._sent()
             return None
         if accepted.prompt_id != attempt.prompt_id:
@@ -234,10 +260,16 @@ class Course:
         watch.accepted = True
         self._news()
         verdict = judge(entry, attempt.workflow.outputs, attempt.prefix, nodes=attempt.workflow.nodes)
+        self._compare(entry)
         if isinstance(verdict, Fault):
-            interrupted = watch.cancelled and verdict.code == "INTERRUPTED"
-            return self._withdrawn() if interrupted else self._failed(verdict)
-        ended_at = door.monotonic()
+            if watch.cancelled and verdict.code == "INTERRUPTED":
+                return self._withdrawn()
+            return self._failed(await self._explained(verdict))
+        return await self._collected(verdict)
+
+    async def _collected(self, verdict: Succeeded) -> AttemptSucceeded:
+        attempt = self._attempt
+        ended_at = self._server.clock()
         self._means.emit(AttemptCollecting(prompt_id=attempt.prompt_id, server=attempt.server))
         outputs = await self._means.collect(
             verdict.refs,
@@ -247,6 +279,70 @@ class Course:
             outputs=attempt.workflow.outputs,
         )
         return self._succeeded(verdict, outputs, ended_at)
+
+    def _compare(self, entry: Mapping[str, Plain]) -> None:
+        """Say once for a server that it did not run what it was sent: it replaced nodes."""
+        row = entry.get("prompt")
+        ran = row[2] if isinstance(row, list) and len(row) > 2 and isinstance(row[2], dict) else None
+        if not self._nodes or ran is None or self._server.alters:
+            return
+        changes = tuple(_altered(self._nodes, ran))
+        if changes:
+            self._server.alters = True
+            shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
+            message = f"{self._server.url} does not run workflows as they are sent: {shown}"
+            self._means.emit(ServerNotice(server=self._attempt.server, message=message))
+
+    async def _explained(self, fault: Fault) -> Fault:
+        """Return *fault* with what only this side knows: who interrupted it, how much memory there is."""
+        if fault.code == "INTERRUPTED" and self._watch.stuck:
+            return _fault("HUNG", f"{self._watch.stuck}; it was interrupted", "elsewhere")
+        if fault.code != "OOM":
+            return fault
+        try:
+            memory = memory_of(await self._server.client.system_stats())
+        except ServerFault:
+            return fault
+        return replace(fault, message=f"{fault.message[: 499 - len(memory)]}{memory}")
+
+    async def _unreadable(self, error: ServerFault) -> Ended:
+        """Return what comes of an attempt whose history stays unreadable: its files may be there by name."""
+        refs = await self._by_name() if error.status != 413 else ()
+        if refs:
+            try:
+                return await self._collected(Succeeded(refs=refs))
+            except Uncollected as failed:
+                return self._failed(failed.fault)
+            except (Ambiguous, Refused, Unreachable) as gone:
+                error = gone
+        retry: Retry = "never" if error.status == 413 else "again"
+        return self._failed(_fault("UNREADABLE", f"its history cannot be read: {error}", retry))
+
+    async def _by_name(self) -> tuple[FileRef, ...]:
+        """Return the files that a SaveImage has written under our prefix; its names can be told.
+
+        Only where it is the one declared output: several share a counter.
+        """
+        [*outputs] = self._attempt.workflow.outputs
+        nodes = self._attempt.workflow.nodes
+        if len(outputs) != 1 or nodes.get(outputs[0], {}).get("class_type") != "SaveImage":
+            return ()
+        folder, _, stem = self._attempt.prefix.rpartition("/")
+        refs: list[FileRef] = []
+        # It counts from 1: what answers for 0 answers for anything.
+        for number in range(_MOST_FILES):
+            name = f"{stem}_{number:05}_.png"
+            ref = FileRef(node=outputs[0], index=max(0, number - 1), filename=name, subfolder=folder)
+            try:
+                await self._server.client.view(ref, lambda _: None, limit=_LARGEST)
+            except ServerFault:
+                if number:
+                    break
+                continue
+            if not number:
+                return ()
+            refs.append(ref)
+        return tuple(refs)
 
     async def _fetch(self, ref: FileRef, sink: Sink, limit: int) -> int:
         if ref.text is not None:
@@ -265,7 +361,7 @@ class Course:
             outputs=outputs,
             queue_s=max(0.0, began_at - self._submitted_at),
             run_s=verdict.run_s,
-            collect_s=door.monotonic() - ended_at,
+            collect_s=self._server.clock() - ended_at,
             cached_nodes=verdict.cached,
         )
 
@@ -275,20 +371,35 @@ class Course:
     def _withdrawn(self) -> AttemptCancelled:
         return AttemptCancelled(prompt_id=self._attempt.prompt_id, server=self._attempt.server)
 
+    def _abandoned(self, silence: Unreachable) -> Fault:
+        """Return the fault of an attempt that its server took with it, or holds without running it."""
+        watch = self._watch
+        if watch.running_at and (watch.stuck or self._server.refused):
+            return _fault("SERVER_DIED", f"was running when its server failed: {silence}", "elsewhere")
+        return _fault("LOST", str(silence), "elsewhere")
+
     def _gone(self) -> Ended:
         """Return what it means that the attempt is nowhere, and has been for long enough."""
         if self._watch.cancelled:
             return self._withdrawn()
         doubt = self._doubt
-        if doubt is not None and doubt.status >= 300 and doubt.status not in _UNCLEAR:
-            return self._failed(_fault("SERVER_REJECTS", str(doubt), "elsewhere"))
-        told = f"; the submission was answered unclearly: {doubt}" if doubt is not None else ""
-        message = f"{self._server.url} has it neither queued nor in its history (restarted or cleared?){told}"
-        return self._failed(_fault("LOST", message, "again"))
+        if doubt is not None and doubt.status >= 300:
+            return self._failed(_unclear(doubt))
+        url = self._server.url
+        match self._server.how_lost(self._watch):
+            case "died":
+                return self._failed(_fault("SERVER_DIED", f"{url} stopped while this job ran", "elsewhere"))
+            case "removed":
+                message = f"taken out of the queue of {url} by somebody else"
+                return self._failed(_fault("REMOVED", message, "again"))
+            case "lost":
+                told = f"; the submission was answered unclearly: {doubt}" if doubt is not None else ""
+                message = f"{url} has it neither queued nor in its history (restarted or cleared?){told}"
+                return self._failed(_fault("LOST", message, "again"))
 
     def _news(self) -> None:
         """Tell what is new, in the order submitted, running, progress."""
-        watch, now = self._watch, door.monotonic()
+        watch, now = self._watch, self._server.clock()
         if not watch.sent_at:
             return
         if not self._submitted_at:
@@ -319,6 +430,41 @@ class Course:
 
 def _fault(code: str, message: str, retry: Retry) -> Fault:
     return Fault(code=code, message=message[:500], retry=retry)
+
+
+def _busy(fault: ServerFault) -> bool:
+    """Tell whether a server asked to be left alone."""
+    return fault.status == 429 or (fault.status == 503 and fault.wait_s > 0)
+
+
+def _unclear(doubt: ServerFault) -> Fault:
+    """Return the fault of a submission that was answered with this status, and did not arrive."""
+    if _busy(doubt):
+        return _fault("SERVER_BUSY", str(doubt), "again")
+    if doubt.status >= 500:
+        return _fault("SERVER_ERROR", str(doubt), "again")
+    return _fault("SERVER_REJECTS", str(doubt), "elsewhere")
+
+
+def _altered(sent: Nodes, ran: Mapping[str, Plain]) -> Iterator[str]:
+    """Yield what a server changed in a graph: nodes added, left out, or of another class."""
+    for name in sorted({*sent, *ran}):
+        before, after = sent.get(name), ran.get(name)
+        if before is None or not isinstance(after, dict):
+            yield f"node {printable(name, limit=40)} {'added' if before is None else 'left out'}"
+        elif before.get("class_type") != after.get("class_type"):
+            kind = printable(after.get("class_type"), limit=60)
+            yield f"node {name} {before.get('class_type')} became {kind}"
+
+
+def memory_of(stats: Mapping[str, Plain]) -> str:
+    """Return `; VRAM there now: 1.2 of 8.0 GiB free`, empty where `/system_stats` does not tell."""
+    devices = stats.get("devices")
+    device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
+    free, total = device.get("vram_free"), device.get("vram_total")
+    if not isinstance(free, (int, float)) or not isinstance(total, (int, float)) or not 0 < total < 2**53:
+        return ""
+    return f"; VRAM there now: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
 
 
 def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:

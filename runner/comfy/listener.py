@@ -35,20 +35,31 @@ class Listener:
         url: The socket's address without a query.
         headers: What opens the door.
         hear: Called with each text frame that has the shape of one. Must not block.
+        clock: What `heard_at` is taken from.
 
     """
 
-    def __init__(self, url: str, *, headers: Mapping[str, str], hear: Callable[[Frame], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        hear: Callable[[Frame], None],
+        clock: Callable[[], float] = door.monotonic,
+    ) -> None:
         self.client_id = door.fresh_id().hex
         """The id to submit under; a new one with each connection."""
         self.connected = False
         self.heard_at = 0.0
-        """Monotonic time of the last frame on this connection."""
+        """Time of the last frame on this connection."""
         self.tried = asyncio.Event()
         """Set once the first connection stands or has failed."""
         self._url = url
         self._headers = headers
         self._hear = hear
+        self.drops = 0
+        """Connections that ended though we did not end them."""
+        self._clock = clock
         self._socket: ClientConnection | None = None
 
     async def run(self) -> None:
@@ -61,6 +72,7 @@ class Listener:
             except (OSError, EOFError, WebSocketException) as error:
                 log.debug("socket of %s: %s", self._url, printable(error, limit=200))
             finally:
+                self.drops += self.connected
                 self.connected = False
                 self._socket = None
                 self.tried.set()
@@ -84,10 +96,10 @@ class Listener:
             max_size=_FRAME_BYTES,
             max_queue=64,
         ) as socket:
-            self._socket, self.connected, self.heard_at = socket, True, door.monotonic()
+            self._socket, self.connected, self.heard_at = socket, True, self._clock()
             self.tried.set()
             async for message in socket:
-                self.heard_at = door.monotonic()
+                self.heard_at = self._clock()
                 frame = parse_frame(message)
                 if frame is not None:
                     self._hear(frame)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -157,6 +158,8 @@ class Queue:
 
     running: frozenset[str]
     pending: frozenset[str]
+    doubled: frozenset[str] = frozenset()
+    """Listed more than once: the server keeps equal ids apart."""
 
     def __contains__(self, prompt_id: str) -> bool:
         return prompt_id in self.running or prompt_id in self.pending
@@ -169,13 +172,17 @@ def parse_queue(body: Plain) -> Queue | None:
     running, pending = body.get("queue_running"), body.get("queue_pending")
     if not isinstance(running, list) or not isinstance(pending, list):
         return None
-    return Queue(running=_ids(running), pending=_ids(pending))
-
-
-def _ids(items: list[Plain]) -> frozenset[str]:
-    return frozenset(
-        item[1] for item in items if isinstance(item, list) and len(item) > 1 and isinstance(item[1], str)
+    counts = Counter((*_ids(running), *_ids(pending)))
+    return Queue(
+        running=frozenset(_ids(running)),
+        pending=frozenset(_ids(pending)),
+        doubled=frozenset(prompt_id for prompt_id, count in counts.items() if count > 1),
     )
+
+
+def _ids(items: list[Plain]) -> list[str]:
+    rows = (item for item in items if isinstance(item, list) and len(item) > 1)
+    return [item[1] for item in rows if isinstance(item[1], str)]
 
 
 @dataclass(frozen=True, slots=True)

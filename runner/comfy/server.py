@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from runner import door
+from runner.awake import Awake
 from runner.comfy.client import Client
 from runner.comfy.listener import Listener
 from runner.comfy.protocol import Frame, Queue, Tracker
+from runner.comfy.vigil import Vigil
+from runner.comfy.watch import Pace, Watch
 from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
 
 Plain = Any
@@ -22,62 +24,10 @@ Result = TypeVar("Result")
 
 _FOREVER = 1e12
 _UNREAD = 5
+_BLIND = 4
+"""How much longer a job may show no progress of which no frames can come."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How often to look and how long to wait. Seconds."""
-
-    settle_s: float = 8.0
-    """An id must be absent at least this long, and three times the slowest recent POST."""
-    refused_s: float = 15.0
-    """After this long of refused connections, with another server up, what it held counts as lost: nobody
-    listens there, and a ComfyUI keeps its queue and history in memory only."""
-    server_wait_s: float = 600.0
-    """A server silent for this long is left out for good."""
-    fastest_s: float = 0.01
-    """First interval between two polls where no socket helps."""
-    slowest_s: float = 2.0
-    slowest_with_socket_s: float = 15.0
-    deaf_s: float = 30.0
-    """Our job runs and its socket is silent for this long: the socket is deaf."""
-    probe_s: float = 0.5
-    """First interval between two knocks at a server that is down; doubles up to 30."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Watch:
-    """One prompt that is followed on one server."""
-
-    prompt_id: str
-    tracker: Tracker
-    on_news: Callable[[Watch], None]
-    """Called when the tracker or `seen` has changed; must not block."""
-    client_id: str = ""
-    sent_at: float = 0.0
-    """Monotonic time from which the queue can be expected to know it; 0 = not sent yet."""
-    accepted: bool = False
-    """The server confirmed it (or somebody saw it there)."""
-    running_at: float = 0.0
-    """Monotonic time at which it was first known to run; 0 = not yet."""
-    missing_since: float = 0.0
-    """Monotonic time since which looks found it nowhere; 0 = not missing."""
-    cancelled: bool = False
-    unread: int = 0
-    """Answers about it that came but could not be read."""
-    look: bool = False
-    """Something says that history should be asked."""
-    stirred: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def stir(self, *, look: bool = False) -> None:
-        """Wake whoever follows it."""
-        self.look = self.look or look
-        self.stirred.set()
-
-    async def wait(self) -> None:
-        """Return at the next stir, at once when there was one since the last wait."""
-        await self.stirred.wait()
-        self.stirred.clear()
+Lost = Literal["died", "removed", "lost"]
 
 
 class Server:
@@ -89,6 +39,9 @@ class Server:
         on_state: Called with "" when it answers again, else with the reason why it counts as down, and
             whether that is final.
         sockets: Whether a socket is to be opened.
+        others_up: Tells whether another server could take its jobs.
+        clock: What all times are taken from.
+        tell: Called with what people should know about it.
 
     """
 
@@ -100,17 +53,30 @@ class Server:
         on_state: Callable[[str, bool], None],
         sockets: bool = True,
         others_up: Callable[[], bool] = lambda: False,
+        clock: Awake | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.client = client
         self.url = client.url
         self.down = ""
         """Why it counts as down now; empty = it answers."""
         self.final = False
-        self._pace = pace
+        self.alters = False
+        """It was seen to run something else than it was sent; said once."""
+        self.pace = pace
+        self.clock = clock or Awake()
+        self._tell = tell
         self._on_state = on_state
         self._others_up = others_up
-        self._refused = False
+        self.refused = False
+        """Nothing could be sent to it when it was last tried."""
         self._watches: dict[str, Watch] = {}
+        self._orphans: dict[str, float] = {}
+        """Ids given up here that the server may still hold → when."""
+        self._vigil = Vigil()
+        self._interrupted_at = 0.0
+        self._shakes = 0
+        self._restart_told = -1
         self._down_at = 0.0
         self._failures = 0
         self._changed_at = 0.0
@@ -118,13 +84,20 @@ class Server:
         self._answered_at = 0.0
         self._kicked = asyncio.Event()
         self.listener = (
-            Listener(client.socket_url, headers=client.headers, hear=self._hear) if sockets else None
+            Listener(client.socket_url, headers=client.headers, hear=self._hear, clock=self.clock)
+            if sockets
+            else None
         )
+
+    @property
+    def shakes(self) -> int:
+        """How often something happened that looks like a restart: refused, broken off, socket dropped."""
+        return self._shakes + (self.listener.drops if self.listener is not None else 0)
 
     @property
     def settle_s(self) -> float:
         """How long an id must be absent before it counts as lost."""
-        return max(self._pace.settle_s, 3 * self.client.slowest_post_s)
+        return max(self.pace.settle_s, 3 * self.client.slowest_post_s)
 
     def watch(self, prompt_id: str, on_news: Callable[[Watch], None]) -> Watch:
         """Start to follow *prompt_id*; before it is sent, for frames can overtake the answer."""
@@ -139,7 +112,7 @@ class Server:
 
     def sent(self, watch: Watch) -> None:
         """From now on the queue can be expected to know it."""
-        watch.sent_at = door.monotonic()
+        watch.sent_at, watch.shakes = self.clock(), self.shakes
         self.kick()
 
     async def entry(self, watch: Watch) -> Mapping[str, Plain] | None:
@@ -158,6 +131,7 @@ class Server:
             if not self.final:
                 await watch.wait()
             if self.final or self._gone(watch):
+                self._give_away(watch)
                 raise Unreachable(self.down)
             if not watch.look:
                 continue
@@ -171,8 +145,36 @@ class Server:
             if entry is not None:
                 return entry
             if self._lost(watch):
+                self._give_away(watch)
+                self._tell_restart()
                 return None
             self.kick()
+
+    def _give_away(self, watch: Watch) -> None:
+        """Note that *watch* is given up: should it turn up after all, it is taken back."""
+        if watch.sent_at and not (watch.cancelled and watch.accepted):
+            self._orphans[watch.prompt_id] = self.clock()
+
+    def how_lost(self, watch: Watch) -> Lost:
+        """Return what most likely became of *watch*, which is nowhere.
+
+        "died": the server went while it ran. "removed": nothing happened to the server, so somebody took it
+        out of the queue. Without a socket a quick restart can pass unseen; then only another job of ours that
+        is still there proves that there was none.
+        """
+        if watch.running_at:
+            return "died" if self.shakes > watch.shakes_running else "lost"
+        others = any(other.accepted and not other.missing_since for other in self._watches.values())
+        seeing = (self.listener is not None and self.listener.connected) or others
+        return "removed" if watch.accepted and seeing and self.shakes == watch.shakes else "lost"
+
+    def _tell_restart(self) -> None:
+        """Say once for each time that the server restarted and what it lost by that."""
+        gone = [watch for watch in self._watches.values() if watch.accepted and watch.missing_since]
+        if any(self.shakes > watch.shakes for watch in gone) and self._restart_told != self.shakes:
+            self._restart_told = self.shakes
+            jobs = "1 job" if len(gone) == 1 else f"{len(gone)} jobs"
+            self._tell(f"{self.url} has restarted and lost {jobs} of this run")
 
     async def _unread(self, watch: Watch, fault: ServerFault) -> None:
         """Note that history could not be read; raise *fault* when that is not going to change."""
@@ -194,7 +196,7 @@ class Server:
             return False
         if watch.cancelled and watch.accepted:
             return True
-        return door.monotonic() - watch.missing_since >= self.settle_s
+        return self.clock() - watch.missing_since >= self.settle_s
 
     async def insist(self, call: Callable[[], Awaitable[Result]], watch: Watch, *, tries: int = 5) -> Result:
         """Return what *call* returns, through every spell of silence of the server.
@@ -230,18 +232,20 @@ class Server:
 
     def _gone(self, watch: Watch) -> bool:
         """Whether to stop waiting: nobody listens, and *watch* is unwanted or can be made elsewhere."""
-        if not (self.down and self._refused):
+        if not (self.down and self.refused):
             return False
-        waited = door.monotonic() - self._down_at
-        return watch.cancelled or (waited > self._pace.refused_s and self._others_up())
+        waited = self.clock() - self._down_at
+        return watch.cancelled or (waited > self.pace.refused_s and self._others_up())
 
     def trouble(self, fault: ServerFault) -> None:
         """Note a failed request; the server counts as down when nothing can be sent, or after three."""
         self._failures += 1
-        self._refused = isinstance(fault, Unreachable)
+        self.refused = isinstance(fault, Unreachable)
+        self._shakes += isinstance(fault, (Unreachable, Ambiguous)) and not fault.status
+        self._vigil.blind(self.clock())
         hard = isinstance(fault, (Unreachable, Refused)) or self._failures >= 3
         if hard and not self.down:
-            self.down, self._down_at = str(fault), door.monotonic()
+            self.down, self._down_at = str(fault), self.clock()
             self._on_state(self.down, False)
         self.kick()
 
@@ -263,49 +267,65 @@ class Server:
 
     def out(self, reason: str, *, final: bool) -> None:
         """Count it as down because the first contact failed; *final* leaves it out for good."""
-        self.down, self.final, self._down_at = reason, final, door.monotonic()
+        self.down, self.final, self._down_at = reason, final, self.clock()
         self._on_state(reason, final)
 
     def _give_up(self) -> None:
-        self.final = True
-        waited = door.monotonic() - self._down_at
-        self.down = f"{self.url} has not answered for {waited:.0f} s; last: {self.down}"
+        waited = self.clock() - self._down_at
+        self._leave_out(f"{self.url} has not answered for {waited:.0f} s; last: {self.down}")
+
+    def _leave_out(self, reason: str) -> None:
+        """Use it no more in this run; what it held goes elsewhere."""
+        self.down, self.final = reason, True
+        for watch in self._watches.values():
+            self._give_away(watch)
         self._on_state(self.down, True)
         for watch in self._watches.values():
             watch.stir()
 
+    def strangers(self, queue: Queue) -> frozenset[str]:
+        """Return the ids in *queue* that are not ours."""
+        return (queue.running | queue.pending) - self._watches.keys() - self._orphans.keys()
+
     def kick(self) -> None:
         """Have the next poll soon."""
-        self._changed_at = door.monotonic()
+        self._changed_at = self.clock()
         self._kicked.set()
 
     def _hear(self, frame: Frame) -> None:
         watch = self._watches.get(frame.prompt_id)
         if watch is None:
             return
+        self._vigil.sign(self.clock())
         tracker = watch.tracker.after(frame)
         if tracker is watch.tracker:
             return
         watch.tracker = tracker
         watch.missing_since = 0.0
-        if tracker.phase == "running" and not watch.running_at:
-            watch.running_at = door.monotonic()
+        if tracker.phase == "running":
+            self._runs(watch)
         watch.on_news(watch)
         if tracker.phase == "over":
             watch.stir(look=True)
 
+    def _runs(self, watch: Watch) -> None:
+        if not watch.running_at:
+            watch.running_at, watch.shakes_running = self.clock(), self.shakes
+
     async def run(self) -> None:
         """Poll the queue for all watches together, and knock while the server is down; until cancelled."""
-        probe_s = self._pace.probe_s
-        while not self.final:
+        probe_s = self.pace.probe_s
+        while not self.final or self._orphans:
             await self._rest()
             if self.down:
                 await asyncio.sleep(probe_s * door.uniform(0.75, 1.25))
                 probe_s = min(2 * probe_s, 30.0)
             await self._poll()
             if not self.down:
-                probe_s = self._pace.probe_s
-            elif door.monotonic() - self._down_at > self._pace.server_wait_s:
+                probe_s = self.pace.probe_s
+            elif self.final:
+                continue
+            elif self.clock() - self._down_at > self.pace.server_wait_s:
                 self._give_up()
             elif any(self._gone(watch) for watch in self._watches.values()):
                 for watch in self._watches.values():
@@ -315,7 +335,7 @@ class Server:
         """Wait until the next poll is due; not at all while the server is down."""
         while not self.down:
             self._kicked.clear()
-            due_s = self._due() - door.monotonic()
+            due_s = self._due() - self.clock()
             if due_s <= 0:
                 return
             try:
@@ -328,14 +348,14 @@ class Server:
         """Return the time of the next poll: late by a part of how long nothing has happened."""
         sent = [watch for watch in self._watches.values() if watch.sent_at]
         if not sent:
-            return _FOREVER * 2
+            return self._polled_at + self.pace.slowest_with_socket_s if self._orphans else _FOREVER * 2
         quiet_s = max(0.0, self._polled_at - self._changed_at)
         if any(watch.missing_since for watch in sent):
             return self._polled_at + min(0.25, self.settle_s / 4)
         if all(self._will_be_told(watch) for watch in sent):
-            return self._polled_at + min(max(quiet_s / 4, 0.5), self._pace.slowest_with_socket_s)
+            return self._polled_at + min(max(quiet_s / 4, 0.5), self.pace.slowest_with_socket_s)
         since = max(self._polled_at, self._changed_at)
-        return since + min(max(quiet_s / 10, self._pace.fastest_s), self._pace.slowest_s)
+        return since + min(max(quiet_s / 10, self.pace.fastest_s), self.pace.slowest_s)
 
     def _will_be_told(self, watch: Watch) -> bool:
         """Tell whether frames will come for *watch*: submitted on this connection, and that one not deaf."""
@@ -345,7 +365,7 @@ class Server:
         return listener.heard_at >= watch.sent_at - 1.0
 
     async def _poll(self) -> None:
-        began = door.monotonic()
+        began = self.clock()
         self._polled_at = began
         try:
             queue = await self.client.queue()
@@ -353,21 +373,65 @@ class Server:
             self.trouble(fault)
             return
         self._answered()
-        for watch in tuple(self._watches.values()):
-            if watch.sent_at and watch.sent_at <= began:
-                self._place(watch, queue)
+        sent = [watch for watch in self._watches.values() if watch.sent_at and watch.sent_at <= began]
+        for watch in sent:
+            self._place(watch, queue)
+        self._vigil.look(self.clock(), queue, {watch.prompt_id for watch in sent})
+        try:
+            await self._take_back(queue)
+            await self._look_for_progress(queue)
+        except ServerFault as fault:
+            self.trouble(fault)
         await self._test_hearing(queue)
+
+    async def _take_back(self, queue: Queue) -> None:
+        """Cancel what was given up and turned up after all, and what stands in the queue more than once."""
+        for prompt_id, since in tuple(self._orphans.items()):
+            if prompt_id in queue.pending:
+                await self.client.delete([prompt_id])
+            elif prompt_id in queue.running:
+                await self.client.interrupt(prompt_id)
+            elif self.clock() - since > self.pace.orphan_s:
+                del self._orphans[prompt_id]
+        for prompt_id in queue.doubled & self._watches.keys():
+            # One at a time: the server deletes one of them, and one must be left.
+            await self.client.delete([prompt_id])
+            self.kick()
+
+    async def _look_for_progress(self, queue: Queue) -> None:
+        """Interrupt a job of ours that shows none; leave the server out when that changes nothing."""
+        now = self.clock()
+        if not self.final and self._vigil.idle_s(now) >= self.pace.idle_s:
+            self._leave_out(f"{self.url} accepts jobs but runs none: restart it")
+        if self.final:
+            return
+        watch = next((each for each in self._watches.values() if each.prompt_id in queue.running), None)
+        if watch is None or watch.cancelled:
+            return
+        silent_s = self._vigil.silent_s(now)
+        if watch.stuck and now - self._interrupted_at >= self.pace.interrupt_s <= silent_s:
+            self._leave_out(f"{self.url} accepts jobs but runs none, and no interrupt helps: restart it")
+        elif not watch.stuck and silent_s >= self._patience_s(watch):
+            await self.client.interrupt(watch.prompt_id)
+            tracker = watch.tracker
+            step = f" {tracker.value}/{tracker.maximum}" if tracker.maximum else ""
+            last = f", last seen at node {tracker.node}{step}" if tracker.node else ""
+            watch.stuck = f"no progress for {silent_s:.0f} s{last}"
+            self._interrupted_at = now
+
+    def _patience_s(self, watch: Watch) -> float:
+        return self.pace.no_progress_s * (1 if watch.silent or self._will_be_told(watch) else _BLIND)
 
     def _place(self, watch: Watch, queue: Queue) -> None:
         if watch.prompt_id not in queue:
-            watch.missing_since = watch.missing_since or door.monotonic()
+            watch.missing_since = watch.missing_since or self.clock()
             watch.stir(look=True)
             return
         watch.missing_since = 0.0
         first = not watch.accepted
         watch.accepted = True
         if watch.prompt_id in queue.running and not watch.running_at:
-            watch.running_at = door.monotonic()
+            self._runs(watch)
             self._changed_at = watch.running_at
             first = True
         if first:
@@ -378,9 +442,12 @@ class Server:
         listener = self.listener
         if listener is None or not listener.connected:
             return
-        ours = any(
-            watch.prompt_id in queue.running and watch.client_id == listener.client_id
+        ours = [
+            watch
             for watch in self._watches.values()
-        )
-        if ours and door.monotonic() - max(listener.heard_at, self._changed_at) > self._pace.deaf_s:
+            if watch.prompt_id in queue.running and watch.client_id == listener.client_id
+        ]
+        if ours and self.clock() - max(listener.heard_at, self._changed_at) > self.pace.deaf_s:
+            for watch in ours:
+                watch.silent = True
             await listener.renew()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
@@ -34,6 +35,8 @@ class Fake:
         self.history: dict[str, Any] = {}
         self.inputs: dict[str, bytes] = {}
         self.hold = False
+        self.wedged = False
+        """Its worker is dead: an interrupt changes nothing."""
         self.picture = PNG.getvalue()
         self.extra: dict[str, Any] = {}
         self._writers: set[asyncio.StreamWriter] = set()
@@ -125,27 +128,33 @@ class Fake:
         if fault == "late":
             await asyncio.sleep(0.3)
         if isinstance(fault, tuple):
-            status, media, content = fault
-            return await self._answer(writer, status, content, media)
+            status, media, content, *more = fault
+            return await self._answer(writer, status, content, media, more=more)
         status, content, media = self._route(method, path, parse_qs(parts.query), body, fault)
         if fault == "eat":
             return False
-        if fault == "500 yet queued":
-            return await self._answer(writer, 500, b"500 Internal Server Error", "text/plain")
+        if fault in ("500 yet queued", "429 yet queued"):
+            return await self._answer(writer, int(fault[:3]), b"not now", "text/plain")
         return await self._answer(writer, status, content, media, fault)
 
     async def _answer(
-        self, writer: asyncio.StreamWriter, status: int, content: bytes, media: str, fault: Any = None
+        self,
+        writer: asyncio.StreamWriter,
+        status: int,
+        content: bytes,
+        media: str,
+        fault: Any = None,
+        more: Iterable[str] = (),
     ) -> bool:
         length = f"Content-Length: {len(content)}\r\n"
-        more = ""
+        headers = "".join(f"{line}\r\n" for line in more)
         if fault == "unannounced":
             length = "Connection: close\r\n"
         if fault == "compressed":
-            more = "Content-Encoding: gzip\r\n"
+            headers = "Content-Encoding: gzip\r\n"
         if 300 <= status < 400:
-            more = "Location: http://127.0.0.1:1/elsewhere\r\n"
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: {media}\r\n{length}{more}\r\n"
+            headers = "Location: http://127.0.0.1:1/elsewhere\r\n"
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: {media}\r\n{length}{headers}\r\n"
         sent = content[: len(content) // 2] if fault in ("truncated", "unannounced") else content
         if fault == "corrupt":
             sent = content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
@@ -157,7 +166,7 @@ class Fake:
         self, method: str, path: str, query: dict[str, list[str]], body: bytes, fault: Any
     ) -> tuple[int, bytes, str]:
         if path == "/view":
-            return 200, self.picture, "image/png"
+            return self._view(query["filename"][0])
         if path == "/upload/image":
             return self._upload(body, fault)
         said = json.loads(body) if body else {}
@@ -165,7 +174,7 @@ class Fake:
             case "GET system_stats":
                 answer: Any = {
                     "system": {"comfyui_version": "0.3.64", "os": "posix"},
-                    "devices": [{"name": "cpu"}],
+                    "devices": [{"name": "gpu", "vram_free": 2**29, "vram_total": 8 * 2**30}],
                 }
             case "GET object_info":
                 answer = {"SaveImage": {"input": {"required": {}}}}
@@ -183,9 +192,18 @@ class Fake:
             case "POST interrupt":
                 self._interrupt(said["prompt_id"])
                 answer = {}
+            case "POST free":
+                answer = {}
             case _:
                 return 404, b"", "application/octet-stream"
         return 200, json.dumps(answer).encode(), "application/json; charset=utf-8"
+
+    def _view(self, name: str) -> tuple[int, bytes, str]:
+        """One picture a save node; its counter begins with 1."""
+        numbered = re.search(r"_(\d{5})_\.png$", name)
+        if numbered and int(numbered[1]) != 1:
+            return 404, b"", "application/octet-stream"
+        return 200, self.picture, "image/png"
 
     def _prompt(self, said: dict[str, Any], fault: Any) -> dict[str, Any]:
         prompt_id = "11111111-2222-3333-4444-555555555555" if fault == "other id" else said["prompt_id"]
@@ -207,10 +225,10 @@ class Fake:
     def _delete(self, ids: Iterable[str]) -> None:
         for prompt_id in ids:
             if prompt_id in self.pending:
-                self.pending.remove(prompt_id)
+                self.pending.remove(prompt_id)  # one of them: equal ids are kept apart
 
     def _interrupt(self, prompt_id: str) -> None:
-        if prompt_id in self.running:
+        if prompt_id in self.running and not self.wedged:
             self.running.remove(prompt_id)
             messages = [
                 ["execution_start", {}],

@@ -79,7 +79,7 @@ async def test_what_is_sent_names_us_and_the_job(
     assert post["prompt"]["2"]["inputs"]["filename_prefix"] == it.prefix
 
 
-@pytest.mark.parametrize("fault", ["eat", "500 yet queued"])
+@pytest.mark.parametrize("fault", ["eat", "500 yet queued", "429 yet queued"])
 async def test_an_unclear_answer_to_a_job_that_runs_is_found_out(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, fault: str
 ) -> None:
@@ -97,8 +97,11 @@ async def test_an_unclear_answer_to_a_job_that_runs_is_found_out(
     [
         ("drop", "LOST", "again"),
         ("stall", "LOST", "again"),
-        (HTML, "LOST", "again"),
-        ((500, "text/plain", b"500 Internal Server Error"), "LOST", "again"),
+        (HTML, "SERVER_ERROR", "again"),
+        ((500, "text/plain", b"500 Internal Server Error"), "SERVER_ERROR", "again"),
+        ((429, "text/plain", b"slow down"), "SERVER_BUSY", "again"),
+        ((503, "text/plain", b"", "Retry-After: 7"), "SERVER_BUSY", "again"),
+        ((503, "text/plain", b""), "SERVER_ERROR", "again"),
         ((200, "text/html", b"<html>sign in</html>"), "LOST", "again"),
         ((200, "application/json", b"{}"), "LOST", "again"),
         ((400, "text/html", b"<h1>no</h1>"), "SERVER_REJECTS", "elsewhere"),
@@ -172,6 +175,7 @@ async def test_a_history_that_stays_unreadable_fails_the_attempt(
 ) -> None:
     """A server that answers about everything but this job is not down; the job is worth another attempt."""
     fake.plan("GET /history", *[(500, "text/plain", b"500 Internal Server Error")] * 5)
+    fake.plan("GET /view", *[(404, "text/plain", b"")] * 2)
     executor.start(attempt(), tmp_path)
     events = await until_end(executor)
 

@@ -71,6 +71,6 @@ async def test_every_attempt_ends_once_and_in_the_truth(seed: int, tmp_path: Pat
             assert (tmp_path / end.outputs[0].path).read_bytes() == fake.picture
         else:
             assert isinstance(end, AttemptFailed)
-            assert end.fault.code == "LOST"
+            assert end.fault.code in ("LOST", "SERVER_ERROR")
     made = {f"{it.name}.png" for it in attempts if it.prompt_id in posted}
     assert names(tmp_path) == made

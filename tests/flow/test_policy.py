@@ -8,17 +8,22 @@ from pathlib import Path
 import pytest
 
 from runner import door
-from runner.domain import Attempt, Fault, Output
+from runner.domain import Attempt, Fault, Output, ServerFacts
+from runner.errors import PreflightRefused
 from runner.events import (
     AttemptCancelled,
     AttemptFailed,
+    AttemptRunning,
     AttemptSucceeded,
     ServerBusy,
     ServerDown,
     ServerResting,
 )
+from runner.launch import agreed
 from runner.manifest.journal import Reading
+from runner.preflight import differences
 from runner.resume import Remainder, standing
+from runner.settings import Settings
 from tests.flow.test_run import SPEC, Scripted, Stage
 
 ONE = SPEC.replace("takes: 6", "takes: 1")
@@ -147,3 +152,47 @@ async def test_no_deadline_fires_for_time_asleep(tmp_path: Path) -> None:
         await sleeper
 
     assert (summary.succeeded, summary.exit_code) == (6, 0)
+
+
+async def test_a_job_that_no_interrupt_ends_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """After a stop, the grace and the interrupt, what still runs is left on its server, its intent open."""
+    stage = Stage(tmp_path, depth=1, grace_s=0.05)
+
+    class Stubborn(Scripted):
+        def cancel(self, prompt_id: str) -> None:
+            self.cancelled.append(prompt_id)
+
+    def script(executor: Scripted, attempt: Attempt) -> None:
+        executor.tell(AttemptRunning(prompt_id=attempt.prompt_id, server=attempt.server))
+        asyncio.get_running_loop().call_later(0.01, stage.control.stop, "stopped", 130)
+
+    executor = Stubborn(script, journal=stage.journal)
+    summary = await stage.conduct(executor)
+
+    assert len(executor.cancelled) == 1
+    assert (summary.exit_code, summary.unfinished) == (130, 6)
+    assert len(stage.lines("intent")) == 1
+    assert stage.lines("cancelled") == []
+
+
+def test_servers_that_differ_are_named_with_what_they_have() -> None:
+    """Versions and node packs of several servers are compared; what all of them have is not listed."""
+    one = ServerFacts(
+        url="http://a", realm="comfyui", version="0.3.64", packs=("impact", "kj"), device="4090"
+    )
+    two = ServerFacts(url="http://b", realm="comfyui", version="0.3.60", packs=("kj",), device="3060")
+
+    assert differences([one, one]) == ()
+    assert differences([one, two]) == (
+        "the servers differ in ComfyUI: http://a has 0.3.64; http://b has 0.3.60",
+        "the servers differ in node packs: http://a has impact; http://b has none of its own",
+    )
+
+
+def test_servers_that_differ_are_refused_on_demand() -> None:
+    """--require-uniform makes a refusal (exit 3) of what is a warning otherwise."""
+    facts = [ServerFacts(url=url, realm="comfyui", version=url) for url in ("http://a", "http://b")]
+
+    assert agreed(facts, Settings()) == "comfyui"
+    with pytest.raises(PreflightRefused, match="the servers differ in ComfyUI"):
+        agreed(facts, Settings(require_uniform=True))

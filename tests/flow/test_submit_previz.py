@@ -229,7 +229,7 @@ async def test_a_killed_and_restarted_server_loses_its_attempts(own: Previz, tmp
         after = await until_ends(executor)
 
     assert any(isinstance(event, ServerUp) for event in lost)
-    assert (lost[-1].fault.code, lost[-1].fault.retry) == ("LOST", "again")
+    assert (lost[-1].fault.code, lost[-1].fault.retry) == ("SERVER_DIED", "elsewhere")
     assert isinstance(after[-1], AttemptSucceeded)
 
 
