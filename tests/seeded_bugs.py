@@ -280,7 +280,7 @@ BUGS = (
     )
     db.execute("begin")
 """,
-        ("tests/manifest", "tests/flow/test_killed_index.py"),
+        ("tests/manifest/test_store.py",),
     ),
 )
 

@@ -8,6 +8,7 @@ import pytest
 
 from runner.errors import RecordDamaged, RunLocked, StorageError
 from runner.manifest import folder as folders
+from runner.manifest import store
 from runner.manifest.journal import Journal
 from runner.manifest.store import Manifest, refresh
 
@@ -143,6 +144,22 @@ def test_a_damaged_index_heals(tmp_path: Path, name: str) -> None:
     refresh(tmp_path)
 
     assert everything(tmp_path) == rows
+
+
+def test_what_was_cut_short_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process stopped while it reads a journal into the index leaves nothing behind that says it was read."""
+    journal(tmp_path, "r1", jobs=3)
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "_append", stopped)
+        refresh(tmp_path)
+    refresh(tmp_path)
+
+    with Manifest(tmp_path) as manifest:
+        assert len(manifest.query("jobs", run="r1")) == 3
 
 
 def test_a_damaged_journal_leaves_out_that_run_only(tmp_path: Path) -> None:
