@@ -151,7 +151,7 @@ def test_a_run_that_stops_early_does_not_look_passed(project: Project) -> None:
     assert "Gate passed" not in said.err
     assert "the run itself ended with exit code 8" in said.err
     assert [case[0].tag for case in cases] == ["failure", "error"]
-    assert cases[1][0].get("message") == "not begun: 2 jobs; the limit of failed jobs is reached"
+    assert cases[1][0].get("message") == "not begun: 2 jobs; the limit of failed jobs is reached (1)"
 
 
 def test_a_job_that_is_gone_is_missing(night: Project) -> None:

@@ -147,7 +147,7 @@ def test_a_damaged_index_heals(tmp_path: Path, name: str) -> None:
 
 
 def test_what_was_cut_short_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process stopped while it reads a journal into the index leaves nothing behind that says it was read."""
+    """A process stopped while it reads a journal into the index leaves nothing that says it was read."""
     journal(tmp_path, "r1", jobs=3)
 
     def stopped(*_: object) -> None:
