@@ -111,10 +111,17 @@ class World:
         return httpx.AsyncClient(**settings)
 
     def socket(self, url: str, **settings: Any) -> AbstractAsyncContextManager[ClientConnection]:
-        """Return a WebSocket to be entered, with *settings* of websockets."""
+        """Return a WebSocket to be entered, with *settings* of websockets; redirects are not followed.
+
+        The library would follow them to other servers, with every header but those it knows as credentials.
+        """
         from websockets.asyncio.client import connect
 
-        return connect(url, **settings)
+        class Straight(connect):
+            def process_redirect(self, exc: Exception) -> Exception | str:
+                return exc
+
+        return Straight(url, **settings)
 
 
 class Doomed(World):

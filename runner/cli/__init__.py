@@ -5,6 +5,7 @@ Commands live one to a file and are imported when called, so that `animerun --he
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -128,6 +129,7 @@ def main(argv: list[str] | None = None) -> None:
 def call(argv: list[str]) -> int:
     """Run one command and return its exit code; every error of ours is printed, none is raised."""
     as_json = "--json" in argv
+    _keep_secrets()
     try:
         done: Any = cli.main(args=argv, prog_name="animerun", standalone_mode=False)
     except AnimerunError as error:
@@ -136,7 +138,7 @@ def call(argv: list[str]) -> int:
         report(error, as_json=as_json)
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
@@ -147,6 +149,25 @@ def call(argv: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last border: told in full, never hidden
         return _bug(error)
     return done if isinstance(done, int) else 0
+
+
+def _keep_secrets() -> None:
+    """Never print the credentials of this environment, whoever names them."""
+    names = [name for name in os.environ if name.startswith("ANIMERUN_")]
+    if names:
+        from runner.cli.console import keep_secret
+        from runner.comfy.credentials import secrets_of
+
+        keep_secret(secrets_of({name: os.environ[name] for name in names}))
+
+
+def _show(error: click.ClickException) -> None:
+    """Print what click has to say, with the arguments in it made safe."""
+    from runner.cli.console import say
+
+    told = io.StringIO()
+    error.show(told)
+    say(told.getvalue().rstrip("\n"))
 
 
 def _bug(error: Exception) -> int:

@@ -29,9 +29,11 @@ def command(
 ) -> int:
     """Check SPEC, and with --server whether those servers have every node, model and value it needs."""
     settings = make_settings(spec=spec, servers=servers, depth=depth)
+    from runner.cli.planning import refuse_secrets
     from runner.plan import Plan, make_plan
 
     plan = make_plan(spec, sets=sets, only=only, without=without, max_jobs=settings.max_jobs)
+    refuse_secrets(plan, settings, sets)
     for warning in plan.warnings:
         say(f"warning: {warning}")
     for note in plan.later:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 
+from runner.cli.console import SaidByOthers
 from runner.cli.progress import RunView
 from runner.manifest.store import Report
 from runner.run import Control, Summary
@@ -16,6 +18,7 @@ Launch = Callable[[Control], Awaitable[tuple[Summary, Report | None]]]
 
 def conducted(view: RunView, launch: Launch) -> int:
     """Run *launch* to its end under *view* and return the exit code. The only `asyncio.run` there is."""
+    logging.lastResort = SaidByOthers(logging.WARNING)
     return asyncio.run(_conducted(view, launch))
 
 

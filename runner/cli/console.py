@@ -1,29 +1,62 @@
-"""What is printed, and how it is made safe: results on stdout, everything else on stderr."""
+"""What is printed, and how it is made safe: results on stdout, everything else on stderr.
+
+Text that leaves for a terminal or a CI log passes `clean`, JSON passes `escaped`; both know the secrets.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import re
 import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+import click
+
 from runner.errors import AnimerunError, PreflightRefused, SpecError
+from runner.text.secrets import Secrets
 
 _LIMIT = 2_000
+_UNUSUAL = re.compile(r"[^ -~]")
+_COMMAND = re.compile(r"##(?=\w*\[)")
+"""How Azure Pipelines and TeamCity are commanded, anywhere in a line; GitHub once was too."""
+_kept = [Secrets()]
+
+
+def keep_secret(secrets: Secrets) -> None:
+    """Print `***` for *secrets* from now on, in place of those known so far."""
+    _kept[0] = secrets
+
+
+def hide(text: str) -> str:
+    """Return *text* without what is secret, else as it is: for what is written into files."""
+    return _kept[0].hide(text)
 
 
 def clean(text: str, *, limit: int = _LIMIT) -> str:
     """Return *text* as one printable line: control, bidirectional and invisible characters are shown escaped.
 
     What a server or a spec says may hold terminal commands; nothing of it may reach a terminal as it is. Nor
-    may it command a CI: GitHub obeys lines that begin with `::`, and `##[` anywhere in one.
+    may it command a CI: GitHub obeys lines that begin with `::`, others `##name[` anywhere in one.
     """
-    shown = "".join(ch if _harmless(ch) else ch.encode("unicode_escape").decode() for ch in text[:limit])
-    shown = shown.replace("##[", "\\x23#[")
+    text = _kept[0].hide(text)
+    shown = _UNUSUAL.sub(_escape, text[:limit])
+    shown = _COMMAND.sub(r"\\x23#", shown)
     if shown.lstrip().startswith("::"):
         shown = shown.replace("::", "\\x3a:", 1)
     return shown if len(text) <= limit else shown + "…"
+
+
+def _escape(found: re.Match[str], *, json: bool = False) -> str:
+    ch = found[0]
+    if _harmless(ch):
+        return ch
+    if json:
+        units = ch.encode("utf-16-be", "surrogatepass").hex()
+        return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    return ch.encode("unicode_escape").decode()
 
 
 def _harmless(ch: str) -> bool:
@@ -58,10 +91,39 @@ class _Nowhere:
         return False
 
 
+class SaidByOthers(logging.Handler):
+    """Prints what a library has to say; for `logging.lastResort`, which would print it as it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print *record* on stderr."""
+        say(self.format(record))
+
+
+def tell(text: str = "") -> None:
+    """Print *text*, a result, on stdout: lines kept, each one clean."""
+    click.echo(block(text))
+
+
+def rows_as_they_are(text: str) -> None:
+    """Print *text*, a table for other programs, on stdout: its lines end where they did and are not cut."""
+    click.echo("\n".join(clean(line, limit=sys.maxsize) for line in text.split("\n")), nl=False)
+
+
 def emit(line: dict[str, Any]) -> None:
     """Print one line of machine output on stdout."""
-    told = json.dumps(line, ensure_ascii=True, default=str)
-    print(told.replace("##[", "\\u0023#["), flush=True)  # see `clean`; the same text to every reader of JSON
+    print(escaped(json.dumps(line, ensure_ascii=True, default=str)), flush=True)
+
+
+def tell_json(value: Any) -> None:
+    """Print *value* on stdout as JSON that people can read."""
+    click.echo(escaped(json.dumps(value, ensure_ascii=False, indent=2)))
+
+
+def escaped(told: str) -> str:
+    """Return JSON text that commands no terminal and no CI, and says the same to every reader of JSON."""
+    told = _kept[0].hide(told)
+    shown = _UNUSUAL.sub(lambda found: found[0] if found[0] == "\n" else _escape(found, json=True), told)
+    return _COMMAND.sub(r"\\u0023#", shown)
 
 
 def report(error: AnimerunError, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.console import clean, emit, report
+from runner.cli.console import emit, report, tell
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import AnimerunError, UsageError
@@ -75,10 +75,10 @@ def _print(found: Comparison, *, as_json: bool, as_markdown: bool) -> None:
         _emit(found)
     elif as_markdown:
         for line in markdown(found.diff):
-            click.echo(line)
+            tell(line)
     else:
         for text in lines(found.diff):
-            click.echo("\n".join(clean(line) for line in text.split("\n")))
+            tell(text)
 
 
 def _emit(found: Comparison) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.console import emit, say, table
+from runner.cli.console import emit, say, table, tell
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.cli.show_command import found_jobs
 
@@ -34,6 +34,6 @@ def command(pattern: str, run: str, runs: Path | None, as_json: bool) -> int:
                   "why": job["reason"]})  # fmt: skip
         rows.append((job["key"], job["state"], job["reason"] or "nothing was recorded before", origin))
     if not as_json:
-        click.echo(table(rows, head=("job", "state", "why", "made by")))
+        tell(table(rows, head=("job", "state", "why", "made by")))
         say(f"\nIn run {name}.")
     return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from runner import door
-from runner.cli.console import clean, emit, say
+from runner.cli.console import clean, emit, hide, say
 from runner.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _make_room(path: Path) -> None:
 def _save(path: Path, pieces: Any, *, mode: str = "w") -> None:
     try:
         with path.open(mode, encoding="utf-8", errors="replace", newline="\n") as file:
-            file.writelines(pieces)
+            file.writelines(map(hide, pieces))
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
@@ -305,14 +305,14 @@ def _annotate(verdict: Verdict, found: Comparison) -> None:
 
     for finding in verdict.findings:
         place = found.places(finding.keys[:1]).get(finding.keys[0], "") if finding.keys else ""
-        path, _, line = place.rpartition(":")
+        path, _, line = clean(place).rpartition(":")
         known = bool(path) and line.isdigit()
         message = "\n".join((clean(finding.message), *(clean(key) for key in finding.keys)))
         with suppress(BrokenPipeError):
             told = error(
                 message,
                 title=f"animerun: {finding.condition}",
-                file=path if known else found.diff.b.spec,
+                file=path if known else clean(found.diff.b.spec),
                 line=int(line) if known else 0,
             )
             click.echo(told, err=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from runner.cli.console import duration, emit, say, table
+from runner.cli.console import duration, emit, say, table, tell
 from runner.cli.options import json_option, make_settings, runs_option
 
 _STATES = ("open", "succeeded", "failed", "stopped")
@@ -50,7 +50,7 @@ def command(
         say(f"No runs in {settings.runs}/ yet.\n→ animerun SPEC.yaml")
         return 0
     head = ("run", "state", "made", "failed", "realm", "took", "spec")
-    click.echo(table([_row(row) for row in found], head=head))
+    tell(table([_row(row) for row in found], head=head))
     say("\nThe jobs of the newest: animerun show")
     return 0
 

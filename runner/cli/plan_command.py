@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.console import block, counted, emit, say, table
+from runner.cli.console import counted, emit, say, table, tell
 from runner.cli.options import (
     json_option,
     make_settings,
@@ -74,7 +74,7 @@ def command(
         say(f"note: {note}")
     if prompts or jobs:
         for rendered in plan.rendered():
-            click.echo(block(_lines(rendered, prompts=prompts)))
+            tell(_lines(rendered, prompts=prompts))
         say()
     else:
         rows = [
@@ -82,7 +82,7 @@ def command(
              " ".join(cut.templates), cut.title)
             for cut in plan.cuts
         ]  # fmt: skip
-        click.echo(table(rows, head=("cut", "jobs", "answer", "model", "template", "title")))
+        tell(table(rows, head=("cut", "jobs", "answer", "model", "template", "title")))
         say()
     _say_totals(plan, settings)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.comfy.credentials import normalise_url
+from runner.comfy.credentials import normalise_url, secrets_of
 from runner.domain import Realm
 from runner.errors import UsageError
 from runner.manifest.history import History
@@ -27,7 +27,7 @@ def plan_with_history(
     force_only: Sequence[str],
 ) -> Plan:
     """Return the plan of *spec*, with what earlier runs under `settings.runs` made left out."""
-    return make_plan(
+    plan = make_plan(
         spec,
         sets=sets,
         only=only,
@@ -35,6 +35,28 @@ def plan_with_history(
         max_jobs=settings.max_jobs,
         reuse=_reuse(settings, force=force, force_only=force_only),
     )
+    refuse_secrets(plan, settings, sets)
+    return plan
+
+
+def refuse_secrets(plan: Plan, settings: Settings, sets: Sequence[str]) -> None:
+    """Raise UsageError when *plan* was made from a file or a text that holds one of our credentials.
+
+    The record would keep it, the server would show it to all, and pictures carry their workflow.
+    """
+    if not settings.credentials:
+        return
+    secrets = secrets_of(settings.credentials)
+    files = [plan.root / file.path for file in plan.spec.files]
+    files += [source.path for source in plan.catalog.sources() if source.name in plan.templates]
+    found = [str(path) for path in files if secrets.found_in(path.read_bytes())]
+    found += ["--set"] if secrets.found_in("\n".join(sets).encode()) else []
+    if found:
+        raise UsageError(
+            f"{', '.join(found)} holds the value of an ANIMERUN_ credential, which the record, the server and "
+            "every picture would show",
+            hint="take it out; the environment is where it belongs",
+        )
 
 
 def _reuse(settings: Settings, *, force: bool, force_only: Sequence[str]) -> Reuse | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from runner import door
-from runner.cli.console import counted, emit, say, table
+from runner.cli.console import counted, emit, say, table, tell
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import RunLocked, UsageError
 
@@ -53,7 +53,7 @@ def command(older: str, keep: int | None, do_it: bool, runs: Path | None, as_jso
         return 0
     rows = [(e.run, f"{len(e.paths):,}", f"{e.size:,}", f"{e.freed:,}", e.spec) for e in gone]
     if rows:
-        click.echo(table(rows, head=("run", "files", "bytes", "freed", "spec")))
+        tell(table(rows, head=("run", "files", "bytes", "freed", "spec")))
     edited = sum(len(each.edited) for each in gone)
     if edited:
         say(f"{counted(edited, 'file')} edited since and kept")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runner import door
-from runner.cli.console import clean, counted, emit, say, table
+from runner.cli.console import clean, counted, emit, say, table, tell
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, limit_options, make_settings, runs_option, server_options
 from runner.errors import UsageError
@@ -209,20 +209,20 @@ def _tell(outcome: Outcome, replay_of: str) -> None:
     from runner.replay import WORST
 
     parts = [f"{number:,} {verdict}" for verdict, number in outcome.counts.items() if number]
-    click.echo(f"\nCompared with {clean(replay_of)}: {', '.join(parts) or 'nothing to compare'}")
+    tell(f"\nCompared with {clean(replay_of)}: {', '.join(parts) or 'nothing to compare'}")
     for each in outcome.odd[:WORST]:
-        click.echo("\n".join(_shown(each)))
+        tell("\n".join(_shown(each)))
     if len(outcome.odd) > WORST:
-        click.echo(f"  … and {len(outcome.odd) - WORST:,} more; --json lists all")
+        tell(f"  … and {len(outcome.odd) - WORST:,} more; --json lists all")
     if outcome.failed_then:
         again = f"{outcome.made_now} of them made now"
-        click.echo(f"{counted(outcome.failed_then, 'job')} had failed then, {again}")
+        tell(f"{counted(outcome.failed_then, 'job')} had failed then, {again}")
     if not outcome.drift:
-        click.echo("Environment: the same")
+        tell("Environment: the same")
         return
-    click.echo("Environment:")
+    tell("Environment:")
     rows = [(f"  {each.what}", each.then, each.now) for each in outcome.drift]
-    click.echo(table(rows, head=("", "then", "now")))
+    tell(table(rows, head=("", "then", "now")))
 
 
 def _shown(each: Compared) -> list[str]:

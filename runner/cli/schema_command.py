@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from runner.cli.console import tell_json
 
 
 @click.command(name="schema")
@@ -15,9 +16,9 @@ def command(spec: Path | None) -> int:
     if spec is None:
         from runner.spec.schema import spec_schema
 
-        click.echo(json.dumps(spec_schema(), ensure_ascii=False, indent=2))
+        tell_json(spec_schema())
         return 0
     from runner.completions import schema_of
 
-    click.echo(json.dumps(schema_of(spec), ensure_ascii=False, indent=2))
+    tell_json(schema_of(spec))
     return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.console import block, clean, counted, duration, emit, say, table
+from runner.cli.console import clean, counted, duration, emit, say, table, tell, tell_json
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import UsageError
@@ -114,7 +114,7 @@ def _several(
         outputs = files.get(job["key"], [])
         last = outputs[0]["path"] if outputs else clean(job["message"] or "", limit=70)
         rows.append((job["key"], job["state"], took, last))
-    click.echo(table(rows, head=("job", "state", "took", "file")))
+    tell(table(rows, head=("job", "state", "took", "file")))
     states = {
         state: sum(job["state"] == state for job in jobs) for state in sorted({j["state"] for j in jobs})
     }
@@ -140,7 +140,7 @@ def _one(
     told = manifest.query("job", run=run, key=job["key"])[0]
     graph = stored_workflow(manifest, run, told)
     if workflow:
-        click.echo(json.dumps(graph, ensure_ascii=False, indent=2))
+        tell_json(graph)
         return 0
     attempts = manifest.query("attempts", run=run, key=job["key"])
     outputs = files.get(job["key"], [])
@@ -153,7 +153,7 @@ def _one(
             | {"attempts": attempts, "outputs": outputs, "folder": str(folder), "workflow": graph}
         )
         return 0
-    click.echo(block(_page(run, folder, job, told, attempts, outputs, graph)))
+    tell(_page(run, folder, job, told, attempts, outputs, graph))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-from runner.cli.console import emit, say, table
+from runner.cli.console import emit, rows_as_they_are, say, table, tell
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import UsageError
 
@@ -51,7 +52,7 @@ def command(query: str, runs: Path | None, limit: int, as_csv: bool, as_json: bo
     elif as_csv:
         _csv(names, rows)
     else:
-        click.echo(table([tuple(_cell(value) for value in row) for row in rows], head=names))
+        tell(table([tuple(_cell(value) for value in row) for row in rows], head=names))
     if more:
         say(f"Only the first {limit:,} rows; for more: --limit {limit * 10}")
     return 0
@@ -92,8 +93,10 @@ def _cell(value: Any) -> str:
 def _csv(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     from runner.manifest.export import quoted_cell
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow([quoted_cell(name) for name in names])
     for row in rows:
         cells = (quoted_cell(value) if isinstance(value, str) else _cell(value) for value in row)
         writer.writerow(list(cells))
+    rows_as_they_are(text.getvalue())

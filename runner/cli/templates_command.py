@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from runner.cli.console import emit, say, table
+from runner.cli.console import emit, say, table, tell
 from runner.cli.options import json_option, project_folder
 from runner.errors import TemplateError, UsageError
 from runner.text.nearest import did_you_mean
@@ -37,7 +37,7 @@ def command(name: str, as_json: bool) -> int:
             emit({"template": found, "title": title, "path": str(path), "origin": origin, "outputs": outputs})
         rows.append((found, origin, outputs, title))
     if not as_json:
-        click.echo(table(rows, head=("template", "from", "makes", "title")))
+        tell(table(rows, head=("template", "from", "makes", "title")))
         say("\nThe parameters of one: animerun templates NAME")
     return 0
 
@@ -54,7 +54,7 @@ def _one(template: Any, *, as_json: bool) -> None:
         return
     say(f"{template.name}: {template.title}\n{template.path}\n")
     rows = [(p.name, p.type, _default(p), p.description) for p in template.parameters.values()]
-    click.echo(table(rows, head=("parameter", "type", "default", "meaning")))
+    tell(table(rows, head=("parameter", "type", "default", "meaning")))
 
 
 def _default(parameter: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from runner import door
-from runner.cli.console import counted, emit, say
+from runner.cli.console import counted, emit, say, tell
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import RecordDamaged, RunLocked, StorageError
@@ -58,7 +58,7 @@ def _tell(found: Any, runs: Path, *, quick: bool) -> None:
     for sentence in found.damaged:
         say(f"damaged  {sentence}")
     for each, word in [(e, "missing") for e in found.missing] + [(e, "changed") for e in found.changed]:
-        click.echo(f"{word}  {each.path}" + (f"  ({each.key})" if each.key else ""))
+        tell(f"{word}  {each.path}" + (f"  ({each.key})" if each.key else ""))
     for name in found.torn:
         say(f"note: the last line of {name} was never finished and counts for nothing")
     for name in found.extra[:_SHOWN]:

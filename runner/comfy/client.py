@@ -345,12 +345,13 @@ class Client:
             async for chunk in response.aiter_raw():
                 body += chunk
                 _bound(len(body), limit)
-        media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        secrets = self._credentials.secrets
+        media = secrets.hide(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
         wait = response.headers.get("retry-after", "").strip()
         return Answer(
             status=response.status_code,
             media=printable(media, limit=60),
-            body=bytes(body),
+            body=secrets.hide_bytes(bytes(body)),
             wait_s=float(wait) if wait.isdecimal() and len(wait) < 9 else 0.0,
         )
 
@@ -368,9 +369,12 @@ class Client:
             await self._renew(pool)
             raise Ambiguous(f"{self.url} did not answer within {total_s:.0f} s") from error
         except _NEVER_SENT as error:
-            raise Unreachable(f"{self.url} cannot be reached: {_why(error)}") from error
+            raise Unreachable(f"{self.url} cannot be reached: {self._why(error)}") from error
         except httpx.HTTPError as error:
-            raise Ambiguous(f"{self.url} broke off: {_why(error)}") from error
+            raise Ambiguous(f"{self.url} broke off: {self._why(error)}") from error
+
+    def _why(self, error: BaseException) -> str:
+        return self._credentials.secrets.hide(_why(error))
 
     async def _renew(self, pool: httpx.AsyncClient) -> None:
         """Leave *pool* to the requests still in it: the one cut short may hold its slot for ever."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from runner.errors import UsageError
+from runner.text.secrets import Secrets
 
 _KINDS = ("TOKEN", "BASIC", "HEADER")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -82,6 +83,8 @@ class Credentials:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     name: str = ""
     """The environment name it came from, for messages; empty when there is none."""
+    secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
+    """Takes what goes into the requests out of what comes back."""
 
     def __repr__(self) -> str:
         """Show that there is something, not what."""
@@ -104,7 +107,23 @@ def credentials_for(url: str, values: Mapping[str, str], *, allow_plain_http: bo
             f"{name} would travel unencrypted to {url}",
             hint="use https://, or allow it with --allow-plain-http",
         )
-    return Credentials(_headers(kind, values[name].strip(), name), name)
+    value = values[name].strip()
+    return Credentials(_headers(kind, value, name), name, Secrets(_secret_parts(kind, value)))
+
+
+def secrets_of(values: Mapping[str, str]) -> Secrets:
+    """Return what hides every credential among *values*, environment names and what they hold."""
+    kinds = ((kind, value) for name, value in values.items() for kind in _KINDS if _is_kind(name, kind))
+    return Secrets(part for kind, value in kinds for part in _secret_parts(kind, value.strip()))
+
+
+def _is_kind(name: str, kind: str) -> bool:
+    return name == f"ANIMERUN_{kind}" or name.startswith(f"ANIMERUN_{kind}_")
+
+
+def _secret_parts(kind: str, value: str) -> tuple[str, ...]:
+    behind = value.partition(":")[2].strip()
+    return (value,) if kind == "TOKEN" else (behind,) if kind == "HEADER" else (value, behind)
 
 
 def _choose(url: str, values: Mapping[str, str]) -> tuple[str, str]:

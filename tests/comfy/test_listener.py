@@ -144,3 +144,37 @@ async def test_nobody_there_is_survived() -> None:
 
     assert isinstance(end, asyncio.CancelledError)
     assert not it.connected
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """What opens one server's door, whatever the header is called, never travels to another."""
+    asked: list[str] = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.close()
+
+    async with await asyncio.start_server(elsewhere, "127.0.0.1", 0) as other:
+        there = f"ws://127.0.0.1:{other.sockets[0].getsockname()[1]}/"
+        redirected = asyncio.Event()
+
+        async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"HTTP/1.1 302 Found\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+            writer.close()
+            if redirected.is_set():
+                second.set()
+            redirected.set()
+
+        second = asyncio.Event()
+        async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            it = Listener(f"ws://127.0.0.1:{port}/api/ws", headers={"X-Key": "k"}, hear=print)
+            task = asyncio.ensure_future(it.run())
+            async with asyncio.timeout(20):
+                await second.wait()  # it came back here instead of going there
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    assert asked == []
