@@ -53,8 +53,8 @@ def refuse_secrets(plan: Plan, settings: Settings, sets: Sequence[str]) -> None:
     found += ["--set"] if secrets.found_in("\n".join(sets).encode()) else []
     if found:
         raise UsageError(
-            f"{', '.join(found)} holds the value of an ANIMERUN_ credential, which the record, the server and "
-            "every picture would show",
+            f"{', '.join(found)} holds the value of an ANIMERUN_ credential, which the record, the server "
+            "and every picture would show",
             hint="take it out; the environment is where it belongs",
         )
 
