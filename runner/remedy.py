@@ -60,6 +60,11 @@ class Past:
         return {where for where, _ in self.ends}
 
     @property
+    def suspect(self) -> bool:
+        """Whether a server has died while it ran."""
+        return self.deaths > 0 or self.times("SERVER_DIED") > 0
+
+    @property
     def costly(self) -> int:
         """Attempts that count."""
         return len(self.ends) - self.times(*_COSTLESS)

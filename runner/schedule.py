@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from runner.domain import Fault
 from runner.events import (
@@ -133,7 +134,10 @@ class Schedule:
 
     def offer(self, ticket: Ticket) -> None:
         """Hold *ticket* until a server is free for it. Tickets come in listing order."""
-        self._order.add(ticket)
+        if ticket.deaths:
+            self._retries.append(_Retry(ticket, ticket.number, "", Remedy(), waits=False))
+        else:
+            self._order.add(ticket)
 
     def close_feed(self) -> None:
         """No more tickets will be offered."""
@@ -155,8 +159,9 @@ class Schedule:
 
     @property
     def stranded(self) -> bool:
-        """There is work, and every server is out of use for good."""
-        return not self.done and all(server.health.out for server in self._servers.values())
+        """There is work, and every server is out of use for good; what was under way has ended."""
+        idle = not self.done and not self._under_way
+        return idle and all(server.health.out for server in self._servers.values())
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -306,7 +311,7 @@ class Schedule:
         return ended
 
     def _judge(self, known: Start, fault: Fault) -> Verdict:
-        past = self._pasts.get(known.ticket.key, Past(deaths=known.ticket.deaths))
+        past = self._past(known.ticket)
         others = bool(self._untried(past) - {known.server})
         made = self._tolerance.made
         return judge(past, known.server, fault, attempts=self._attempts, made=made, others=others)
@@ -362,7 +367,10 @@ class Schedule:
         """Return whether *server* is where it may be tried, as long as there is such a one."""
         if retry.waits:
             return False
-        past = self._pasts[retry.ticket.key]
+        past = self._past(retry.ticket)
+        if past.suspect and self._innocents:
+            # It may be what kills servers: whatever else can be made is made first.
+            return False
         if self._servers[server].health.trying and server in past.servers and self._order.held:
             # What failed here proves nothing about a machine that is on trial.
             return False
@@ -374,6 +382,18 @@ class Schedule:
                 return not others or server in others
             case "anywhere":
                 return True
+
+    def _past(self, ticket: Ticket) -> Past:
+        return self._pasts.get(ticket.key) or Past(deaths=ticket.deaths)
+
+    @property
+    def _innocents(self) -> bool:
+        """Whether there is work that no server has died of."""
+        if self._order.held or not self._fed:
+            return True
+        waiting, running = self._retries, self._under_way.values()
+        tickets = chain((each.ticket for each in waiting), (each.ticket for each in running))
+        return not all(self._past(ticket).suspect for ticket in tickets)
 
     def _untried(self, past: Past) -> set[str]:
         """Return the servers, down ones included, where a job with this *past* has not been tried."""

@@ -155,7 +155,7 @@ class ComfyExecutor:
             emit=self._emit,
             spawn=self._spawn,
             upload=self._upload,
-            another_is_up=self._any_is_up,
+            another_is_up=self._another_is_up,
         )
         times = {"settle_s": settle_s, "server_wait_s": server_wait_s, "no_progress_s": no_progress_s}
         self._pace = pace or Pace(**times)
@@ -173,7 +173,7 @@ class ComfyExecutor:
                 pace=self._pace,
                 on_state=state,
                 sockets=sockets,
-                others_up=self._any_is_up,
+                others_up=partial(self._another_is_up, url),
                 clock=self._awake,
                 tell=partial(self._notice, url),
             )
@@ -336,8 +336,8 @@ class ComfyExecutor:
                 await server.insist(partial(server.client.upload, content, name), watch)
                 known.uploaded.add(name)
 
-    def _any_is_up(self) -> bool:
-        return any(not known.server.down for known in self._known.values())
+    def _another_is_up(self, url: str) -> bool:
+        return any(not known.server.down for other, known in self._known.items() if other != url)
 
     def start(self, attempt: Attempt, folder: Path) -> None:
         """Submit *attempt*; returns at once."""

@@ -170,7 +170,9 @@ class RunView:
                 said = "will be tried again" if again else "failed"
                 self.line(f"{said}: {key}\n  {_why(fault)}  ({server})")
             case ServerDown(server=server, reason=reason, final=final):
-                self.line(f"{server} {'is left out' if final else 'cannot be used'}: {reason}")
+                named = "" if reason.startswith(server) else f"{server} "
+                what = "is left out" if final else "cannot be used"
+                self.line(f"{named}{what}: {reason}" if named else reason)
             case ServerResting(server=server, reason=reason, seconds=seconds):
                 self.line(f"{server} gets no jobs for {duration(seconds)}: {reason}")
             case ServerNotice(message=message):

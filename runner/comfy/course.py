@@ -83,7 +83,8 @@ class Means:
     emit: Callable[[ExecutorEvent], None]
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     upload: Callable[[Server, Mapping[str, Path], Watch], Awaitable[None]]
-    another_is_up: Callable[[], bool]
+    another_is_up: Callable[[str], bool]
+    """Whether some server but this one can be used."""
 
 
 class Course:
@@ -170,7 +171,7 @@ class Course:
                 return await self._post(nodes)
             except Unreachable as silence:
                 server.trouble(silence)
-                if self._means.another_is_up():
+                if self._means.another_is_up(self._attempt.server):
                     return _fault("UNREACHABLE", str(silence), "elsewhere")
 
     async def _free(self) -> None:

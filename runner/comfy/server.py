@@ -353,7 +353,8 @@ class Server:
         if any(watch.missing_since for watch in sent):
             return self._polled_at + min(0.25, self.settle_s / 4)
         if all(self._will_be_told(watch) for watch in sent):
-            return self._polled_at + min(max(quiet_s / 4, 0.5), self.pace.slowest_with_socket_s)
+            slowest_s = min(self.pace.slowest_with_socket_s, self.pace.no_progress_s / 4)
+            return self._polled_at + min(max(quiet_s / 4, 0.5), slowest_s)
         since = max(self._polled_at, self._changed_at)
         return since + min(max(quiet_s / 10, self.pace.fastest_s), self.pace.slowest_s)
 
@@ -401,15 +402,32 @@ class Server:
     async def _look_for_progress(self, queue: Queue) -> None:
         """Interrupt a job of ours that shows none; leave the server out when that changes nothing."""
         now = self.clock()
-        if not self.final and self._vigil.idle_s(now) >= self.pace.idle_s:
+        if not self.final and self._vigil.idle_s(now) >= min(self.pace.idle_s, self.pace.no_progress_s):
             self._leave_out(f"{self.url} accepts jobs but runs none: restart it")
         if self.final:
             return
-        watch = next((each for each in self._watches.values() if each.prompt_id in queue.running), None)
-        if watch is None or watch.cancelled:
-            return
         silent_s = self._vigil.silent_s(now)
-        if watch.stuck and now - self._interrupted_at >= self.pace.interrupt_s <= silent_s:
+        watch = next((each for each in self._watches.values() if each.prompt_id in queue.running), None)
+        if watch is None:
+            self._wait_for_strangers(queue, silent_s)
+        elif not watch.cancelled:
+            await self._wait_for(watch, silent_s)
+
+    def _wait_for_strangers(self, queue: Queue, silent_s: float) -> None:
+        """Leave the server to somebody whose job runs on and on before ours, where others can do ours.
+
+        It may be dead, or the job long: from here the two look the same.
+        """
+        waiting = queue.running and not queue.pending.isdisjoint(self._watches)
+        if waiting and silent_s >= self.pace.no_progress_s and self._others_up():
+            told = f"a job of somebody else has been running there for {silent_s:.0f} s"
+            self._leave_out(f"{self.url} is left out: {told}, or it needs a restart")
+
+    async def _wait_for(self, watch: Watch, silent_s: float) -> None:
+        """Interrupt *watch*, which runs, when it shows no progress; leave the server out when it stays."""
+        now = self.clock()
+        given_s = min(self.pace.interrupt_s, self.pace.no_progress_s)
+        if watch.stuck and now - self._interrupted_at >= given_s <= silent_s:
             self._leave_out(f"{self.url} accepts jobs but runs none, and no interrupt helps: restart it")
         elif not watch.stuck and silent_s >= self._patience_s(watch):
             await self.client.interrupt(watch.prompt_id)

@@ -181,6 +181,37 @@ async def test_a_server_that_lets_jobs_wait_and_runs_none_is_left_out(fake: Fake
     assert codes == {it.prompt_id: "LOST"}
 
 
+async def test_jobs_behind_a_stranger_that_never_ends_go_elsewhere(fake: Fake, tmp_path: Path) -> None:
+    """The stranger is not touched; with another server up ours are taken back from behind it."""
+    fake.hold, fake.running = True, ["a-stranger"]
+    async with Fake() as other, opened(fake, other, pace=replace(PACE, no_progress_s=0.2)) as executor:
+        it = attempt_on(executor.servers[0])
+        executor.start(it, tmp_path)
+        down = await until(executor, ServerDown)
+        codes = await ends(executor, 1)
+        await reached(lambda: not fake.pending)
+
+    assert down.final
+    assert "a job of somebody else has been running there" in down.reason
+    assert codes == {it.prompt_id: "LOST"}
+    assert fake.running == ["a-stranger"]
+    assert fake.count("POST /interrupt") == 0
+
+
+async def test_with_no_other_server_a_stranger_is_waited_for(fake: Fake, tmp_path: Path) -> None:
+    """Somebody else's long job is no fault of the only server."""
+    fake.hold, fake.running = True, ["a-stranger"]
+    async with opened(fake, pace=replace(PACE, no_progress_s=0.05)) as executor:
+        it = attempt_on(executor.servers[0])
+        executor.start(it, tmp_path)
+        await until(executor, AttemptSubmitted)
+        looks = fake.count("GET /queue")
+        await reached(lambda: fake.count("GET /queue") > looks + 10)
+        fake.finish(it.prompt_id)
+
+        assert isinstance((await until_end(executor))[-1], AttemptSucceeded)
+
+
 def test_only_unbroken_silence_of_the_same_job_counts() -> None:
     """Another job running, a frame, or a look that failed begin the wait anew."""
     a, b, idle = (

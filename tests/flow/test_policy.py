@@ -78,7 +78,7 @@ async def test_quarantine_is_recorded_and_told(tmp_path: Path) -> None:
 
 async def test_a_resumed_run_knows_of_the_deaths_before_it(tmp_path: Path) -> None:
     """A server death that a killed process recorded counts in the next one; quarantine is not retried."""
-    stage = Stage(tmp_path, SPEC.replace("takes: 6", "takes: 2"), depth=1)
+    stage = Stage(tmp_path, ONE)
 
     def script(executor: Scripted, attempt: Attempt) -> None:
         if len(executor.started) == 1:

@@ -65,6 +65,7 @@ def test_a_death_that_an_earlier_process_saw_counts() -> None:
     """After a resume the next death of a server during the job is its last."""
     schedule = ready("a", depth=1, attempts=9)
     schedule.offer(replace(ticket(0), number=2, deaths=1))
+    schedule.close_feed()
     ended = fail(schedule, *one(schedule), "SERVER_DIED")
 
     assert ended.final
@@ -76,10 +77,26 @@ def test_a_second_death_while_stopping_is_the_last_too() -> None:
     """Quarantine is a fact about the job: a stopping run records it as well."""
     schedule = ready("a", depth=1)
     schedule.offer(replace(ticket(0), deaths=1))
+    schedule.close_feed()
     prompt_id, server = one(schedule)
     schedule.stop()
 
     assert fail(schedule, prompt_id, server, "SERVER_DIED").final
+
+
+def test_a_job_that_saw_a_server_die_goes_last() -> None:
+    """It may be what kills servers, so everything else is made before, other second attempts included."""
+    schedule = offered(ready("a", depth=2, attempts=9), 4)
+    (first, _), (second, _) = take(schedule)
+    fail(schedule, first, "a", "SERVER_DIED")
+    fail(schedule, second, "a", "LOST")
+    order = []
+    while not schedule.done:
+        for prompt_id, start in take(schedule):
+            order.append(prompt_id)
+            schedule.handle(done(prompt_id, start.server))
+
+    assert order == ["ep/s/k1#2", "ep/s/k2#1", "ep/s/k3#1", "ep/s/k0#2"]
 
 
 def test_a_job_that_ran_out_of_memory_is_tried_once_more_there_with_memory_freed() -> None:
