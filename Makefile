@@ -1,7 +1,7 @@
 # The targets CI calls; anyone can call them too. PYTHON is the interpreter of an environment with .[test,lint].
 PYTHON ?= .venv/bin/python
 
-.PHONY: setup fmt check test conformance seeded-bugs wheel
+.PHONY: setup fmt check test conformance seeded-bugs merge nightly wheel
 
 setup:  ## a virtual environment with everything
 	python3 -m venv .venv
@@ -21,6 +21,13 @@ test:  ## every test that needs no outside server
 
 seeded-bugs:  ## the tests notice 24 likely mistakes, each made in a copy of the tree
 	$(PYTHON) tests/seeded_bugs.py
+
+merge:  ## 3,000 simulated lives of 30 jobs: unkind networks, restarting servers, killed processes
+	$(PYTHON) -m tests.sim --seeds 3000
+
+nightly:  ## 50,000 of them, and a run killed at every pair of its effects
+	$(PYTHON) -m tests.sim --seeds 50000
+	$(PYTHON) -m tests.sim --crash-points --crash-jobs 3
 
 conformance:  ## make conformance URL=http://127.0.0.1:8188
 	$(PYTHON) -m pytest tests/conformance --comfyui-url $(URL)

@@ -211,7 +211,7 @@ def http_pool(**settings: Any) -> httpx.AsyncClient:
 
 async def send(pool: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
     """Send *request* and return its answer, of which only the head has been read."""
-    effect("request")
+    effect(request.method)
     response = await pool.send(request, stream=True)
     effect("answer")
     return response

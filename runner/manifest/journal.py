@@ -129,9 +129,13 @@ class Journal:
         if path.exists():
             raise StorageError(f"{path} exists already; a journal is never written over")
         journal = cls(path, Position())
-        journal.append({"t": "journal", "format": FORMAT, **head})
-        journal.commit()
-        door.sync_folder(path.parent)
+        try:
+            journal.append({"t": "journal", "format": FORMAT, **head})
+            journal.commit()
+            door.sync_folder(path.parent)
+        except BaseException:
+            journal._file.close()
+            raise
         return journal
 
     @classmethod

@@ -1,0 +1,323 @@
+"""One seed: production code on simulated servers, killed and continued until it ends; then the checker."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from runner import door, launch
+from runner.domain import ServerFacts
+from runner.errors import AnimerunError
+from runner.events import Event
+from runner.launch import Batch, Scope, batch_of
+from runner.plan import Plan, make_plan
+from runner.resume import Standing, frozen_plan
+from runner.reuse import Reuse
+from runner.run import Control, Summary, Work
+from runner.settings import Settings
+from tests import checker
+from tests.sim.comfy import Comfy, Job
+from tests.sim.loop import VirtualLoop
+from tests.sim.world import Fate, Faults, Host, SimWorld, everyone
+
+TEMPLATE = """\
+---
+title: One dot
+parameters:
+  colour: {type: int, default: 0, min: 0, max: 16777215}
+  seed: {type: seed}
+outputs: {out: image}
+---
+{
+  "dot": {"class_type": "EmptyImage", "inputs": {
+    "width": 1, "height": 1, "batch_size": 1, "color": {{ (colour + seed) % 16777216 }}}},
+  "out": {"class_type": "SaveImage", "inputs": {"images": ["dot", 0]}}
+}
+"""
+KINDS = ("quiet", "net", "chaos")
+LONGEST_S = 48 * 3600.0
+"""Virtual time by which every process must have ended."""
+
+KIND, NET = (
+    Faults(),
+    Faults(
+        lose_request=0.05, lose_answer=0.05, late=0.02, silent=0.02, gateway=0.01, cut=0.01, lose_frame=0.2
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is played."""
+
+    seed: int = 0
+    jobs: int = 30
+    servers: int = 2
+    depth: int = 2
+    faults: Faults = KIND
+    nemesis_s: float = 0.0
+    """Mean time between two acts of violence on a server; 0 = none."""
+    fail: float = 0.0
+    """Chance of a job to fail in a node."""
+    crashes: tuple[int, ...] = ()
+    """The effects at which the processes die, one process after the other; the last one lives."""
+    torn: bool = False
+    """A process that dies in a write has written half of it."""
+    submissions: tuple[Fate, ...] = ()
+    """What becomes of the first POSTs, for certain."""
+    longest_job_s: float = 5.0
+    linger_s: float = 0.0
+    """How long the servers go on after the last process."""
+    keep: bool = True
+    """Whether servers remember what they made, for the checker."""
+    httpx_whole: bool = False
+
+
+def drawn(kind: str, seed: int, *, jobs: int = 30) -> Case:
+    """Return the case of *seed*: `quiet` = kills, `net` = with an unkind network, `chaos` = with nemesis."""
+    chance = random.Random(f"{kind} {seed}")
+    crashes = tuple(chance.randrange(1, 13 * jobs) for _ in range(chance.randrange(4)))
+    case = Case(seed=seed, jobs=jobs, crashes=crashes, torn=chance.random() < 0.5)
+    if kind == "quiet":
+        return case
+    case = replace(case, faults=NET)
+    return replace(case, nemesis_s=120.0, fail=0.05) if kind == "chaos" else case
+
+
+def again(kind: str, seed: int, jobs: int) -> str:
+    """Return the command that plays this seed again."""
+    return f"python -m tests.sim --kind {kind} --seed {seed} --jobs {jobs}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Played:
+    """What came of a case."""
+
+    verdict: checker.Verdict
+    processes: int
+    effects: list[int]
+    """Effects of each process."""
+    virtual_s: float
+
+
+class _Nobody:
+    """A view that shows nothing."""
+
+    def opened(self, facts: Sequence[ServerFacts]) -> None: ...
+
+    def settling(self, run: str) -> None: ...
+
+    def began(self, run: str, folder: Path, work: Work) -> None: ...
+
+    def unsettled(self, run: str, reason: str) -> None: ...
+
+    def __call__(self, event: Event) -> None: ...
+
+
+@cache
+def project(jobs: int) -> tuple[Batch, tuple[str, ...]]:
+    """Return the batch of *jobs* dots, planned once per process, and its keys."""
+    root = Path(tempfile.mkdtemp(prefix="animerun-sim-", dir=fast_folder()))
+    (root / "templates").mkdir()
+    (root / "animerun.toml").write_text("")
+    (root / "templates" / "dot.json.j2").write_text(TEMPLATE)
+    spec = root / "sim.yaml"
+    spec.write_text(
+        f"animerun: 1\nepisode: sim\ntemplate: dot\nscenes: {{s: {{colour: 7, takes: {jobs}}}}}\n"
+    )
+    plan = make_plan(spec)
+    return batch_of(spec, plan, Scope()), tuple(each.job.key for each in plan.rendered())
+
+
+def fast_folder() -> str | None:
+    """Return a folder in memory where there is one."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+class Simulation:
+    """Servers that outlive the processes of one case, and what is done to them."""
+
+    def __init__(self, case: Case, loop: VirtualLoop) -> None:
+        self.case = case
+        self._loop = loop
+        self._chance = random.Random(f"world {case.seed}")
+        self._fates = random.Random(f"jobs {case.seed}")
+        self.over = False
+        self.hosts: dict[str, Host] = {}
+        for number in range(case.servers):
+            comfy = Comfy(duration=self._duration, fate=self._fate, keep=case.keep)
+            url = f"http://127.0.0.1:{8188 + number}"
+            self.hosts[url] = Host(url, comfy, loop)
+            self.hosts[url].submissions += case.submissions
+            self._later(comfy)
+
+    def _duration(self, job: Job) -> float:
+        return self._fates.uniform(0.5, self.case.longest_job_s)
+
+    def _fate(self, job: Job) -> str:
+        return "ValueError" if self._fates.random() < self.case.fail else ""
+
+    def world(self, last: int | None, number: int) -> SimWorld:
+        """Return the world of the process *number*."""
+        chance = random.Random(f"process {self.case.seed} {number}")
+        return SimWorld(
+            self.hosts,
+            chance=chance,
+            faults=self.case.faults,
+            last=last,
+            torn=self.case.torn,
+            httpx_whole=self.case.httpx_whole,
+        )
+
+    # -- nemesis --------------------------------------------------------------------------------------------
+
+    def _later(self, comfy: Comfy) -> None:
+        if self.case.nemesis_s and not self.over:
+            self._loop.call_later(self._chance.expovariate(1 / self.case.nemesis_s), self._strike, comfy)
+
+    def _strike(self, comfy: Comfy) -> None:
+        """Restart a server, or clear its queue or history as a stranger would."""
+        if self.over:
+            return
+        lot = self._chance.random()
+        if comfy.up and lot < 0.5:
+            comfy.stop()
+            self._loop.call_later(self._chance.uniform(0.0, 60.0), comfy.start)
+        elif comfy.up and lot < 0.75:
+            comfy.history.clear()
+        elif comfy.up:
+            comfy.queue.clear()
+        self._later(comfy)
+
+
+_PLANS: dict[bytes, Plan] = {}
+"""Content of a frozen plan → the plan made of it: compiling templates takes longer than a seed."""
+
+
+def _frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Plan:
+    """Return the plan frozen in *folder*, read once for each content: equal bytes, equal plan."""
+    paths = sorted(path for path in (folder / "plan").rglob("*") if path.is_file())
+    content = b"".join(b"%s\0%s\0" % (path.name.encode(), path.read_bytes()) for path in paths)
+    if content not in _PLANS:
+        _PLANS[content] = frozen_plan(folder, state, reuse)
+    return _PLANS[content]
+
+
+@contextmanager
+def _quick() -> Iterator[None]:
+    """Do without the index, which is made from the journal by others, and without compiling twice."""
+    before = launch.refresh, launch.reuse_of, launch.frozen_plan, gc.isenabled()
+    launch.refresh = launch.reuse_of = lambda *_, **__: None  # type: ignore[assignment]
+    launch.frozen_plan = _frozen_plan
+    gc.disable()
+    try:
+        yield
+    finally:
+        launch.refresh, launch.reuse_of, launch.frozen_plan = before[:3]
+        if before[3]:
+            gc.enable()
+
+
+async def _go(batch: Batch, settings: Settings) -> Summary:
+    """Do what a person does: run the spec, and once there is a run, resume it."""
+    begun = [run for run in sorted(settings.runs.glob("*/journal.jsonl")) if b'"t":"run"' in run.read_bytes()]
+    if begun:
+        found = await launch.resume(
+            begun[0].parent.name, retry_failed=False, settings=settings, control=Control(), view=_Nobody()
+        )
+    else:
+        found = await launch.launch(batch, settings=settings, control=Control(), view=_Nobody())
+    return found[0]
+
+
+async def _process(
+    simulation: Simulation,
+    settings: Settings,
+    last: int | None,
+    number: int,
+    batch: Batch,
+    names: list[str] | None,
+) -> tuple[int | None, int]:
+    """Let one process live; return its exit code, None when it was killed, and how many effects it had."""
+    before = asyncio.all_tasks()
+    with door.entered(simulation.world(last, number)) as world:
+        assert isinstance(world, SimWorld)
+        world.names = names
+        life = asyncio.ensure_future(_go(batch, settings))
+        death = asyncio.ensure_future(world.died.wait())
+        await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_S)
+        rest = [*everyone(before)]
+        if not world.died.is_set() and life.done():
+            death.cancel()
+            try:
+                return life.result().exit_code, world.effects
+            except AnimerunError as error:
+                return error.exit_code, world.effects
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(life, *rest, return_exceptions=True)
+        if not world.died.is_set():
+            raise AssertionError(f"process {number} did not end within {LONGEST_S:.0f} s")
+        return None, world.effects
+
+
+async def _live(
+    case: Case, loop: VirtualLoop, runs: Path, tell: Callable[[str], None], names: list[str] | None
+) -> Played:
+    batch, keys = project(case.jobs)
+    simulation = Simulation(case, loop)
+    settings = Settings(runs=runs, servers=tuple(simulation.hosts), depth=case.depth)
+    lasts: list[int | None] = [*case.crashes]
+    effects: list[int] = []
+    for number in range(len(lasts) + 20):
+        last = lasts[number] if number < len(lasts) else None
+        code, count = await _process(simulation, settings, last, number, batch, None if number else names)
+        effects.append(count)
+        tell(f"process {number}: {count} effects, exit code {code}, at {loop.time():.1f} s")
+        if code in (0, 1):
+            break
+    else:
+        raise AssertionError(f"no process ended in good order: the last one with {code}")
+    simulation.over = True
+    await asyncio.sleep(case.linger_s)
+    servers = [facts_of(host.comfy) for host in simulation.hosts.values()]
+    for line in checker.story(runs):
+        tell(line)
+    verdict = checker.judge(runs, keys, servers)
+    return Played(verdict=verdict, processes=len(effects), effects=effects, virtual_s=loop.time())
+
+
+def facts_of(comfy: Comfy) -> checker.Server:
+    """Return what the server itself says, for the checker."""
+    files = {
+        f"{folder}/{name}".lstrip("/"): hashlib.sha256(content).hexdigest()
+        for (kind, folder, name), content in comfy.files.items()
+        if kind == "output"
+    }
+    return checker.Server(files=files, posts=list(comfy.posts), rendered=dict(comfy.rendered))
+
+
+def play(
+    case: Case, *, tell: Callable[[str], None] = lambda line: None, effects: list[str] | None = None
+) -> Played:
+    """Play *case* from its first process to its last, and judge it.
+
+    What happened is told line by line; the names of the first process's effects are put into *effects*.
+    """
+    loop = VirtualLoop(random.Random(f"threads {case.seed}"))
+    runs = Path(tempfile.mkdtemp(prefix="animerun-sim-", dir=fast_folder()))
+    try:
+        with _quick():
+            return loop.run_until_complete(_live(case, loop, runs / "runs", tell, effects))
+    finally:
+        loop.close()
+        shutil.rmtree(runs)
