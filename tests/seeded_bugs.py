@@ -1,4 +1,4 @@
-# ruff: noqa: T201 - a script that prints
+# ruff: noqa: E501, T201 - the bugs as they would stand in the code; a script that prints
 """Show that the tests notice the bugs one would most likely write here.
 
     python tests/seeded_bugs.py [--only 2,7] [--list]
@@ -47,59 +47,29 @@ BUGS = (
     Bug(
         "history asked before queue",
         "runner/comfy/server.py",
-        """            await watch.wait()
-            if self.final or self._gone(watch):
-                raise Unreachable(self.down)
-            if not watch.look:
-                continue
-            watch.look = False
-            try:
-                entry = await self.client.history(watch.prompt_id)
-""",
-        """            try:
-                entry = await self.client.history(watch.prompt_id)
-                await watch.wait()
-                if self.final or self._gone(watch):
-                    raise Unreachable(self.down)
-                if not watch.look:
-                    continue
-                watch.look = False
-""",
+        "            # Nobody polls a server that was left out before this began.\n            if not self.final:\n                await watch.wait()\n            if self.final or self._gone(watch):\n                self._give_away(watch)\n                raise Unreachable(self.down)\n            if not watch.look:\n                continue\n            watch.look = False\n            try:\n                entry = await self.client.history(watch.prompt_id)\n",
+        "            try:\n                entry = await self.client.history(watch.prompt_id)\n            except ServerFault:\n                entry = None\n            # Nobody polls a server that was left out before this began.\n            if not self.final:\n                await watch.wait()\n            if self.final or self._gone(watch):\n                self._give_away(watch)\n                raise Unreachable(self.down)\n            if not watch.look:\n                continue\n            watch.look = False\n            try:\n                pass\n",
         (COURSE, CHAOS),
     ),
     Bug(
         "no settle time",
         "runner/comfy/server.py",
-        "return door.monotonic() - watch.missing_since >= self.settle_s",
+        "return self.clock() - watch.missing_since >= self.settle_s",
         "return True",
         (COURSE, "tests/comfy/test_server.py"),
     ),
     Bug(
         "a submission repeated when its answer is unclear",
         "runner/comfy/course.py",
-        """        except Ambiguous as doubt:
-            self._doubt = doubt
-            self._sent()
-            return None
-""",
-        """        except Ambiguous as doubt:
-            if self._doubt is None:
-                self._doubt = doubt
-                return await self._post(nodes)
-            self._sent()
-            return None
-""",
+        "        except Ambiguous as doubt:\n            self._doubt = doubt\n",
+        "        except Ambiguous as doubt:\n            if self._doubt is None:\n                self._doubt = doubt\n                return await self._post(nodes)\n",
         (COURSE, CHAOS),
     ),
     Bug(
         "intent written after the submission",
         "runner/run.py",
-        """                await self._commit()
-                self._tell(seen, starting)
-""",
-        """                self._tell(seen, starting)
-                await self._commit()
-""",
+        "                await self._commit()\n                self._tell(told, starting)\n",
+        "                self._tell(told, starting)\n                await self._commit()\n",
         (RUN,),
     ),
     Bug(
@@ -213,10 +183,8 @@ BUGS = (
     Bug(
         "a slot freed before its job has ended",
         "runner/schedule.py",
-        """                    self._servers[name].outstanding[prompt_id] = True
-""",
-        """                    del self._servers[name].outstanding[prompt_id]
-""",
+        "            server.outstanding[prompt_id] = True\n",
+        "            del server.outstanding[prompt_id]\n",
         (SCHEDULE, RUN),
     ),
     Bug(
@@ -257,16 +225,16 @@ BUGS = (
     Bug(
         "a deadline by the wall clock",
         "runner/comfy/server.py",
-        "            watch.missing_since = watch.missing_since or door.monotonic()\n",
-        "            watch.missing_since = watch.missing_since or door.now() - 1e6\n",
+        "watch.missing_since or self.clock()\n",
+        "watch.missing_since or door.now() - 1e6\n",
         ("tests/comfy/test_server.py", COURSE),
     ),
     Bug(
         "a job tried without end",
-        "runner/schedule.py",
-        "return tried < min(self._attempts, _ATTEMPTS_BY_CODE.get(fault.code, self._attempts))",
-        "return tried > 0",
-        (SCHEDULE,),
+        "runner/remedy.py",
+        "if past.costly >= attempts or past.times(*_COSTLESS) >= _MOST_COSTLESS:",
+        "if past.costly >= 100 * attempts:",
+        ("tests/unit",),
     ),
     Bug(
         "the index ahead of the journal",
