@@ -21,6 +21,8 @@ from runner.events import (
     AttemptSucceeded,
     Event,
     JobReused,
+    ServerDown,
+    ServerNotice,
     ServerUp,
 )
 from runner.manifest.journal import Journal
@@ -150,8 +152,15 @@ class Recorder:
             case ServerUp(facts=facts) if facts not in self._servers:
                 self._servers.add(facts)
                 self._journal.append({"t": "server", **_facts(facts)})
+            case ServerNotice(server=server, message=told):
+                self._notice(server, told)
+            case ServerDown(server=server, reason=told, final=True):
+                self._notice(server, told)
             case _:
                 pass
+
+    def _notice(self, server: str, message: str) -> None:
+        self._journal.append({"t": "notice", "at": self._clock(), "server": server, "message": message})
 
     def end(self, *, code: int, reason: str) -> None:
         """Record how the run ended and make it durable."""

@@ -378,6 +378,7 @@ class Conductor:
             self._begin_stop(Stopping(reason=limit, exit_code=8))
         news = self._schedule.news()
         for each in news:
+            self._recorder.handle(each)
             self._note_server(each)
         return [event, *news]
 

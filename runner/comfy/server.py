@@ -7,7 +7,7 @@ neither is lost only when that has lasted for the settle time; a server that doe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from runner import door
@@ -76,7 +76,7 @@ class Server:
         self._vigil = Vigil()
         self._interrupted_at = 0.0
         self._shakes = 0
-        self._restart_told = -1
+        self._loss_told = -1
         self._down_at = 0.0
         self._failures = 0
         self._changed_at = 0.0
@@ -132,6 +132,9 @@ class Server:
                 await watch.wait()
             if self.final or self._gone(watch):
                 self._give_away(watch)
+                self._tell_loss(
+                    "is gone, and with it", [each for each in self._watches.values() if each.accepted]
+                )
                 raise Unreachable(self.down)
             if not watch.look:
                 continue
@@ -146,7 +149,8 @@ class Server:
                 return entry
             if self._lost(watch):
                 self._give_away(watch)
-                self._tell_restart()
+                missing = [each for each in self._watches.values() if each.accepted and each.missing_since]
+                self._tell_loss("has restarted and lost", missing)
                 return None
             self.kick()
 
@@ -168,13 +172,12 @@ class Server:
         seeing = (self.listener is not None and self.listener.connected) or others
         return "removed" if watch.accepted and seeing and self.shakes == watch.shakes else "lost"
 
-    def _tell_restart(self) -> None:
-        """Say once for each time that the server restarted and what it lost by that."""
-        gone = [watch for watch in self._watches.values() if watch.accepted and watch.missing_since]
-        if any(self.shakes > watch.shakes for watch in gone) and self._restart_told != self.shakes:
-            self._restart_told = self.shakes
-            jobs = "1 job" if len(gone) == 1 else f"{len(gone)} jobs"
-            self._tell(f"{self.url} has restarted and lost {jobs} of this run")
+    def _tell_loss(self, what: str, watches: Sequence[Watch]) -> None:
+        """Say what became of these at once, and once for each time that something happened to the server."""
+        if any(self.shakes > watch.shakes for watch in watches) and self._loss_told != self.shakes:
+            self._loss_told = self.shakes
+            jobs = "1 job" if len(watches) == 1 else f"{len(watches)} jobs"
+            self._tell(f"{self.url} {what} {jobs} of this run")
 
     async def _unread(self, watch: Watch, fault: ServerFault) -> None:
         """Note that history could not be read; raise *fault* when that is not going to change."""

@@ -93,8 +93,10 @@ async def test_a_job_that_ran_on_a_server_that_is_gone_was_there_at_its_death(
     async with Fake() as other, opened(fake, other, pace=replace(PACE, refused_s=0.1)) as executor:
         first, second = await running(executor, fake, tmp_path, "one", "two")
         await fake.down()
+        notice = await until(executor, ServerNotice)
         codes = await ends(executor, 2)
 
+    assert notice.message == f"{fake.url} is gone, and with it 2 jobs of this run"
     assert codes == {first.prompt_id: "SERVER_DIED", second.prompt_id: "LOST"}
 
 

@@ -121,6 +121,7 @@ async def test_what_is_decided_about_servers_is_told(tmp_path: Path, monkeypatch
     assert told[-1].reason.startswith("it needs a restart")
     assert summary.exit_code == 4
     assert "a: it needs a restart" in summary.reason
+    assert [line["message"] for line in stage.lines("notice")] == ["it needs a restart: said so"]
 
 
 class Leaping(door.World):
