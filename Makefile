@@ -22,12 +22,16 @@ test:  ## every test that needs no outside server
 seeded-bugs:  ## the tests notice 24 likely mistakes, each made in a copy of the tree
 	$(PYTHON) tests/seeded_bugs.py
 
-merge:  ## 3,000 simulated lives of 30 jobs: unkind networks, restarting servers, killed processes
+merge:  ## simulated lives, kills, signals, disks that fail: what is longer than a push may be
 	$(PYTHON) -m tests.sim --seeds 3000
+	$(PYTHON) tests/benchmarks/kill_loop.py --kills 300
+	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40
 
-nightly:  ## 50,000 of them, and a run killed at every pair of its effects
+nightly:  ## the same for hours, and a run killed at every pair of its effects
 	$(PYTHON) -m tests.sim --seeds 50000
 	$(PYTHON) -m tests.sim --crash-points --crash-jobs 3
+	$(PYTHON) tests/benchmarks/kill_loop.py --kills 2000
+	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40 --stopped 90 --workers 8
 
 conformance:  ## make conformance URL=http://127.0.0.1:8188
 	$(PYTHON) -m pytest tests/conformance --comfyui-url $(URL)

@@ -10,6 +10,7 @@
     ├── StorageError 6        local files: full, read-only, not ours
     ├── RecordDamaged 7       a journal or the manifest does not hold what it should
     ├── LimitReached 8        a limit the user set
+    ├── Stopped 130, 143      a signal, before the first job
     └── ServerFault           one server misbehaves; never leaves `comfy/` and `submit.py`
         ├── Unreachable       no byte was sent: nothing can have happened
         ├── Ambiguous         bytes were sent, no trustworthy answer came back
@@ -149,6 +150,16 @@ class LimitReached(AnimerunError):
 
     exit_code = 8
     code = "LIMIT"
+
+
+class Stopped(AnimerunError):
+    """A signal asked to stop before anything was submitted; *exit_code* says which."""
+
+    code = "STOPPED"
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class ServerFault(AnimerunError):

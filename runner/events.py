@@ -175,6 +175,8 @@ class Stopping:
 
     reason: str
     exit_code: int
+    grace_s: float | None = None
+    """How long running jobs may take to end, when that is less than the settings say."""
 
 
 Event = ExecutorEvent | ServerResting | AttemptIntended | JobReused | Stopping

@@ -20,23 +20,30 @@ from runner import __version__, door
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
-from runner.errors import NoServer, PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
+from runner.errors import (
+    NoServer,
+    PreflightRefused,
+    RecordDamaged,
+    RunLocked,
+    SpecError,
+    UsageError,
+)
 from runner.events import Event
 from runner.inputs import InputFile
 from runner.manifest import folder as folders
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
-from runner.manifest.store import JOURNAL, PUBLISHED, Report, refresh
+from runner.manifest.store import JOURNAL, PUBLISHED, Report, keep_up
 from runner.model_files import FoundSizes, ModelFacts, facts_of
 from runner.plan import Plan, edited, frozen, plan_of
 from runner.preflight import differences, preflight, told
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
-from runner.rendered import Rendered
+from runner.rendered import Rendered, Work
 from runner.resume import Remainder, frozen_plan, reuse_of, standing, sweep
 from runner.reuse import Policy, Reuse
-from runner.run import Conductor, Control, Observer, Summary, Work
+from runner.run import Conductor, Control, Observer, Summary
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
 
@@ -251,7 +258,7 @@ async def _index_of(run: str, runs: Path) -> Report | None:
     published = runs / PUBLISHED
     if published.is_file() and published.stat().st_mtime_ns > (runs / run / JOURNAL).stat().st_mtime_ns:
         return None
-    return await asyncio.to_thread(refresh, runs)
+    return await asyncio.to_thread(keep_up, runs)
 
 
 def _nothing_to_do(batch: Batch, settings: Settings) -> Summary:
@@ -351,7 +358,7 @@ async def _run(
         journal.close()
     if changed := batch.edited():
         view.edited(changed)
-    return summary, await asyncio.to_thread(refresh, settings.runs)
+    return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -437,7 +444,7 @@ async def resume(
             recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
-    return summary, await asyncio.to_thread(refresh, settings.runs)
+    return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
 def _same_realm(then: str, now: Realm, run: str) -> None:
@@ -489,4 +496,4 @@ async def _publish(runs: Path) -> None:
     """Publish the index once a minute; a run never waits for it."""
     while True:
         await asyncio.sleep(_PUBLISH_S)
-        await asyncio.to_thread(refresh, runs, wait_s=0.0)
+        await asyncio.to_thread(keep_up, runs, wait_s=0.0)

@@ -1,9 +1,12 @@
-"""A job with its workflow: what it shares with its neighbours, what it demands of a server."""
+"""A job with its workflow: what it shares with its neighbours, what it demands of a server. A run's jobs."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from runner.domain import Job, Plain, Workflow
 from runner.manifest.history import Made
@@ -95,3 +98,44 @@ def _kind(name: str, value: Plain) -> object:
     if isinstance(value, (dict, list)):
         return type(value).__name__
     return "seed" if name in ("seed", "noise_seed") else (type(value).__name__, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An attempt that an earlier process intended and did not see the end of."""
+
+    rendered: Rendered
+    prompt_id: str
+    server: str
+    prefix: str
+
+
+class Work(Protocol):
+    """The jobs of a run: a plan, or what stands in for one."""
+
+    @property
+    def total(self) -> int:
+        """Jobs in scope, waiting ones included."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that cannot start yet."""
+        ...
+
+    @property
+    def before(self) -> int:
+        """Jobs that an earlier process of the same run finished; they are not among those rendered."""
+        ...
+
+    def open(self) -> Sequence[Open]:
+        """Return the attempts an earlier process left open."""
+        ...
+
+    def rendered(self) -> Iterator[Rendered]:
+        """Yield the jobs in listing order, lazily."""
+        ...
+
+    def files_of(self, workflow: Workflow) -> dict[str, Path]:
+        """Return content name → local file for the inputs of *workflow*."""
+        ...

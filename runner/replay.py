@@ -20,8 +20,7 @@ from runner.inputs import InputFile
 from runner.likeness import grade
 from runner.naming import Pattern
 from runner.relink import intact
-from runner.rendered import Demands, Rendered
-from runner.run import Open
+from runner.rendered import Demands, Open, Rendered
 from runner.stored import Record, read
 
 Verdict = Literal["identical", "near", "different", "missing"]

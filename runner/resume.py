@@ -22,9 +22,8 @@ from runner.manifest.journal import Line
 from runner.naming import Pattern
 from runner.plan import Plan, plan_of
 from runner.render import Catalog
-from runner.rendered import Rendered
+from runner.rendered import Open, Rendered
 from runner.reuse import Policy, Reuse
-from runner.run import Open
 from runner.spec import load
 
 _PART = re.compile(r"\..*\.[0-9a-f]{8}\.part")

@@ -35,7 +35,7 @@ from runner.events import (
 from runner.manifest.history import Made
 from runner.record import Recorder
 from runner.relink import relink
-from runner.rendered import Rendered, tags
+from runner.rendered import Rendered, Work, tags
 from runner.schedule import Ended, Schedule, Start
 from runner.settings import Settings
 from runner.submit import Executor
@@ -57,51 +57,10 @@ _ENDS = (AttemptSucceeded, AttemptFailed, AttemptCancelled)
 
 
 class Observer(Protocol):
-    """Sees every event after the recorder; must not raise."""
+    """Sees every event after the recorder; one that raises sees no more."""
 
     def __call__(self, event: Event) -> None:
         """Take note of *event*."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """An attempt that an earlier process intended and did not see the end of."""
-
-    rendered: Rendered
-    prompt_id: str
-    server: str
-    prefix: str
-
-
-class Work(Protocol):
-    """The jobs of a run: a plan, or what stands in for one."""
-
-    @property
-    def total(self) -> int:
-        """Jobs in scope, waiting ones included."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """Jobs that cannot start yet."""
-        ...
-
-    @property
-    def before(self) -> int:
-        """Jobs that an earlier process of the same run finished; they are not among those rendered."""
-        ...
-
-    def open(self) -> Sequence[Open]:
-        """Return the attempts an earlier process left open."""
-        ...
-
-    def rendered(self) -> Iterator[Rendered]:
-        """Yield the jobs in listing order, lazily."""
-        ...
-
-    def files_of(self, workflow: Workflow) -> dict[str, Path]:
-        """Return content name → local file for the inputs of *workflow*."""
         ...
 
 
@@ -111,11 +70,13 @@ class Control:
     def __init__(self) -> None:
         self.requests: asyncio.Queue[Stopping] = asyncio.Queue()
         self.asked = 0
+        self.conducting = False
+        """Jobs have begun: from here on a stop is heard by the conductor, before by whoever launched it."""
 
-    def stop(self, reason: str, exit_code: int) -> None:
+    def stop(self, reason: str, exit_code: int, *, grace_s: float | None = None) -> None:
         """Ask once: submit nothing more, let running jobs end. Ask again: leave now."""
         self.asked += 1
-        self.requests.put_nowait(Stopping(reason=reason, exit_code=exit_code))
+        self.requests.put_nowait(Stopping(reason=reason, exit_code=exit_code, grace_s=grace_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +98,8 @@ class Summary:
     seconds: float
     failures: tuple[tuple[str, Fault], ...] = ()
     """The first failed jobs with their last fault."""
+    unseen: Exception | None = None
+    """A bug in what shows the run; nothing was shown after it."""
 
     @property
     def unfinished(self) -> int:
@@ -188,6 +151,7 @@ class Conductor:
         self._counts = _Counts()
         self._stop: Stopping | None = None
         self._trouble: StorageError | None = None
+        self._unseen: Exception | None = None
         self._schedule = Schedule(
             executor.servers,
             depth=settings.depth,
@@ -208,6 +172,7 @@ class Conductor:
         if settings.deadline_s:
             reason = f"the deadline of {settings.deadline_s:g} s is reached"
             self._alarms.add(settings.deadline_s, Stopping(reason=reason, exit_code=8))
+        self._settling = settling
         if settling:
             # Nothing is started, and what turns out lost is left to whoever runs the job next.
             self._schedule.stop()
@@ -217,6 +182,7 @@ class Conductor:
     async def conduct(self) -> Summary:
         """Run every job to its end and return what came of it."""
         began = door.monotonic()
+        self._control.conducting = not self._settling
         pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
         try:
             self._adopt()
@@ -316,9 +282,15 @@ class Conductor:
     def _tell(self, told: list[Event], starting: list[AttemptIntended]) -> None:
         """Start what is durable by now, then tell people what has happened."""
         for intended in starting:
-            self._executor.start(intended.attempt, self._folder)
+            attempt = intended.attempt
+            if self._control.asked:
+                # A stop came while the intent was being written: it was never sent.
+                cancelled = AttemptCancelled(prompt_id=attempt.prompt_id, server=attempt.server)
+                self._events.put_nowait(cancelled)
+            else:
+                self._executor.start(attempt, self._folder)
         for event in (*self._shared, *told, *starting):
-            self._observe(event)
+            self._show(event)
         self._shared.clear()
 
     async def _events_now(self) -> list[ExecutorEvent | Elapsed | Stopping]:
@@ -349,8 +321,17 @@ class Conductor:
         """Record what came in behind the last decision."""
         while not self._events.empty():
             for event in self._decide(self._events.get_nowait()):
-                self._observe(event)
+                self._show(event)
         await self._commit()
+
+    def _show(self, event: Event) -> None:
+        """Tell people; when that fails it is told at the end, and what the run makes goes on unseen."""
+        if self._unseen is not None:
+            return
+        try:
+            self._observe(event)
+        except Exception as error:  # noqa: BLE001 - kept in the summary
+            self._unseen = error
 
     async def _commit(self) -> None:
         await asyncio.to_thread(self._recorder.commit)
@@ -412,7 +393,10 @@ class Conductor:
             return
         self._stop = stop
         self._schedule.stop()
-        self._deadline = self._awake() + self._settings.grace_s
+        grace_s = (
+            self._settings.grace_s if stop.grace_s is None else min(stop.grace_s, self._settings.grace_s)
+        )
+        self._deadline = self._awake() + grace_s
         for prompt_id in self._schedule.pending():
             self._executor.cancel(prompt_id)
 
@@ -434,7 +418,7 @@ class Conductor:
             reason = f"no server could be used for {self._settings.server_wait_s:g} s"
             self._begin_stop(Stopping(reason=reason, exit_code=4))
             return
-        if self._last_call:
+        if self._last_call or not self._usable:
             # What runs on in spite of an interrupt is left where it is; the next process looks for it.
             self._control.asked = 2
             return
@@ -442,7 +426,6 @@ class Conductor:
         self._deadline = self._awake() + min(self._settings.grace_s, _LAST_CALL_S)
         for prompt_id in self._schedule.under_way():
             self._executor.cancel(prompt_id)
-        self._control.asked += not self._usable
 
     # -- attempts --------------------------------------------------------------------------------------
 
@@ -479,8 +462,7 @@ class Conductor:
 
     def _summary(self, seconds: float) -> Summary:
         counts, stop = self._counts, self._stop
-        code = stop.exit_code if stop else (1 if counts.failed else 0)
-        return Summary(
+        summary = Summary(
             run=self._run,
             folder=self._folder,
             total=self._work.total,
@@ -490,8 +472,13 @@ class Conductor:
             waiting=self._work.waiting,
             before=self._work.before,
             files=counts.files,
-            exit_code=code,
-            reason=stop.reason if stop else "",
+            exit_code=1 if counts.failed else 0,
+            reason="",
             seconds=seconds,
             failures=tuple(counts.failures),
+            unseen=self._unseen,
         )
+        if stop is None or not summary.unfinished:
+            # A stop that left nothing undone stopped nothing.
+            return summary
+        return replace(summary, exit_code=stop.exit_code, reason=stop.reason)

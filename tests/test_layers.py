@@ -190,6 +190,7 @@ DOOR_KEPT = {
 NO_DOOR = {
     "previz": "the other side: a server, a process of its own",
     "cli/new_command.py": "a project folder of examples; nothing is recorded yet",
+    "cli/streams.py": "descriptors the process was given",
     "cli/gating.py": "a report is appended to where a person said",
     "compare/opening.py": "a folder that is gone when the comparison ends",
     "embedded.py:rmtree": "the folder of the embedded previz, gone with it",

@@ -16,6 +16,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from runner import __version__
+from runner.cli.stopping import Terminated, end_by_signals, end_undisturbed, ended_by
+from runner.cli.streams import open_standard_streams
 from runner.errors import AnimerunError
 
 COMMANDS: dict[str, str] = {
@@ -107,7 +109,7 @@ def _unknown(word: str) -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 all made · 1 some jobs failed · 2 spec, template or flags · 3 the servers cannot "
     "run it · 4 no server · 5 locked by another run · 6 local files · 7 record damaged · 8 a limit you set · "
-    "70 a bug · 130 stopped",
+    "70 a bug · 130, 143 stopped",
 )
 @click.version_option(__version__, prog_name="animerun")
 @click.pass_context
@@ -123,7 +125,11 @@ def main(argv: list[str] | None = None) -> None:
         from runner import door
 
         door.enter(door.Doomed(int(last)))
-    sys.exit(call(sys.argv[1:] if argv is None else argv))
+    open_standard_streams()
+    end_by_signals()
+    code = call(sys.argv[1:] if argv is None else argv)
+    end_undisturbed()
+    sys.exit(code)
 
 
 def call(argv: list[str]) -> int:
@@ -140,14 +146,19 @@ def call(argv: list[str]) -> int:
     except click.ClickException as error:
         _show(error)
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        return 130
+    except (click.Abort, KeyboardInterrupt, Terminated):
+        return _stopped()
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except Exception as error:  # noqa: BLE001 - the last border: told in full, never hidden
-        return _bug(error)
+        if ended_by():
+            # Native modules turn what a signal raised while they were imported into an ImportError.
+            return _stopped()
+        from runner.cli.console import bug
+
+        bug(error)
+        return 70
     return done if isinstance(done, int) else 0
 
 
@@ -170,12 +181,8 @@ def _show(error: click.ClickException) -> None:
     say(told.getvalue().rstrip("\n"))
 
 
-def _bug(error: Exception) -> int:
-    """Print a fault of our own with everything needed to mend it; what was recorded is safe."""
-    import traceback
-
+def _stopped() -> int:
     from runner.cli.console import say
 
-    say("".join(traceback.format_exception(error)))
-    say(f"animerun {__version__}: this is a bug in animerun. What was recorded is safe.")
-    return 70
+    say("stopped")
+    return ended_by() or 130

@@ -7,32 +7,84 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from types import FrameType
 
-from runner.cli.console import SaidByOthers
+from runner.cli.console import SaidByOthers, bug
 from runner.cli.progress import RunView
+from runner.cli.stopping import CODES, heeding, leave_soon
+from runner.errors import Stopped
 from runner.manifest.store import Report
 from runner.run import Control, Summary
 
 Launch = Callable[[Control], Awaitable[tuple[Summary, Report | None]]]
 
+_TERM_GRACE_S = 10.0
+"""Who sends SIGTERM kills soon afterwards."""
+
 
 def conducted(view: RunView, launch: Launch) -> int:
-    """Run *launch* to its end under *view* and return the exit code. The only `asyncio.run` there is."""
+    """Run *launch* to its end under *view* and return the exit code. The only `asyncio.run` there is.
+
+    Raises Stopped when a signal came before the first job.
+    """
     logging.lastResort = SaidByOthers(logging.WARNING)
-    return asyncio.run(_conducted(view, launch))
-
-
-async def _conducted(view: RunView, launch: Launch) -> int:
-    control = Control()
-    loop = asyncio.get_running_loop()
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        loop.add_signal_handler(number, _asked, control, view, code)
-    with view:
-        summary, index = await launch(control)
-    view.ended(summary, index)
+    stops = _Stops(view)
+    with heeding(stops):
+        summary, index = asyncio.run(stops.conducted(launch))
+    try:
+        view.ended(summary, index)
+    except Exception as error:  # noqa: BLE001 - told in full; what a run came to does not depend on its display
+        bug(error)
+    if summary.unseen is not None:
+        bug(summary.unseen)
     return summary.exit_code
 
 
-def _asked(control: Control, view: RunView, code: int) -> None:
-    control.stop("stopped by you" if sys.stdin.isatty() else "stopped by a signal", code)
-    view.stopping(again=control.asked > 1)
+class _Stops:
+    """The signals of one run. Called by the system at any moment, also while the loop is busy."""
+
+    def __init__(self, view: RunView) -> None:
+        self._view = view
+        self._control = Control()
+        self._came: list[int] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._launched: asyncio.Future[tuple[Summary, Report | None]] | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take note of a signal; the second one ends the process, soon and whatever happens."""
+        self._came.append(number)
+        if len(self._came) == 2:
+            leave_soon(CODES[signal.Signals(self._came[0])])
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ask, number)
+
+    async def conducted(self, launch: Launch) -> tuple[Summary, Report | None]:
+        """Return what *launch* returns; raises Stopped when it was stopped before the first job."""
+        self._loop = asyncio.get_running_loop()
+        self._launched = asyncio.ensure_future(launch(self._control))
+        for number in self._came:
+            self._ask(number)
+        with self._view:
+            try:
+                return await self._launched
+            except asyncio.CancelledError:
+                if not self._came:
+                    raise
+                told = "; nothing was submitted" if not self._control.conducting else ""
+                raise Stopped(
+                    f"{_reason(self._came[0])}{told}", CODES[signal.Signals(self._came[0])]
+                ) from None
+
+    def _ask(self, number: int) -> None:
+        grace_s = None if number == signal.SIGINT else _TERM_GRACE_S
+        self._control.stop(_reason(number), CODES[signal.Signals(number)], grace_s=grace_s)
+        if self._control.conducting:
+            self._view.stopping(again=self._control.asked > 1)
+        elif self._launched is not None:
+            self._launched.cancel()
+
+
+def _reason(number: int) -> str:
+    if number == signal.SIGINT and sys.stdin.isatty():
+        return "stopped by you"
+    return f"stopped by {signal.Signals(number).name}"

@@ -9,12 +9,15 @@ import json
 import logging
 import re
 import sys
+import traceback
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, TextIO
 
 import click
 
+from runner import __version__
+from runner.cli.streams import unfailing
 from runner.errors import AnimerunError, PreflightRefused, SpecError
 from runner.text.secrets import Secrets
 
@@ -69,26 +72,8 @@ def block(text: str) -> str:
 
 
 def say(text: str = "", *, file: TextIO | None = None) -> None:
-    """Print *text* on stderr (or *file*), lines kept, each one clean; a closed pipe is no error."""
-    try:
-        print(block(text), file=file or sys.stderr, flush=True)
-    except BrokenPipeError:
-        sys.stderr = sys.stdout = _Nowhere()
-
-
-class _Nowhere:
-    """Takes the place of a stream whose reader has gone."""
-
-    encoding = "utf-8"
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        return None
-
-    def isatty(self) -> bool:
-        return False
+    """Print *text* on stderr (or *file*), lines kept, each one clean; a reader who has gone is no error."""
+    print(block(text), file=unfailing(file or sys.stderr), flush=True)
 
 
 class SaidByOthers(logging.Handler):
@@ -110,8 +95,8 @@ def rows_as_they_are(text: str) -> None:
 
 
 def emit(line: dict[str, Any]) -> None:
-    """Print one line of machine output on stdout."""
-    print(escaped(json.dumps(line, ensure_ascii=True, default=str)), flush=True)
+    """Print one line of machine output on stdout; a reader who has gone is no error."""
+    print(escaped(json.dumps(line, ensure_ascii=True, default=str)), file=unfailing(sys.stdout), flush=True)
 
 
 def tell_json(value: Any) -> None:
@@ -124,6 +109,12 @@ def escaped(told: str) -> str:
     told = _kept[0].hide(told)
     shown = _UNUSUAL.sub(lambda found: found[0] if found[0] == "\n" else _escape(found, json=True), told)
     return _COMMAND.sub(r"\\u0023#", shown)
+
+
+def bug(error: Exception) -> None:
+    """Print a fault of our own with everything needed to mend it; what was recorded is safe."""
+    say("".join(traceback.format_exception(error)))
+    say(f"animerun {__version__}: this is a bug in animerun. What was recorded is safe.")
 
 
 def report(error: AnimerunError, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +14,7 @@ from rich.text import Text
 from runner import door
 from runner.cli.console import clean, duration
 from runner.cli.progress import RunView
+from runner.cli.streams import unfailing
 from runner.settings import Settings
 
 
@@ -22,7 +24,7 @@ class LiveView(RunView):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._servers: dict[str, str] = {}
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._console = Console(file=unfailing(sys.stderr), highlight=False, markup=False, emoji=False)
         self._live = Live(
             get_renderable=self._draw, console=self._console, refresh_per_second=8, transient=True
         )

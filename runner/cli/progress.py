@@ -31,7 +31,8 @@ from runner.events import (
 from runner.manifest.store import Report
 from runner.plan import Plan
 from runner.preflight import differences
-from runner.run import Summary, Work
+from runner.rendered import Work
+from runner.run import Summary
 from runner.settings import PREVIZ, Settings
 
 _FAILURES_SHOWN = 10

@@ -245,6 +245,15 @@ def refresh(runs: Path, *, wait_s: float = 10.0, anew: bool = False) -> Report |
         raise StorageError(f"cannot write the manifest in {runs}: {error}") from error
 
 
+def keep_up(runs: Path, *, wait_s: float = 10.0) -> Report | None:
+    """Do what `refresh` does; what stands in its way is told and raises nothing: the journals have it all."""
+    try:
+        return refresh(runs, wait_s=wait_s)
+    except (StorageError, RecordDamaged) as error:
+        told = f"{error}; the record itself is whole, animerun repair builds the index again"
+        return Report(damaged=(told,))
+
+
 def _bring_up(live: Path, runs: Path) -> Report:
     db = _open(live)
     try:
