@@ -26,6 +26,7 @@ merge:  ## simulated lives, kills, signals, disks that fail: what is longer than
 	$(PYTHON) -m tests.sim --seeds 3000
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 300
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40
+	$(PYTHON) -m tests.chaos.cells
 
 nightly:  ## the same for hours, and a run killed at every pair of its effects
 	$(PYTHON) -m tests.sim --seeds 50000

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from runner import door
 from runner.comfy.protocol import FileRef, printable
@@ -30,6 +31,13 @@ Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]
 """Sends the bytes of a file to the sink, at most so many; returns how many."""
 
 _MIB = 2**20
+_FINAL = (0, 400, 404, 410, 413)
+"""Statuses that are about this file; any other refusal is the door's, and that may open."""
+_RETRY: Mapping[str, Literal["elsewhere", "again"]] = {
+    "DOWNLOAD_CORRUPT": "again",
+    "SERVER_REJECTS": "elsewhere",
+    "CACHED_OUTPUT": "again",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +108,7 @@ def _safe(node: str) -> str:
 async def _take(
     ref: FileRef, stem: str, *, kind: OutputKind, fetch: Fetch, folder: Path, bounds: Bounds
 ) -> Output:
-    reason = ""
+    reason = code = ""
     for count in range(bounds.tries):
         part = _part(folder, stem)
         try:
@@ -108,21 +116,22 @@ async def _take(
             # Decoding and fsync would hold up every other attempt.
             return await asyncio.to_thread(_settle, ref, part, stem, kind, folder, bounds)
         except (NotWhole, Ambiguous) as error:
-            reason = str(error)
+            code, reason = "DOWNLOAD_CORRUPT", str(error)
         except Unwanted as error:
             raise Uncollected(_fault(ref, error.code, str(error))) from error
         except Refused as error:
-            raise Uncollected(_refused(ref, error)) from error
+            if error.status in _FINAL:
+                raise Uncollected(_refused(ref, error)) from error
+            code, reason = "SERVER_REJECTS", str(error)
         finally:
             _remove(part)
         await asyncio.sleep(bounds.pause_s * 2**count)
-    raise Uncollected(_fault(ref, "DOWNLOAD_CORRUPT", f"{reason} ({bounds.tries} downloads)"))
+    raise Uncollected(_fault(ref, code, f"{reason} ({bounds.tries} downloads)"))
 
 
 def _fault(ref: FileRef, code: str, reason: str) -> Fault:
-    again = code in ("DOWNLOAD_CORRUPT", "CACHED_OUTPUT")
     message = f"{printable(ref.filename, limit=100)} of node {ref.node}: {printable(reason, limit=350)}"
-    return Fault(code=code, retry="again" if again else "never", message=message, node=ref.node)
+    return Fault(code=code, retry=_RETRY.get(code, "never"), message=message, node=ref.node)
 
 
 def _refused(ref: FileRef, error: Refused) -> Fault:

@@ -168,7 +168,7 @@ async def launch(
         async with servers(settings) as executor:
             try:
                 facts = await executor.open()
-            except NoServer:
+            except (NoServer, PreflightRefused):
                 if batch.done_by:
                     # Nobody can say whether a model file has changed; what is not known counts as equal.
                     return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
@@ -296,6 +296,8 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
         collect=collect,
         credentials=settings.credentials,
         allow_plain_http=settings.allow_plain_http,
+        ca_file=settings.ca_file,
+        allow_insecure_tls=settings.allow_insecure_tls,
         settle_s=settings.settle_s,
         server_wait_s=settings.server_wait_s,
         no_progress_s=settings.no_progress_s,

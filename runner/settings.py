@@ -44,6 +44,10 @@ class Settings:
     """Stands on every node that is sent, so that no server answers from its cache; empty = it may."""
     sockets: bool = True
     allow_plain_http: bool = False
+    ca_file: Path | None = None
+    """Certificates (PEM) to trust beside the system's."""
+    allow_insecure_tls: bool = False
+    """Believe any certificate."""
     model_sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(folder, model file) → its sha256, as the user gives it."""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)

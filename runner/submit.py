@@ -26,6 +26,7 @@ How an attempt can fail, and what may help:
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -40,14 +41,30 @@ from runner.comfy.course import Bind, Collect, Course, Means
 from runner.comfy.credentials import credentials_for, normalise_url
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.server import Server
+from runner.comfy.tls import trust
 from runner.comfy.watch import Pace, Watch
 from runner.domain import Attempt, Plain, ServerFacts
-from runner.errors import Ambiguous, AnimerunError, NoServer, ServerFault, StorageError, Unreachable
+from runner.errors import (
+    Ambiguous,
+    AnimerunError,
+    NoServer,
+    NoSuchHost,
+    PreflightRefused,
+    Refused,
+    ServerFault,
+    StorageError,
+    Unreachable,
+    Untrusted,
+)
 from runner.events import ExecutorEvent, ServerDown, ServerNotice, ServerUp
 
 Place = Literal["queued", "running", "finished", "absent"]
 
 _FIRST_SOCKET_S = 2.0
+_PAUSES_S = (0.3, 1.0)
+"""Before asking once more what a server is."""
+_OLDEST = (0, 3, 45)
+"""The first ComfyUI that runs a submission under the id it was sent with (July 2025)."""
 
 _ASK_AGAIN_S = 0.5
 """Between two tries to learn what a server is that has come back."""
@@ -122,6 +139,8 @@ class ComfyExecutor:
         collect: Refs → outputs.
         credentials: `ANIMERUN_TOKEN` and its like, see `comfy.credentials`.
         allow_plain_http: Send them unencrypted to other machines too.
+        ca_file: Certificates to trust beside the system's.
+        allow_insecure_tls: Believe any certificate.
         settle_s: How long an id must be nowhere before it counts as lost.
         server_wait_s: How long a server may be silent before it is left out.
         no_progress_s: How long a running job may show nothing before it is interrupted.
@@ -142,6 +161,8 @@ class ComfyExecutor:
         collect: Collect,
         credentials: Mapping[str, str] | None = None,
         allow_plain_http: bool = False,
+        ca_file: Path | None = None,
+        allow_insecure_tls: bool = False,
         settle_s: float = 8.0,
         server_wait_s: float = 600.0,
         no_progress_s: float = 1800.0,
@@ -164,9 +185,10 @@ class ComfyExecutor:
         self._courses: dict[str, Course] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._known: dict[str, _Known] = {}
+        tls = trust(ca_file=ca_file, allow_insecure_tls=allow_insecure_tls)
         for url in dict.fromkeys(map(normalise_url, servers)):
             keys = credentials_for(url, credentials or {}, allow_plain_http=allow_plain_http)
-            client = Client(url, credentials=keys, limits=limits)
+            client = Client(url, credentials=keys, limits=limits, tls=tls)
             state = partial(self._state, url)
             server = Server(
                 client,
@@ -190,38 +212,50 @@ class ComfyExecutor:
         """Contact every server once; emits ServerUp or ServerDown for each.
 
         Raises:
-            NoServer: None answered as a ComfyUI; says what was tried and what came of it.
+            NoServer: None answered; says what was tried and what came of it.
+            PreflightRefused: None can be used, and waiting would not change that.
 
         """
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
         async with asyncio.TaskGroup() as contacts:
             tried = [contacts.create_task(self._contact(known)) for known in self._known.values()]
-        failed = [reason for task in tried if (reason := task.result())]
+        failed = [fault for task in tried if (fault := task.result())]
         if len(failed) == len(self._known):
             await self.close()
-            raise NoServer("no server can be used:\n" + "\n".join(f"  {reason}" for reason in failed))
+            if all(_lasting(fault) for fault in failed):
+                raise PreflightRefused([str(fault) for fault in failed], hint=failed[0].hint)
+            raise NoServer("no server can be used:\n" + "\n".join(f"  {fault}" for fault in failed))
         await self._listen()
         return tuple(known.facts for known in self._known.values() if known.facts is not None)
 
-    async def _contact(self, known: _Known) -> str:
-        """Return why the server cannot be used, empty when it can."""
+    async def _contact(self, known: _Known) -> ServerFault | None:
+        """Return why the server cannot be used, None when it can."""
         server = known.server
         try:
             await self._ask(known)
         except ServerFault as fault:
-            final = not isinstance(fault, (Unreachable, Ambiguous))
-            server.out(str(fault), final=final)
-            return str(fault)
+            server.out(str(fault), final=_lasting(fault))
+            return fault
         self._emit(ServerUp(server=server.url, facts=self._facts(known)))
-        return ""
+        return None
 
     async def _ask(self, known: _Known) -> None:
+        """Ask a server what it is and what it offers; an answer that broke off is asked for again."""
+        for pause_s in _PAUSES_S:
+            try:
+                return await self._ask_once(known)
+            except Ambiguous:
+                await asyncio.sleep(pause_s)
+        return await self._ask_once(known)
+
+    async def _ask_once(self, known: _Known) -> None:
         client = known.server.client
         began = door.monotonic()
         stats = await client.system_stats()
         latency_s = door.monotonic() - began
         known.object_info = ObjectInfo(await client.object_info(), server=client.url)
         facts = facts_of(client.url, stats, classes=len(known.object_info), latency_s=latency_s)
+        _refuse_old(facts)
         known.facts = replace(facts, packs=known.object_info.packs)
 
     def _facts(self, known: _Known) -> ServerFacts:
@@ -406,6 +440,23 @@ async def _read(path: Path) -> bytes:
         return await asyncio.to_thread(path.read_bytes)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _lasting(fault: ServerFault) -> bool:
+    """Whether asking again will be answered the same."""
+    if isinstance(fault, (Untrusted, NoSuchHost)):
+        return True
+    return not isinstance(fault, (Unreachable, Ambiguous))
+
+
+def _refuse_old(facts: ServerFacts) -> None:
+    """Raise Refused for a ComfyUI that chooses prompt ids itself: what was sent could not be found again."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", facts.version)
+    if found and tuple(map(int, found.groups())) < _OLDEST:
+        raise Refused(
+            f"{facts.url} is ComfyUI {facts.version}, which chooses the ids of jobs itself",
+            hint=f"update ComfyUI there: {'.'.join(map(str, _OLDEST))} or newer is needed",
+        )
 
 
 def facts_of(

@@ -29,6 +29,8 @@ _KEYS: dict[str, Any] = {
     "attempts": int,
     "max_jobs": int,
     "allow_plain_http": bool,
+    "ca_file": str,
+    "allow_insecure_tls": bool,
     "model_sums": str,
     "require_uniform": bool,
 }
@@ -234,5 +236,5 @@ def _from_file(folder: Path | None) -> dict[str, Any]:
                 _KEYS[name]
             ]
             raise UsageError(f"{path}: `{name}` must be {kind}")
-    content |= {name: folder / content[name] for name in ("runs", "model_sums") if name in content}
+    content |= {name: folder / content[name] for name in ("runs", "model_sums", "ca_file") if name in content}
     return content

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +24,16 @@ import httpx
 from runner import door
 from runner.comfy.credentials import Credentials, is_loopback
 from runner.comfy.protocol import FileRef, Queue, entry_of, parse_json, parse_queue, printable
-from runner.errors import Ambiguous, NotComfyUI, Refused, ServerFault, Unreachable
+from runner.comfy.tls import trust, untrusted
+from runner.errors import (
+    Ambiguous,
+    NoSuchHost,
+    NotComfyUI,
+    Refused,
+    ServerFault,
+    Unreachable,
+    Untrusted,
+)
 
 Plain = Any
 Sink = Callable[[bytes], None]
@@ -105,6 +116,7 @@ class Client:
         url: As `normalise_url` returns it; a path in it is kept.
         credentials: Sent with every request.
         limits: Bounds for all of them.
+        tls: What a certificate is checked with, see `comfy.tls`.
 
     Raises (every method):
         Unreachable: No byte was sent.
@@ -114,13 +126,20 @@ class Client:
     """
 
     def __init__(
-        self, url: str, *, credentials: Credentials | None = None, limits: Limits | None = None
+        self,
+        url: str,
+        *,
+        credentials: Credentials | None = None,
+        limits: Limits | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.url = url
         self.slowest_post_s = 0.0
         self._base = f"{url}/api"
         self._credentials = credentials or Credentials()
         self._limits = limits or Limits()
+        self.tls = tls or trust()
+        """What its certificate is checked with; nothing to a server without TLS."""
         self._pool = self._new_pool()
         self._worn: list[httpx.AsyncClient] = []
 
@@ -135,6 +154,7 @@ class Client:
                 max_connections=limits.connections, max_keepalive_connections=limits.connections
             ),
             follow_redirects=False,
+            verify=self.tls,
             trust_env=not is_loopback(self.url),
         )
 
@@ -292,6 +312,9 @@ class Client:
             if response.status_code != 200:
                 raise self._no(response.status_code, f"/view of {printable(ref.filename, limit=80)}")
             size = _length(response, limit)
+            if response.headers.get("content-type", "").lower().startswith("text/html"):
+                # A ComfyUI sends even stored HTML as plain bytes: this is somebody's page in between.
+                raise Ambiguous(f"{self.url} sent a web page in place of {printable(ref.filename, limit=80)}")
             deadline = door.monotonic() + self._limits.download_s + (size or limit) / 65536
             got = 0
             async for chunk in response.aiter_raw():
@@ -369,7 +392,7 @@ class Client:
             await self._renew(pool)
             raise Ambiguous(f"{self.url} did not answer within {total_s:.0f} s") from error
         except _NEVER_SENT as error:
-            raise Unreachable(f"{self.url} cannot be reached: {self._why(error)}") from error
+            raise _unsent(self.url, error, self._why(error)) from error
         except httpx.HTTPError as error:
             raise Ambiguous(f"{self.url} broke off: {self._why(error)}") from error
 
@@ -423,17 +446,34 @@ def _bound(size: int, limit: int) -> None:
         raise Refused(f"the answer is larger than {limit} bytes", status=413)
 
 
+def _unsent(url: str, error: BaseException, why: str) -> Unreachable:
+    """Return the fault for a request of which no byte was sent."""
+    if doubt := untrusted(error):
+        hint = 'ca_file = "FILE.pem" in animerun.toml trusts the certificates in that file'
+        return Untrusted(f"{url} shows a certificate that is not trusted: {printable(doubt)}", hint=hint)
+    first = _first(error)
+    if isinstance(first, socket.gaierror) and first.errno != socket.EAI_AGAIN:
+        return NoSuchHost(f"{url} cannot be reached: {why}")
+    return Unreachable(f"{url} cannot be reached: {why}")
+
+
 def _why(error: BaseException) -> str:
     """Return what the operating system or the library said first, as it began this *error*."""
-    first: BaseException = error
-    while (deeper := first.__cause__ or first.__context__) is not None and deeper is not first:
-        first = deeper
-        if isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
+    first = _first(error)
     if isinstance(first, OSError) and first.errno:
         # asyncio puts its own words into strerror; a resolver's codes are negative and its words good.
         return (os.strerror(first.errno) if first.errno > 0 else str(first.strerror)).lower()
     return printable(str(error) or type(error).__name__, limit=200)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what led to *error*."""
+    first = error
+    while (deeper := first.__cause__ or first.__context__) is not None and deeper is not first:
+        first = deeper
+        if isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+    return first
 
 
 Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]

@@ -215,7 +215,8 @@ class Course:
             self._sent()
             return None
         if accepted.prompt_id != attempt.prompt_id:
-            return await self._misnamed(accepted.prompt_id)
+            await self._misnamed(accepted.prompt_id)
+            return None
         if accepted.node_errors:
             return await self._partly(rejection(200, {"node_errors": accepted.node_errors}, nodes))
         watch.accepted = True
@@ -228,11 +229,16 @@ class Course:
         if self._watch.cancelled:
             self._means.spawn(self._withdraw())
 
-    async def _misnamed(self, echoed: str) -> Fault:
-        """Take back a prompt that was queued under an id of the server's own: it could not be found again."""
+    async def _misnamed(self, echoed: str) -> None:
+        """Take back a prompt that was queued under an id of the server's own: it could not be found again.
+
+        Where only the answer was damaged, ours is there all the same: so it is looked for.
+        """
         await self._server.insist(partial(self._server.client.delete, [echoed]), self._watch)
-        message = "the server chooses prompt ids itself: it is too old (ComfyUI 0.3.46 or newer is needed)"
-        return _fault("SERVER_REJECTS", message, "elsewhere")
+        self._doubt = Refused(
+            "the server queued it under an id of its own: its ComfyUI is too old", status=409
+        )
+        self._sent()
 
     async def _partly(self, fault: Fault) -> Fault:
         """Take back a prompt of which the server would make only some outputs."""

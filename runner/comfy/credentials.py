@@ -105,7 +105,7 @@ def credentials_for(url: str, values: Mapping[str, str], *, allow_plain_http: bo
     if urlsplit(url).scheme != "https" and not is_loopback(url) and not allow_plain_http:
         raise UsageError(
             f"{name} would travel unencrypted to {url}",
-            hint="use https://, or allow it with --allow-plain-http",
+            hint="use https://, or allow it with allow_plain_http = true in animerun.toml",
         )
     value = values[name].strip()
     return Credentials(_headers(kind, value, name), name, Secrets(_secret_parts(kind, value)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Mapping
 
 from websockets.asyncio.client import ClientConnection
@@ -36,6 +37,7 @@ class Listener:
         headers: What opens the door.
         hear: Called with each text frame that has the shape of one. Must not block.
         clock: What `heard_at` is taken from.
+        tls: What the server's certificate is checked with.
 
     """
 
@@ -46,6 +48,7 @@ class Listener:
         headers: Mapping[str, str],
         hear: Callable[[Frame], None],
         clock: Callable[[], float] = door.monotonic,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.client_id = door.fresh_id().hex
         """The id to submit under; a new one with each connection."""
@@ -60,6 +63,7 @@ class Listener:
         self.drops = 0
         """Connections that ended though we did not end them."""
         self._clock = clock
+        self._tls = tls
         self._socket: ClientConnection | None = None
 
     async def run(self) -> None:
@@ -87,6 +91,7 @@ class Listener:
             f"{self._url}?clientId={self.client_id}",
             additional_headers=self._headers,
             user_agent_header="animerun",
+            ssl=self._tls if self._url.startswith("wss:") else None,
             compression=None,
             proxy=None if is_loopback(self._url) else True,
             open_timeout=_OPEN_S,

@@ -84,7 +84,9 @@ class Server:
         self._answered_at = 0.0
         self._kicked = asyncio.Event()
         self.listener = (
-            Listener(client.socket_url, headers=client.headers, hear=self._hear, clock=self.clock)
+            Listener(
+                client.socket_url, headers=client.headers, hear=self._hear, clock=self.clock, tls=client.tls
+            )
             if sockets
             else None
         )
@@ -184,14 +186,19 @@ class Server:
         watch.look = True
         if fault.status == 413:
             raise fault
-        if isinstance(fault, Ambiguous) and fault.status:
-            watch.unread += 1
-            if watch.unread >= _UNREAD:
-                raise fault
-            await asyncio.sleep(0.05 * 2**watch.unread)
-            watch.stir()
+        if isinstance(fault, Unreachable):
+            self.trouble(fault)
             return
-        self.trouble(fault)
+        # Only what fails while the server answers about other things is the fault of this entry.
+        if fault.status or watch.unread_at < self._answered_at:
+            watch.unread += 1
+        watch.unread_at = door.monotonic()
+        if watch.unread >= _UNREAD:
+            raise fault
+        if not (isinstance(fault, Ambiguous) and fault.status):
+            self.trouble(fault)
+        await asyncio.sleep(0.05 * 2**watch.unread)
+        watch.stir()
 
     def _lost(self, watch: Watch) -> bool:
         """Tell whether it has been nowhere long enough; the queue was asked before the history."""
@@ -272,6 +279,7 @@ class Server:
         """Count it as down because the first contact failed; *final* leaves it out for good."""
         self.down, self.final, self._down_at = reason, final, self.clock()
         self._on_state(reason, final)
+        self.kick()
 
     def _give_up(self) -> None:
         waited = self.clock() - self._down_at

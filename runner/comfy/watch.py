@@ -61,7 +61,9 @@ class Watch:
     """Monotonic time since which looks found it nowhere; 0 = not missing."""
     cancelled: bool = False
     unread: int = 0
-    """Answers about it that came but could not be read."""
+    """Looks at its history that brought nothing readable, though the server answered about other things."""
+    unread_at: float = 0.0
+    """Monotonic time of the last of them."""
     shakes: int = 0
     """What `Server.shakes` was when it was sent."""
     shakes_running: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runner.domain import Attempt
-from runner.errors import NoServer, StorageError, UsageError
+from runner.errors import NoServer, PreflightRefused, StorageError, UsageError
 from runner.events import (
     AttemptCancelled,
     AttemptCollecting,
@@ -40,6 +41,12 @@ async def until_end(executor: ComfyExecutor) -> list[ExecutorEvent]:
         while not events or not isinstance(events[-1], ENDS):
             events.append(await executor.next_event())
     return events
+
+
+async def until_posted(fake: Fake) -> None:
+    async with asyncio.timeout(20):
+        while not fake.count("POST /prompt"):  # noqa: ASYNC110 - the fake tells nobody
+            await asyncio.sleep(0.005)
 
 
 async def until(executor: ComfyExecutor, kind: type) -> ExecutorEvent:
@@ -184,6 +191,37 @@ async def test_a_history_that_stays_unreadable_fails_the_attempt(
     assert not any(isinstance(event, ServerDown) for event in events)
 
 
+async def test_a_history_that_always_breaks_off_is_looked_at_five_times(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """The queue answers between the looks, so it is the entry that is wrong; its files are told by name."""
+    fake.plan("GET /history", *["drop"] * 50)
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert fake.count("GET /history") <= 10
+
+
+async def test_a_damaged_echo_of_our_id_costs_nothing(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """The answer names another id, but ours is what the server runs: it is found and collected."""
+    wrong = json.dumps({"prompt_id": "damaged", "number": 1, "node_errors": {}}).encode()
+    fake.plan("POST /prompt", (200, "application/json", wrong))
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until_posted(fake)
+    fake.posts.append(
+        {"prompt_id": it.prompt_id, "prompt": {"2": {"inputs": {"filename_prefix": it.prefix}}}}
+    )
+    fake.finish(it.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert fake.count("POST /prompt") == 1
+
+
 async def test_shown_text_becomes_a_file(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
@@ -243,12 +281,25 @@ async def test_a_plain_no_is_believed_at_once(
 
 
 @pytest.mark.parametrize(
-    "fault", ["truncated", "unannounced", "corrupt", "drop", "compressed", "stall", HTML]
+    "fault",
+    [
+        "truncated",
+        "unannounced",
+        "corrupt",
+        "drop",
+        "compressed",
+        "stall",
+        HTML,
+        (200, "text/html", b"<html>Sign in</html>"),
+        (302, "text/html", b""),
+        (403, "text/html", b"no"),
+    ],
+    ids=str,
 )
 async def test_a_damaged_download_is_repeated(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, fault: object
 ) -> None:
-    """Cut short, silently cut short, a flipped bit, compressed, stalled: the next download counts."""
+    """Cut short, silently or not, a flipped bit, compressed, stalled, somebody's page: the next counts."""
     fake.plan("GET /view", fault)
     executor.start(attempt(), tmp_path)
     events = await until_end(executor)
@@ -410,7 +461,7 @@ async def test_an_adopted_attempt_ends_when_its_server_is_left_out_from_the_star
 async def test_a_gateway_at_the_first_contact_is_no_other_kind_of_server(tmp_path: Path) -> None:
     """A 502 while a ComfyUI starts leaves nobody out: it is up when it answers."""
     async with Fake() as good, Fake() as late:
-        late.plan("GET /system_stats", (502, "text/html", b"<html>bad gateway"))
+        late.plan("GET /system_stats", *[(502, "text/html", b"<html>bad gateway")] * 3)
         async with opened(good, late) as executor:
             down = await until(executor, ServerDown)
             while (await until(executor, ServerUp)).server != down.server:
@@ -571,7 +622,9 @@ async def test_something_else_at_the_address_is_told_as_such(fake: Fake) -> None
     """A login page is not a ComfyUI, and its first words are shown."""
     fake.plan("GET /system_stats", (200, "text/html", b"<html>Sign in</html>"))
 
-    with pytest.raises(NoServer, match="does not answer like a ComfyUI: 200 text/html: <html>Sign in"):
+    with pytest.raises(
+        PreflightRefused, match="does not answer like a ComfyUI: 200 text/html: <html>Sign in"
+    ):
         async with opened(fake):
             pass
 
@@ -624,7 +677,7 @@ async def test_a_refused_token_is_not_shown(fake: Fake) -> None:
     """401 names the credential that was used, never its value."""
     fake.plan("GET /system_stats", (401, "text/plain", b"no"))
 
-    with pytest.raises(NoServer, match="ANIMERUN_TOKEN") as caught:
+    with pytest.raises(PreflightRefused, match="ANIMERUN_TOKEN") as caught:
         async with opened(fake, credentials={"ANIMERUN_TOKEN": "s3cret"}):
             pass
     assert "s3cret" not in str(caught.value)

@@ -315,9 +315,10 @@ async def test_an_absurd_size_in_the_header_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_is_gone_can_be_made_again(tmp_path: Path) -> None:
-    """404 is told apart from other refusals."""
+    """404 is told apart from other refusals, and a door that is shut from a file that is refused."""
     assert await refused(tmp_path, Served(Refused("gone", status=404))) == "CACHED_OUTPUT"
-    assert await refused(tmp_path, Served(Refused("no", status=403))) == "BAD_OUTPUT"
+    assert await refused(tmp_path, Served(Refused("no", status=400))) == "BAD_OUTPUT"
+    assert await refused(tmp_path, Served(*[Refused("no", status=403)] * 5)) == "SERVER_REJECTS"
 
 
 def failing(number: int, *operations: str) -> door.Disk:

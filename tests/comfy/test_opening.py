@@ -1,0 +1,204 @@
+"""The first contact with a server: what is tried again, what is refused for good, and what is said."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.comfy.tls import trust
+from runner.errors import NoServer, PreflightRefused, UsageError
+from runner.events import AttemptSucceeded, ServerDown, ServerUp
+
+from .conftest import make, opened
+from .fake import Fake
+from .test_attempts import until, until_end
+
+TLS = Path(__file__).parent / "tls"
+"""Certificates of a CA of our own, for loopback: a good one, one of another host, one that has expired."""
+HTML = (200, "text/html", b"<html>Sign in</html>")
+BUSY = (502, "text/html", b"<h1>Bad Gateway</h1>")
+
+
+@asynccontextmanager
+async def secured(fake: Fake, name: str) -> AsyncIterator[str]:
+    """Yield an https address that leads to *fake*, with the certificate *name*."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / f"{name}.pem")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await fake._serve(reader, writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+class At:
+    """Stands for a server at *url*."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+
+@pytest.mark.parametrize("fault", ["drop", "truncated", "compressed", BUSY], ids=str)
+@pytest.mark.parametrize("route", ["GET /system_stats", "GET /object_info"])
+async def test_an_answer_that_broke_off_is_asked_for_again(fake: Fake, route: str, fault: Any) -> None:
+    """Reading changes nothing, so one bad answer is no reason to go without the server."""
+    fake.plan(route, fault)
+    async with opened(fake) as executor:
+        event = await executor.next_event()
+
+    assert isinstance(event, ServerUp)
+    assert fake.count(route) == 2
+
+
+async def test_a_server_that_never_answers_whole_is_no_server(fake: Fake) -> None:
+    """After three answers that broke off it counts as not there: exit 4, for it may come back."""
+    fake.plan("GET /system_stats", *["drop"] * 9)
+
+    with pytest.raises(NoServer, match="broke off"):
+        async with opened(fake):
+            pass
+    assert fake.count("GET /system_stats") == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (HTML, "does not answer like a ComfyUI: 200 text/html: <html>Sign in</html>"),
+        ((200, "application/json", b"{}"), "does not answer like a ComfyUI"),
+        ((404, "text/plain", b"not here"), "404"),
+        ((401, "text/plain", b"who?"), "see ANIMERUN_TOKEN"),
+        ((302, "text/html", b""), "redirects are not followed, give the final address"),
+    ],
+    ids=str,
+)
+async def test_what_will_not_change_is_refused_before_the_first_job(
+    fake: Fake, fault: Any, told: str
+) -> None:
+    """Something else at the address, a shut door, a redirect: exit 3 at the first answer, no second try."""
+    fake.plan("GET /system_stats", fault)
+
+    with pytest.raises(PreflightRefused, match=told.replace("?", r"\?")) as caught:
+        async with opened(fake):
+            pass
+    assert caught.value.exit_code == 3
+    assert fake.count("GET /system_stats") == 1
+
+
+async def test_one_that_may_come_back_makes_it_a_matter_of_waiting(fake: Fake) -> None:
+    """Of two servers one is refused for good and one is away: exit 4, both reasons are told."""
+    fake.plan("GET /system_stats", HTML)
+
+    with pytest.raises(NoServer, match=r"(?s)like a ComfyUI.*cannot be reached"):
+        async with opened(fake, At("http://127.0.0.1:1")):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"), [("0.3.44", False), ("v0.3.45", True), ("1.0.0", True), ("", True)]
+)
+async def test_a_server_that_chooses_ids_is_refused(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, version: str, fits: bool
+) -> None:
+    """A ComfyUI from before July 2025 is told with its version and what to do; unknown versions are tried."""
+    stats = {"system": {"comfyui_version": version, "os": "posix"}, "devices": []}
+    fake.plan("GET /system_stats", (200, "application/json", json.dumps(stats).encode()))
+    if fits:
+        async with opened(fake) as executor:
+            assert isinstance(await executor.next_event(), ServerUp)
+        return
+    with pytest.raises(PreflightRefused, match=r"0\.3\.44, which chooses the ids") as caught:
+        async with opened(fake):
+            pass
+    assert "0.3.45 or newer" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("errno", "error"), [(socket.EAI_NONAME, PreflightRefused), (socket.EAI_AGAIN, NoServer)]
+)
+async def test_a_name_that_means_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, errno: int, error: type[Exception]
+) -> None:
+    """An unknown host is a mistake (exit 3); a resolver that does not answer may do so later (exit 4)."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(errno, "the resolver's words")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(error, match=r"http://gpu\.example:8188 cannot be reached: the resolver's words"):
+        async with opened(At("http://gpu.example:8188")):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("good", {}, "unable to get local issuer certificate"),
+        ("other", {"ca_file": TLS / "ca.pem"}, "IP address mismatch"),
+        ("expired", {"ca_file": TLS / "ca.pem"}, "certificate has expired"),
+    ],
+)
+async def test_a_certificate_in_doubt_stops_that_server(
+    fake: Fake, name: str, options: dict[str, Any], told: str
+) -> None:
+    """Unknown issuer, another host, expired: exit 3 with the reason and what would help; nothing was sent."""
+    async with secured(fake, name) as url:
+        with pytest.raises(PreflightRefused, match=told) as caught:
+            async with opened(At(url), **options):
+                pass
+
+    assert "ca_file" in caught.value.hint
+    assert fake.seen == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("good", {"ca_file": TLS / "ca.pem"}), ("expired", {"allow_insecure_tls": True})],
+)
+async def test_trust_can_be_given(fake: Fake, tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    """With the issuer in `ca_file`, or without any check when a person insists, jobs are made over TLS."""
+    async with secured(fake, name) as url, opened(At(url), **options) as executor:
+        executor.start(make(executor.servers[0]), tmp_path)
+        events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "no such file"), ("nonsense", "holds no PEM certificate")]
+)
+def test_a_useless_ca_file_is_told(tmp_path: Path, content: str | None, told: str) -> None:
+    """A missing file or one without certificates is a usage error before anything is asked."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+
+    with pytest.raises(UsageError, match=told):
+        trust(ca_file=path)
+
+
+async def test_a_server_that_is_back_but_not_whole_is_knocked_at_again(fake: Fake, tmp_path: Path) -> None:
+    """Its queue answers before its other routes do: it takes jobs again once all of them answer."""
+    async with opened(fake) as executor:
+        await executor.next_event()
+        await fake.down()
+        executor.start(make(executor.servers[0]), tmp_path)
+        await until(executor, ServerDown)
+        fake.plan("GET /object_info", *[BUSY] * 4)
+        await fake.up()
+        up = await until(executor, ServerUp)
+        asked = fake.count("GET /object_info")
+
+    assert isinstance(up, ServerUp)
+    assert asked == 6
