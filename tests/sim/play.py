@@ -215,14 +215,14 @@ def _frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> P
 @contextmanager
 def _quick() -> Iterator[None]:
     """Do without the index, which is made from the journal by others, and without compiling twice."""
-    before = launch.refresh, launch.reuse_of, launch.frozen_plan, gc.isenabled()
-    launch.refresh = launch.reuse_of = lambda *_, **__: None  # type: ignore[assignment]
+    before = launch.keep_up, launch.reuse_of, launch.frozen_plan, gc.isenabled()
+    launch.keep_up = launch.reuse_of = lambda *_, **__: None  # type: ignore[assignment]
     launch.frozen_plan = _frozen_plan
     gc.disable()
     try:
         yield
     finally:
-        launch.refresh, launch.reuse_of, launch.frozen_plan = before[:3]
+        launch.keep_up, launch.reuse_of, launch.frozen_plan = before[:3]
         if before[3]:
             gc.enable()
 
