@@ -230,14 +230,10 @@ async def _settle(
         recorder.resume(lines)
         place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
         return await _conduct(
-            work, place, recorder, executor, facts, settings, control, _silent, settling=True
+            work, place, recorder, executor, facts, settings, control, lambda _: None, settling=True
         )
     finally:
         journal.close()
-
-
-def _silent(event: Event) -> None:
-    """Show nothing of what is settled for another run."""
 
 
 async def _sizes(
