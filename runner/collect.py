@@ -112,7 +112,7 @@ async def _take(
     for count in range(bounds.tries):
         part = _part(folder, stem)
         try:
-            await _download(ref, part, fetch, bounds.image if kind == "image" else bounds.other)
+            await _download(ref, part, folder, fetch, bounds.image if kind == "image" else bounds.other)
             # Decoding and fsync would hold up every other attempt.
             return await asyncio.to_thread(_settle, ref, part, stem, kind, folder, bounds)
         except (NotWhole, Ambiguous) as error:
@@ -147,8 +147,8 @@ def _part(folder: Path, stem: str) -> Path:
     return folder / parent / f".{last[:80]}.{door.token(4)}.part"
 
 
-async def _download(ref: FileRef, part: Path, fetch: Fetch, limit: int) -> None:
-    with _create(part) as file:
+async def _download(ref: FileRef, part: Path, folder: Path, fetch: Fetch, limit: int) -> None:
+    with _create(part, folder) as file:
 
         def write(chunk: bytes) -> None:
             try:
@@ -159,10 +159,10 @@ async def _download(ref: FileRef, part: Path, fetch: Fetch, limit: int) -> None:
         await fetch(ref, write, limit)
 
 
-def _create(part: Path) -> door.File:
-    """Open a file that was not there, following no link at its end."""
+def _create(part: Path, folder: Path) -> door.File:
+    """Open a file that was not there, following no link out of *folder*."""
     try:
-        door.make_folder(part.parent)
+        door.make_folder_below(folder, part.parent)
         return door.File(part, "xb")
     except OSError as error:
         raise _storage("create", part, error) from error

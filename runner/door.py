@@ -13,6 +13,7 @@ with another clock brings its loop. Reading files is free too: it changes nothin
 
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import os
@@ -273,6 +274,13 @@ def unlink(path: Path) -> None:
     effect("unlink")
     with suppress(FileNotFoundError):
         _world.disk.unlink(path)
+
+
+def make_folder_below(root: Path, folder: Path) -> None:
+    """Make *folder* as `make_folder` does; raises OSError where a link on the way leads out of *root*."""
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise OSError(errno.ELOOP, "a link on the way leads elsewhere")
+    make_folder(folder)
 
 
 def make_folder(path: Path) -> None:

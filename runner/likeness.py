@@ -25,6 +25,9 @@ NEAR_SSIM = 0.95
 _SIDE = 256
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 _FRAMES = 9
+_PIXELS = 64_000_000
+"""Of one frame, asked before anything is decoded."""
+_ALL_PIXELS = 4_000_000_000
 _FLAT = 2  # grey levels of 256
 _RADIUS, _SIGMA = 5, 1.5
 _UNREADABLE = (
@@ -109,6 +112,8 @@ def _pictures(a: Image.Image, b: Image.Image) -> Grade:
     counts = getattr(a, "n_frames", 1), getattr(b, "n_frames", 1)
     if a.size != b.size:
         return Grade(kind="changed", note=f"{a.width}×{a.height} became {b.width}×{b.height}")
+    if a.width * a.height > _PIXELS or a.width * a.height * counts[0] > _ALL_PIXELS:
+        return Grade(kind="changed", note=f"{counts[0]} × {a.width}×{a.height} are too many pixels")
     if counts[0] != counts[1]:
         return Grade(kind="changed", note=f"{counts[0]} frames became {counts[1]}")
     if _equal(a, b):

@@ -55,7 +55,7 @@ def relink(source: Path, output: Output, folder: Path, *, old_name: str, new_nam
     """
     wanted = new_name + output.path.removeprefix(old_name)
     try:
-        door.make_folder((folder / wanted).parent)
+        door.make_folder_below(folder, (folder / wanted).parent)
         target = _placed(source / output.path, folder / wanted, output.sha256, copy=copy)
         path = target.relative_to(folder).as_posix()
         return replace(output, path=path, mtime_ns=target.stat().st_mtime_ns)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import random
+import resource
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from runner import door
 from runner.collect import Bounds, collect
+from runner.comfy import sniff
 from runner.comfy.protocol import FileRef
 from runner.comfy.verdict import Uncollected
 from runner.domain import Output
@@ -301,6 +303,40 @@ async def test_more_pixels_than_allowed_are_refused_before_decoding(tmp_path: Pa
     content = encoded(picture(size=(2000, 1000)))
 
     assert await refused(tmp_path, Served(content), bounds=Bounds(pixels=1_000_000)) == "TOO_LARGE"
+
+
+async def test_frames_that_would_take_for_ever_are_refused_before_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small animation can unfold to thousands of large frames: all of them together have a limit."""
+    monkeypatch.setattr(sniff, "_ALL_PIXELS", 6 * 4 * 2)
+    frames = [picture((number * 40, 0, 0)) for number in range(3)]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+    assert await refused(tmp_path, Served(content), outputs={"9": "video"}) == "TOO_LARGE"
+
+
+async def test_texts_in_a_picture_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
+    """A compressed text of 200 MB in a picture of 200 KB is not unfolded."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("prompt", "x" * 200_000_000, zip=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    content = encoded(picture(), pnginfo=text)
+    made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert await refused(tmp_path, Served(content)) == "DOWNLOAD_CORRUPT"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - made < 100 * 1024, before
+
+
+async def test_a_planted_link_to_another_folder_is_not_followed(tmp_path: Path) -> None:
+    """A link in the place of a folder of the run: nothing is written where it leads."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/s01").symlink_to(tmp_path / "outside")
+    with pytest.raises(StorageError, match="a link on the way leads elsewhere"):
+        await taken(tmp_path / "run", Served(PNG))
+
+    assert files(tmp_path / "outside") == []
 
 
 async def test_an_absurd_size_in_the_header_is_refused(tmp_path: Path) -> None:
