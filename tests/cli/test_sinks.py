@@ -183,5 +183,7 @@ def test_what_a_server_says_reaches_nobody_as_it_is(
     ] == []
     for report in (project.folder / "junit.xml", project.folder / "summary.md"):
         text = report.read_text("utf-8") if report.is_file() else ""
-        assert [line for line in text.split("\n") if trouble(line.replace("\t", " "))] == []
+        assert [
+            line for line in text.split("\n") if trouble(line.replace("\t", " ")).startswith("holds")
+        ] == []
         assert "<script" not in text
