@@ -1,14 +1,15 @@
 # ruff: noqa: E501, T201 - graphs and tables; a script that prints
 """How much animerun adds to 50 trivial jobs, beside a bare submit-and-poll loop on the same server.
 
-    python tests/benchmarks/trivial_jobs.py --url http://127.0.0.1:8188 [--jobs 50] [--rounds 5]
+    python tests/benchmarks/trivial_jobs.py --url http://127.0.0.1:8188 [--jobs 50] [--rounds 5] [--against DIR]
 
 Both submit EmptyImage → SaveImage with a new colour each time and end with every file downloaded; both are
 processes of their own, measured from start to exit. The bare loop is what people write: one job at a time,
 POST, ask /history every 10 ms, GET /view, write the file; no checks, no record. For comparison a third row is
 the tightest loop we could write, two jobs outstanding and /history asked every 5 ms. They take turns, so that a
 slow machine slows all. Prints one JSON line per round and the median ratios; exits with 1 when animerun takes more
-than --limit times the bare loop.
+than --limit times the bare loop. With --against, a checkout of another version takes its turn too and the ratio to it
+is printed; then --limit-against decides as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from pathlib import Path
 
 import httpx
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATE = """\
 ---
 title: One flat colour
@@ -53,8 +56,8 @@ def project(folder: Path, jobs: int, start: int) -> Path:
     return spec
 
 
-def ours(url: str, jobs: int, start: int) -> float:
-    """Return the wall seconds of `animerun` for *jobs* trivial jobs, process start and exit included."""
+def ours(url: str, jobs: int, start: int, tree: Path = ROOT) -> float:
+    """Return the wall seconds of the animerun in *tree* for *jobs* trivial jobs, start and exit included."""
     with tempfile.TemporaryDirectory() as folder:
         spec = project(Path(folder) / "p", jobs, start)
         command = [
@@ -69,7 +72,9 @@ def ours(url: str, jobs: int, start: int) -> float:
             "-q",
         ]
         began = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(
+            command, check=True, capture_output=True, cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)}
+        )
         took = time.perf_counter() - began
         made = list(Path(folder).glob("runs/*/**/*.png"))
         assert len(made) == jobs, f"{len(made)} files instead of {jobs}"
@@ -132,6 +137,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--limit", type=float, default=1.5)
+    parser.add_argument("--against", type=Path, help="a checkout of another version")
+    parser.add_argument("--limit-against", type=float, default=1.05)
     parser.add_argument("--loop", nargs=3, metavar=("DEPTH", "PAUSE", "START"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.loop:
@@ -147,13 +154,25 @@ def main() -> int:
             "animerun_s": ours(asked.url, asked.jobs, next(colours)),
             "tight_s": bare(asked.url, asked.jobs, next(colours), depth=2, pause_s=0.005),
         }
+        if asked.against:
+            row["before_s"] = ours(asked.url, asked.jobs, next(colours), asked.against.resolve())
         rows.append(row)
         print(json.dumps({name: round(value, 3) for name, value in row.items()}))
     ratio = statistics.median(row["animerun_s"] / row["bare_s"] for row in rows)
     tight = statistics.median(row["animerun_s"] / row["tight_s"] for row in rows)
-    print(json.dumps({"jobs": asked.jobs, "ratio_to_bare": round(ratio, 3), "ratio_to_tight": round(tight, 3),
-                      "limit": asked.limit}))  # fmt: skip
-    return 0 if ratio <= asked.limit else 1
+    told = {
+        "jobs": asked.jobs,
+        "ratio_to_bare": round(ratio, 3),
+        "ratio_to_tight": round(tight, 3),
+        "limit": asked.limit,
+    }
+    slower = False
+    if asked.against:
+        before = statistics.median(row["animerun_s"] / row["before_s"] for row in rows)
+        told |= {"ratio_to_before": round(before, 3), "limit_against": asked.limit_against}
+        slower = before > asked.limit_against
+    print(json.dumps(told))
+    return 0 if ratio <= asked.limit and not slower else 1
 
 
 if __name__ == "__main__":
