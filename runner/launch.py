@@ -41,7 +41,7 @@ from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
 from runner.rendered import Rendered, Work
-from runner.resume import Remainder, frozen_plan, reuse_of, standing, sweep
+from runner.resume import Remainder, continuable, frozen_plan, reuse_of, standing, sweep
 from runner.reuse import Policy, Reuse
 from runner.run import Conductor, Control, Observer, Summary
 from runner.settings import PREVIZ, Settings
@@ -413,10 +413,7 @@ async def resume(
     journal, lines = Journal.resume(folder / JOURNAL)
     try:
         state = standing(lines)
-        if state.head.get("replay_of"):
-            raise UsageError(
-                f"{run} is a replay; it is not resumed", hint=f"animerun replay {state.head['replay_of']}"
-            )
+        continuable(run, state)
         sweep(folder)
         reuse = reuse_of(state, settings.runs)
         work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)

@@ -87,6 +87,17 @@ def reuse_of(state: Standing, runs: Path) -> Reuse:
     return Reuse(History(runs), state.head["realm"], Policy(force=force["all"], force_only=patterns))
 
 
+def continuable(run: str, state: Standing) -> None:
+    """Raise UsageError when *run* is none that can be continued, with what to do instead."""
+    if not state.head:
+        raise UsageError(
+            f"{run} was stopped before anything of it was recorded; there is nothing to continue",
+            hint="run its spec again",
+        )
+    if replayed := state.head.get("replay_of"):
+        raise UsageError(f"{run} is a replay; it is not resumed", hint=f"animerun replay {replayed}")
+
+
 def sweep(folder: Path) -> None:
     """Remove downloads that a killed process left half done; only for the holder of the run's journal."""
     for path in folder.rglob(".*.part"):

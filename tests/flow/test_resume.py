@@ -16,7 +16,7 @@ import duckdb
 import httpx
 import pytest
 
-from runner.manifest.journal import Reading
+from runner.manifest.journal import Journal, Reading
 from tests.flow.conftest import Shop, queued, serving
 from tests.flow.test_main_job import FLAT, SLOW, colour
 
@@ -465,6 +465,18 @@ def test_half_downloads_of_a_killed_process_go(shop: Shop, own: Own) -> None:
 
     assert not part.exists()
     assert len(shop.outputs()) == 4
+
+
+def test_a_run_killed_before_anything_was_recorded_is_no_bug(shop: Shop) -> None:
+    """There is nothing to continue in a journal of one line; its spec is to be run again."""
+    folder = shop.folder / "runs" / "flat-1"
+    folder.mkdir(parents=True)
+    Journal.create(folder / "journal.jsonl", run="flat-1").close()
+    code, _, err = shop.animerun("resume", "flat-1", "--server", "http://127.0.0.1:1")
+
+    assert code == 2
+    assert "flat-1 was stopped before anything of it was recorded" in err
+    assert "run its spec again" in err
 
 
 def test_nothing_to_resume_is_told(shop: Shop, own: Own) -> None:

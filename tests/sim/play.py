@@ -229,10 +229,11 @@ def _quick() -> Iterator[None]:
 
 async def _go(batch: Batch, settings: Settings) -> Summary:
     """Do what a person does: run the spec, and once there is a run, resume it."""
-    begun = [run for run in sorted(settings.runs.glob("*/journal.jsonl")) if b'"t":"run"' in run.read_bytes()]
+    journals = checker.journals(settings.runs)
+    begun = [run for run, lines in journals.items() if any(line["t"] == "run" for line in lines)]
     if begun:
         found = await launch.resume(
-            begun[0].parent.name, retry_failed=False, settings=settings, control=Control(), view=_Nobody()
+            begun[0], retry_failed=False, settings=settings, control=Control(), view=_Nobody()
         )
     else:
         found = await launch.launch(batch, settings=settings, control=Control(), view=_Nobody())
