@@ -355,7 +355,7 @@ class Conductor:
             event = replace(event, fault=ended.fault or event.fault, again=not ended.final)
         self._recorder.handle(event, final=ended is None or ended.final)
         self._count(event, ended)
-        if (limit := self._schedule.limit_reached) and self._stop is None:
+        if (limit := self._schedule.limit_reached) and self._stop is None and not self._schedule.done:
             self._begin_stop(Stopping(reason=limit, exit_code=8))
         news = self._schedule.news()
         for each in news:

@@ -95,6 +95,19 @@ async def test_a_resumed_run_knows_of_the_deaths_before_it(tmp_path: Path) -> No
     assert (open_.rendered.ticket.number, open_.rendered.ticket.deaths) == (2, 1)
 
 
+@pytest.mark.parametrize(("jobs", "code"), [(5, 1), (6, 8)])
+async def test_a_limit_that_stops_nothing_is_no_reason(tmp_path: Path, jobs: int, code: int) -> None:
+    """Five jobs that all fail in the same way are five failed jobs (1); a sixth was not begun (8)."""
+    stage = Stage(tmp_path, SPEC.replace("takes: 6", f"takes: {jobs}"), depth=1)
+    executor = Scripted(
+        lambda executor, attempt: executor.fail(attempt, fault("NODE_ERROR", "never")), journal=stage.journal
+    )
+    summary = await stage.conduct(executor)
+
+    assert (summary.failed, summary.exit_code) == (5, code)
+    assert bool(summary.reason) == (code == 8)
+
+
 async def test_the_deadline_ends_a_run_with_8(tmp_path: Path) -> None:
     """After the time a person gave, nothing more starts, and it is said why."""
     stage = Stage(tmp_path, deadline_s=0.05)

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 
@@ -284,3 +285,19 @@ async def test_what_a_server_offers_is_known_after_opening(shared: Previz) -> No
     )
     assert (up.facts.realm, up.facts.classes) == ("previz", len(offers))
     assert checker.findings() == ()
+
+
+async def test_a_job_that_somebody_takes_out_of_the_queue_was_removed(shared: Previz, tmp_path: Path) -> None:
+    """Through a socket that never dropped there was no restart: the missing job was taken out by a person."""
+    async with opened(shared) as executor:
+        executor.start(attempt(executor, ("TSleep", {"seconds": 1.5, "coop": True}), color=11), tmp_path)
+        await until(executor, AttemptRunning)
+        waiting = attempt(executor, color=12)
+        executor.start(waiting, tmp_path)
+        await until(executor, AttemptSubmitted)
+        async with httpx.AsyncClient(trust_env=False) as person:
+            await person.post(f"{shared.url}/queue", json={"delete": [waiting.prompt_id]})
+        events = await until_ends(executor)
+
+    assert events[-1].prompt_id == waiting.prompt_id
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("REMOVED", "again")
