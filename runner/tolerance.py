@@ -77,7 +77,7 @@ class Tolerance:
         """Which limit is reached, as a sentence without its full stop; empty while none is."""
         limits, ended = self.limits, self.made + self.failed
         if limits.failures and self.failed >= limits.failures:
-            return "the limit of failed jobs is reached"
+            return f"the limit of failed jobs is reached ({limits.failures})"
         if limits.percent and ended >= ENOUGH and 100 * self.failed >= limits.percent * ended:
             return f"{self.failed} of {ended} jobs failed, and the limit is {limits.percent:g} %"
         if self.fault is None or not limits.same:
