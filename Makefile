@@ -31,6 +31,7 @@ merge:  ## simulated lives, kills, signals, disks that fail: what is longer than
 nightly:  ## the same for hours, and a run killed at every pair of its effects
 	$(PYTHON) -m tests.sim --seeds 50000
 	$(PYTHON) -m tests.sim --crash-points --crash-jobs 3
+	$(PYTHON) -m tests.comfy.mutations --examples 5000000
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 2000
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40 --stopped 90 --workers 8
 

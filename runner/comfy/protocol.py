@@ -259,6 +259,16 @@ def files_of(node: str, output: Plain) -> tuple[FileRef, ...]:
     return tuple(replace(ref, index=index) for index, ref in enumerate(found))
 
 
+def malformed(output: Plain) -> tuple[Plain, ...]:
+    """Return what one node's output lists as files though it can be none: it lies elsewhere, or nowhere."""
+    if not isinstance(output, dict):
+        return ()
+    entries = [item for value in output.values() if isinstance(value, list) for item in value]
+    return tuple(
+        each for each in entries if isinstance(each, dict) and "filename" in each and not _file("", each)
+    )
+
+
 def texts_of(node: str, output: Plain) -> tuple[FileRef, ...]:
     """Return what a node showed as text, one ref for each."""
     shown = output.get("text") if isinstance(output, dict) else None
@@ -272,6 +282,10 @@ def _file(node: str, entry: Plain) -> FileRef | None:
     name, folder, kind = entry.get("filename"), entry.get("subfolder", ""), entry.get("type", "output")
     if not isinstance(name, str) or not name or not isinstance(folder, str) or not isinstance(kind, str):
         return None
-    if kind not in ("output", "temp") or "\0" in name + folder or ".." in (name + "/" + folder).split("/"):
+    parts = folder.replace("\\", "/").split("/")
+    if kind not in ("output", "temp") or "\0" in name + folder or name in (".", ".."):
+        return None
+    # A server cuts folders off a name, so one with folders in it is no name; nor is an absolute place.
+    if "/" in name or "\\" in name or ".." in parts or folder[:1] in ("/", "\\") or parts[0].endswith(":"):
         return None
     return FileRef(node=node, index=0, filename=name, subfolder=folder, type=kind)

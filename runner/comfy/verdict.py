@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from runner.comfy.protocol import FileRef, files_of, printable, texts_of
+from runner.comfy.protocol import FileRef, files_of, malformed, printable, texts_of
 from runner.domain import Fault, OutputKind
 
 Plain = Any
@@ -88,6 +88,9 @@ def _declared(
     listed = outputs if isinstance(outputs, dict) else {}
     refs: list[FileRef] = []
     for node, kind in expected.items():
+        if bad := malformed(listed.get(node)):
+            message = f"{_title(node, nodes)} lists a file that can be none: {printable(bad[0], limit=200)}"
+            return Fault(code="BAD_OUTPUT", message=message, node=node, node_class=_class(node, nodes))
         found = files_of(node, listed.get(node))
         kept = _ours(found, prefix)
         if kind == "text" and not found:

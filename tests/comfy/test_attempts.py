@@ -170,7 +170,7 @@ async def test_trouble_while_looking_is_no_evidence(
 ) -> None:
     """Looks that fail restart the settle clock; the job is found in the end."""
     fake.plan("POST /prompt", "eat")
-    fake.plan("GET /queue", "drop", HTML, "drop")
+    fake.plan("GET /queue", "drop", HTML, "stall", "drop")
     fake.plan("GET /history", "drop", HTML)
     executor.start(attempt(), tmp_path)
     events = await until_end(executor)
@@ -319,6 +319,70 @@ async def test_a_download_that_never_comes_whole_fails_the_attempt(
 
     assert (events[-1].fault.code, events[-1].fault.retry) == ("DOWNLOAD_CORRUPT", "again")
     assert list((tmp_path / "s01").iterdir()) == []
+
+
+async def test_a_restart_during_a_download_costs_nothing(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """The file outlives the server's memory: it is asked for again once somebody is back."""
+    fake.plan("GET /view", "stall")
+    executor.start(attempt(), tmp_path)
+    await until(executor, AttemptCollecting)
+    await fake.down()
+    await fake.up()
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert fake.history == {}
+    assert len(fake.posts) == 1
+
+
+async def test_a_vanished_history_entry_is_a_loss(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """It ran, and its entry was cleared or pushed out before we looked: worth another attempt."""
+    fake.hold = True
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.pending, fake.running = [], [it.prompt_id]
+    await until(executor, AttemptRunning)
+    fake.running = []
+    events = await until_end(executor)
+
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "again")
+
+
+async def test_what_a_failed_job_made_before_is_not_fetched(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """Half a job's pictures beside an error are no result: nothing is downloaded."""
+    error = {
+        "node_id": "2",
+        "node_type": "SaveImage",
+        "exception_type": "ValueError",
+        "exception_message": "no",
+    }
+    messages = [["execution_start", {}], ["execution_error", error]]
+    fake.extra = {"status": {"status_str": "error", "completed": False, "messages": messages}}
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert events[-1].fault.code == "NODE_ERROR"
+    assert fake.count("GET /view") == 0
+
+
+async def test_proxies_of_the_environment_are_no_way_to_this_machine(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that is set for everything is not asked about loopback."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    async with opened(fake) as executor:
+        executor.start(attempt_on(executor.servers[0]), tmp_path)
+        events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
 
 
 async def test_a_file_that_is_gone_is_made_again(

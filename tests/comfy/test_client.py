@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -67,6 +68,37 @@ async def test_a_dripping_answer_is_cut_off_and_the_client_still_works() -> None
                 await client.queue()
 
     assert seen == ["GET /base/api/queue HTTP/1.1"] * 6
+
+
+async def test_a_dripping_download_is_cut_off() -> None:
+    """A file may take the time its size deserves, not as long as somebody likes to send it."""
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with talking(drip, read_s=0.1, download_s=0.2) as (client, _):
+        got: list[bytes] = []
+        with pytest.raises(Ambiguous, match="too slowly"):
+            await client.view(REF, got.append, limit=100_000)
+
+    assert 0 < len(got) < 100
+
+
+async def test_a_bomb_is_not_unpacked() -> None:
+    """What is compressed though that was declined is not read, however small it is."""
+    packed = gzip.compress(bytes(1_000_000))
+    async with talking(answer(packed, "Content-Encoding: gzip\r\n")) as (client, _):
+        got: list[bytes] = []
+        with pytest.raises(Ambiguous, match="compressed"):
+            await client.view(REF, got.append, limit=100_000_000)
+        with pytest.raises(Ambiguous, match="compressed"):
+            await client.queue()
+
+    assert got == []
 
 
 async def test_an_endless_answer_is_cut_off_at_its_limit() -> None:

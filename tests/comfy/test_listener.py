@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from runner.comfy import listener as module
 from runner.comfy.listener import Listener
 from runner.comfy.protocol import Frame
+from tests.proxy import Proxy, Rule
 
 HELLO = json.dumps({"type": "status", "data": {"sid": "x"}})
 
@@ -119,6 +120,48 @@ async def test_renew_makes_a_new_connection() -> None:
 
         assert len(set(ids)) == 2
         assert it.connected
+
+
+async def test_a_half_open_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing comes and no ping is answered, as behind a lost route: there is soon another connection."""
+    monkeypatch.setattr(module, "_PING_S", 0.05)
+    monkeypatch.setattr(module, "_PONG_S", 0.05)
+    monkeypatch.setattr(module, "_CLOSE_S", 0.05)
+    ids: list[str] = []
+    frames: asyncio.Queue[Frame] = asyncio.Queue()
+
+    async def answer(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        ids.extend(parse_qs(urlsplit(socket.request.path).query)["clientId"])
+        await socket.send(HELLO)
+        await socket.wait_closed()
+
+    async with serve(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with Proxy(port, [Rule("SOCKET", "blackhole", times=1)]) as proxy, asyncio.timeout(20):
+            it = Listener(f"ws://127.0.0.1:{proxy.port}/api/ws", headers={}, hear=frames.put_nowait)
+            task = asyncio.ensure_future(it.run())
+            heard = await frames.get()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    assert heard.type == "status"
+    assert len(set(ids)) == 2
+
+
+async def test_proxies_of_the_environment_are_not_asked_about_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same rule as for HTTP: loopback is reached directly."""
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    async def behave(socket: ServerConnection) -> None:
+        await socket.send(HELLO)
+        await socket.wait_closed()
+
+    async with listening(behave) as (_, frames, _ids):
+        assert (await frames.get()).type == "status"
 
 
 async def test_a_refused_handshake_is_survived() -> None:

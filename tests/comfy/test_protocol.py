@@ -19,6 +19,7 @@ from runner.comfy.protocol import (
     Tracker,
     files_of,
     locate,
+    malformed,
     parse_frame,
     parse_json,
     parse_queue,
@@ -228,12 +229,26 @@ def test_files_are_found_under_any_key() -> None:
         {"filename": "a.png", "subfolder": ["x"]},
         {"filename": "a.png", "type": "input"},
         {"filename": "a.png", "type": "/etc"},
-        "a.png",
+        {"filename": "/etc/passwd"},
+        {"filename": "x/a.png"},
+        {"filename": "..\\a.png"},
+        {"filename": ".."},
+        {"filename": "a.png", "subfolder": "/etc"},
+        {"filename": "a.png", "subfolder": "C:\\Windows"},
+        {"filename": "a.png", "subfolder": "x\\..\\.."},
+        {"filename": None},
     ],
 )
-def test_file_entries_that_lead_elsewhere_are_left_out(entry: object) -> None:
-    """Traversal, NUL, wrong types and folders that are no outputs are not asked for."""
-    assert files_of("1", {"images": [entry]}) == ()
+def test_file_entries_that_lead_elsewhere_are_none(entry: object) -> None:
+    """Traversal, absolute places, NUL, wrong types and folders that are no outputs are not asked for."""
+    output = {
+        "images": [entry, {"filename": "fine.png", "subfolder": "a\\b"}],
+        "animated": [False],
+        "text": ["x"],
+    }
+
+    assert [ref.filename for ref in files_of("1", output)] == ["fine.png"]
+    assert malformed(output) == (entry,)
 
 
 @given(st.text(alphabet=st.characters(), max_size=200) | st.just("\x1b[31mred\u202e\u200b\ud800\r\n"))
