@@ -34,6 +34,7 @@ nightly:  ## the same for hours, and a run killed at every pair of its effects
 	$(PYTHON) -m tests.comfy.mutations --examples 5000000
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 2000
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40 --stopped 90 --workers 8
+	$(PYTHON) tests/benchmarks/fuzz_spec.py --seconds 600
 
 conformance:  ## make conformance URL=http://127.0.0.1:8188
 	$(PYTHON) -m pytest tests/conformance --comfyui-url $(URL)

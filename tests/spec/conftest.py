@@ -125,6 +125,10 @@ class Studio:
         """Return the expansion of what *text* writes."""
         return expand(self.load(text, sets=sets), Shelf(), only=only, without=without, max_jobs=max_jobs)
 
+    def expand_file(self, path: Path) -> Expansion:
+        """Return the expansion of the spec at *path*."""
+        return expand(load(path), Shelf(), max_jobs=1_000_000)
+
     def jobs(self, text: str, *, sets: Sequence[str] = ()) -> list[Job]:
         """Return the jobs of what *text* writes."""
         return list(self.expand(text, sets=sets))
