@@ -37,6 +37,30 @@ def test_success_gives_the_files() -> None:
     assert 0 <= found.run_s < 60
 
 
+@pytest.mark.parametrize("years", [-56, 400])
+def test_a_wrong_clock_over_there_changes_nothing(years: int) -> None:
+    """Times of a server are only compared with each other, whatever year it believes in."""
+    entry = transcripts.entry("success")
+    for _, data in entry["status"]["messages"]:
+        data["timestamp"] += years * 31_557_600_000
+    found = judge(entry, {"2": "image"}, "animerun/t/success-a1/p")
+
+    assert isinstance(found, Succeeded)
+    assert found.run_s == verdict("success").run_s
+
+
+@pytest.mark.parametrize("name", ["../../../../etc/passwd", "/etc/passwd", "a\0.png", "x\\..\\y.png", 7])
+def test_a_file_name_that_leads_elsewhere_is_a_bad_output(name: object) -> None:
+    """A hostile name beside a good one is refused with the entry shown harmlessly; nothing is asked for."""
+    entry = transcripts.entry("success")
+    entry["outputs"]["2"]["images"].append({"filename": name, "subfolder": "", "type": "output"})
+    found = judge(entry, {"2": "image"}, "animerun/t/success-a1/p")
+
+    assert isinstance(found, Fault)
+    assert (found.code, found.retry, found.node) == ("BAD_OUTPUT", "never", "2")
+    assert found.message.isprintable()
+
+
 def test_a_cached_answer_is_no_success() -> None:
     """An older file, saved under another attempt's prefix, does not count."""
     found = fault("cached", prefix="animerun/t/cached-a2/p")
