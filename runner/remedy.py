@@ -11,7 +11,7 @@
     INTERRUPTED     once, 30 s later                                  INTERRUPTED
     REMOVED         once                                              INTERRUPTED
     CACHED_OUTPUT   once
-    SERVER_ERROR    anywhere                                          SERVER_REJECTS where others pass
+    SERVER_ERROR    on another server first                           SERVER_REJECTS where others pass
     LOST UNREADABLE DOWNLOAD_CORRUPT  anywhere, the third time on another server first
     everything else  none
 

@@ -14,7 +14,7 @@ How an attempt can fail, and what may help:
     HUNG              elsewhere  showed no progress, and was interrupted for that
     UNREACHABLE       elsewhere  could not be sent, and another server is up
     SERVER_BUSY       again      not taken: too many requests
-    SERVER_ERROR      again      not taken: the server or what stands before it failed
+    SERVER_ERROR      elsewhere  not taken: the server or what stands before it failed
     LOST              again      nowhere for the settle time (elsewhere: its server was given up)
     REMOVED           again      somebody took it out of the queue
     CACHED_OUTPUT     again      an older file in place of a new one, or one that is gone

@@ -449,7 +449,7 @@ def _unclear(doubt: ServerFault) -> Fault:
     if _busy(doubt):
         return _fault("SERVER_BUSY", str(doubt), "again")
     if doubt.status >= 500:
-        return _fault("SERVER_ERROR", str(doubt), "again")
+        return _fault("SERVER_ERROR", str(doubt), "elsewhere")
     return _fault("SERVER_REJECTS", str(doubt), "elsewhere")
 
 

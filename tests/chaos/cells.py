@@ -59,13 +59,13 @@ LONGEST_S = 90.0
 PACE = Pace(
     settle_s=0.5,
     refused_s=1.0,
-    server_wait_s=3.0,
+    server_wait_s=8.0,
     probe_s=0.05,
     slowest_s=0.2,
     slowest_with_socket_s=0.5,
     deaf_s=0.5,
 )
-LIMITS = Limits(connect_s=1.0, read_s=0.6, post_s=0.8, object_info_s=1.5, download_s=1.0)
+LIMITS = Limits(connect_s=2.0, read_s=1.2, post_s=1.2, object_info_s=3.0, download_s=1.5)
 TEMPLATE = """---
 title: a test
 parameters: {seed: {type: seed}, image: {type: image}}

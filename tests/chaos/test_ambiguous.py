@@ -30,8 +30,13 @@ class At:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A previz of this module's own."""
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A previz of this module's own, or the server on this machine that --comfyui-url names."""
+    if url := request.config.getoption("--comfyui-url"):
+        port = int(url.rpartition(":")[2].rstrip("/"))
+        ran(port)
+        yield port
+        return
     folder = tmp_path_factory.mktemp("previz")
     command = [sys.executable, "-m", "runner.previz", "--folder", str(folder), "--log", str(folder / "log")]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -20,7 +20,7 @@ from runner.schedule import Alarm, Ended, Schedule
 from runner.tolerance import Limits
 from tests.unit.test_schedule import done, facts, failed, ready, take, ticket
 
-ELSEWHERE = ("OOM", "HUNG", "SERVER_REJECTS", "SERVER_SICK", "SERVER_DIED", "UNREACHABLE")
+ELSEWHERE = ("OOM", "HUNG", "SERVER_ERROR", "SERVER_REJECTS", "SERVER_SICK", "SERVER_DIED", "UNREACHABLE")
 RETRY = dict.fromkeys(ELSEWHERE, "elsewhere") | {"NODE_ERROR": "never", "VALIDATION": "never"}
 
 
@@ -173,6 +173,16 @@ def test_two_server_errors_for_one_job_while_others_pass_are_the_jobs_fault() ->
     assert ended.final
     assert ended.fault is not None
     assert (ended.fault.code, ended.fault.retry) == ("SERVER_REJECTS", "never")
+
+
+def test_a_server_that_answers_with_errors_only_costs_no_job() -> None:
+    """What one server answers with 502 is made by the other, though that one's successes would be counted."""
+    schedule = offered(ready("a", "b", depth=1), 2)
+    (first, _), (second, _) = take(schedule)
+    assert not fail(schedule, first, "a", "SERVER_ERROR", "502").final
+    schedule.handle(done(second, "b"))
+
+    assert [start.server for _, start in take(schedule)] == ["b"]
 
 
 def test_server_errors_for_every_job_are_the_servers() -> None:
