@@ -1,4 +1,4 @@
-# ruff: noqa: E501, T201 - graphs; a script that prints
+# ruff: noqa: E501, T201 - the path to the checker; graphs; a script that prints
 """Kill a run with SIGKILL at random instants until it is complete, and look at what is left each time.
 
     python tests/benchmarks/kill_loop.py --kills 300 [--jobs 60] [--seed 7] [--url URL]
@@ -9,7 +9,7 @@ them. After every kill the published manifest must open with plain DuckDB and ev
 its last line. At the end of a round every key has exactly one end in the run that completed it, every file named
 in any journal is there with its hash, and no key was rendered twice.
 
-The checker knows the formats from `runs/README.md` alone and imports nothing of animerun. Prints one JSON line per
+The checker (`tests/checker.py`) knows the formats from `runs/README.md` alone and imports nothing of animerun. Prints one JSON line per
 round and a summary; exits with 1 at the first promise broken. Duplicate renders are counted and allowed up to
 --duplicates (0): only an outage can make one necessary.
 """
@@ -26,7 +26,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +35,9 @@ from typing import Any
 
 import duckdb
 import httpx
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from checker import Broken, ends, journals
 
 TEMPLATE = """\
 ---
@@ -51,10 +53,6 @@ outputs: {out: image}
   "out": {"class_type": "SaveImage", "inputs": {"images": ["sleep", 0]}}
 }
 """
-
-
-class Broken(Exception):
-    """A promise was not kept."""
 
 
 @contextmanager
@@ -76,24 +74,6 @@ def serving(folder: Path) -> Iterator[str]:
 # -- the checker: files and formats only ------------------------------------------------------------------
 
 
-def journal(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a journal whose checksums hold; only an unfinished last line may be left out."""
-    lines, check, rest = [], 0, path.read_bytes()
-    while b"\n" in rest:
-        raw, _, rest = rest.partition(b"\n")
-        body, mark, tail = raw.rpartition(b',"c":"')
-        check = zlib.crc32(body, check)
-        if not mark or tail != b'%08x"}' % check:
-            raise Broken(f"{path}: line {len(lines) + 1} is damaged")
-        lines.append(json.loads(raw))
-    return lines
-
-
-def journals(runs: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return run → lines, for every run."""
-    return {path.parent.name: journal(path) for path in sorted(runs.glob("*/journal.jsonl"))}
-
-
 def opens(manifest: Path) -> None:
     """Open the published manifest as anybody would."""
     if not manifest.exists():
@@ -104,11 +84,6 @@ def opens(manifest: Path) -> None:
             db.sql("select count(*) from current_outputs").fetchall()
     except duckdb.Error as error:
         raise Broken(f"{manifest} does not open: {error}") from error
-
-
-def ends(lines: list[dict[str, Any]]) -> Counter[str]:
-    """Return key → how often a journal says that it was made."""
-    return Counter(line["key"] for line in lines if line["t"] in ("done", "reused"))
 
 
 def files_hold(runs: Path, found: dict[str, list[dict[str, Any]]]) -> set[Path]:

@@ -18,6 +18,9 @@ from typing import Any
 CAP = 10_000
 """History entries kept."""
 
+CAP_OF_LONG_RUNS = 200
+"""The same where memory is measured: the model's must not grow."""
+
 GAP_S = 0.005
 """Between the frame `execution_success` and the history entry."""
 
@@ -43,7 +46,8 @@ CLASSES: dict[str, dict[str, Any]] = {
         "input": {"required": {"image": ["IMAGE"], "kind": [["value", "oom"], {}]}},
         "output": ["IMAGE"],
     },
-    "TBlock": {"input": {"required": {"image": ["IMAGE"], "message": ["STRING", {}]}}, "output": ["IMAGE"]},
+    "ImageInvert": {"input": {"required": {"image": ["IMAGE"]}}, "output": ["IMAGE"]},
+    "TBlock": {"input": {"required": {"image": ["IMAGE"]}}, "output": ["IMAGE"]},
     "SaveImage": {
         "input": {"required": {"images": ["IMAGE"], "filename_prefix": ["STRING", {"default": "ComfyUI"}]}},
         "output": [],
@@ -271,6 +275,8 @@ class Comfy:
             or kind not in ("output", "temp", "input")
         ):
             return Answer(400)
+        if ".." in query.get("subfolder", "").split("/") or query.get("subfolder", "").startswith("/"):
+            return Answer(403)
         place = (kind, query.get("subfolder", ""), (name or "").rpartition("/")[2])
         found = self.files.get(place) if self.keep else self.files.pop(place, None)
         return Answer(404) if found is None else Answer(200, found, {"content-type": "image/png"})
@@ -388,7 +394,8 @@ class Comfy:
         if error:
             node = raising or next(iter(job.graph))
             self._say(
-                job, "execution_error", node_id=node, node_type=job.graph[node]["class_type"], executed=[],
+                job, "execution_error", node_id=node, node_type=job.graph[node]["class_type"],
+                executed=list(_above(job.graph, node)),
                 exception_message="deliberate failure\n", exception_type=error, traceback=[],
                 current_inputs={}, current_outputs=list(job.graph),
             )  # fmt: skip
@@ -455,7 +462,7 @@ class Comfy:
         entry = {"prompt": job.item, "outputs": outputs, "status": status, "meta": meta}
         self.history.pop(job.prompt_id, None)
         self.history[job.prompt_id] = json.dumps(entry).encode()
-        if len(self.history) > CAP:
+        if len(self.history) > (CAP if self.keep else CAP_OF_LONG_RUNS):
             del self.history[next(iter(self.history))]
         self.running, self._node = None, ""
         self._broadcast()
@@ -467,7 +474,7 @@ class Comfy:
             self._send(job.client, _frame(type_, **data, prompt_id=job.prompt_id))
 
     def _say(self, job: Job, type_: str, **data: Any) -> None:
-        told = {**data, "prompt_id": job.prompt_id, "timestamp": int(self.now * 1000)}
+        told = {**data, "prompt_id": job.prompt_id, "timestamp": int(1.8e12 + self.now * 1000)}
         job.messages.append([type_, told])
         if job.client in self.sockets:
             self._send(job.client, _frame(type_, **told))

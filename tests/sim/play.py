@@ -109,7 +109,7 @@ class Played:
     virtual_s: float
 
 
-class _Nobody:
+class Nobody:
     """A view that shows nothing."""
 
     def opened(self, facts: Sequence[ServerFacts]) -> None: ...
@@ -132,7 +132,7 @@ def project(jobs: int) -> tuple[Batch, tuple[str, ...]]:
     (root / "templates" / "dot.json.j2").write_text(TEMPLATE)
     spec = root / "sim.yaml"
     spec.write_text(
-        f"animerun: 1\nepisode: sim\ntemplate: dot\nscenes: {{s: {{colour: 7, takes: {jobs}}}}}\n"
+        f"animerun: 1\nepisode: sim\ntemplate: dot\nscenes: {{s: {{colour: 7, seeds: 1..{jobs}}}}}\n"
     )
     plan = make_plan(spec)
     return batch_of(spec, plan, Scope()), tuple(each.job.key for each in plan.rendered())
@@ -213,7 +213,7 @@ def _frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> P
 
 
 @contextmanager
-def _quick() -> Iterator[None]:
+def quick() -> Iterator[None]:
     """Do without the index, which is made from the journal by others, and without compiling twice."""
     before = launch.keep_up, launch.reuse_of, launch.frozen_plan, gc.isenabled()
     launch.keep_up = launch.reuse_of = lambda *_, **__: None  # type: ignore[assignment]
@@ -233,10 +233,10 @@ async def _go(batch: Batch, settings: Settings) -> Summary:
     begun = [run for run, lines in journals.items() if any(line["t"] == "run" for line in lines)]
     if begun:
         found = await launch.resume(
-            begun[0], retry_failed=False, settings=settings, control=Control(), view=_Nobody()
+            begun[0], retry_failed=False, settings=settings, control=Control(), view=Nobody()
         )
     else:
-        found = await launch.launch(batch, settings=settings, control=Control(), view=_Nobody())
+        found = await launch.launch(batch, settings=settings, control=Control(), view=Nobody())
     return found[0]
 
 
@@ -317,7 +317,7 @@ def play(
     loop = VirtualLoop(random.Random(f"threads {case.seed}"))
     runs = Path(tempfile.mkdtemp(prefix="animerun-sim-", dir=fast_folder()))
     try:
-        with _quick():
+        with quick():
             return loop.run_until_complete(_live(case, loop, runs / "runs", tell, effects))
     finally:
         loop.close()
