@@ -319,8 +319,22 @@ def _judge(
     )
 
 
-async def run_all(cells: Sequence[Cell], folder: Path, *, at_once: int) -> AsyncIterator[Outcome]:
-    """Yield the outcome of each cell as it is known."""
+@contextmanager
+def farm_of(count: int, folder: Path) -> Iterator[list[Servers]]:
+    """Yield so many pairs of servers; they are gone afterwards."""
+    farm: list[Servers] = []
+    try:
+        for number in range(count):
+            (folder / f"servers{number}").mkdir()
+            farm.append(Servers(folder / f"servers{number}"))
+        yield farm
+    finally:
+        for servers in farm:
+            servers.close()
+
+
+async def run_all(cells: Sequence[Cell], folder: Path, farm: Sequence[Servers]) -> AsyncIterator[Outcome]:
+    """Yield the outcome of each cell as it is known; as many run at once as there are pairs of servers."""
     waiting = list(enumerate(cells))[::-1]
     found: asyncio.Queue[Outcome] = asyncio.Queue()
 
@@ -329,10 +343,6 @@ async def run_all(cells: Sequence[Cell], folder: Path, *, at_once: int) -> Async
             number, cell = waiting.pop()
             found.put_nowait(await run_cell(cell, servers, folder / f"{number:03}"))
 
-    farm = []
-    for number in range(at_once):
-        (folder / f"servers{number}").mkdir()
-        farm.append(Servers(folder / f"servers{number}"))
     tasks = [asyncio.ensure_future(work(servers)) for servers in farm]
     try:
         for _ in cells:
@@ -348,16 +358,18 @@ async def run_all(cells: Sequence[Cell], folder: Path, *, at_once: int) -> Async
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for servers in farm:
-            servers.close()
 
 
 async def main(only: Sequence[str], at_once: int) -> int:
     """Print the table; return 1 when a cell is wrong."""
     cells = [cell for cell in CELLS if not only or any(words in str(cell) for words in only)]
     began, wrong = time.monotonic(), 0
-    with tempfile.TemporaryDirectory(prefix="animerun-chaos-") as made, brisk():
-        async for outcome in run_all(cells, Path(made), at_once=at_once):
+    with (
+        tempfile.TemporaryDirectory(prefix="animerun-chaos-") as made,
+        brisk(),
+        farm_of(at_once, Path(made)) as farm,
+    ):
+        async for outcome in run_all(cells, Path(made), farm):
             wrong += bool(outcome.wrong)
             sys.stdout.write(f"{outcome}\n")
             sys.stdout.flush()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.cells import CELLS, brisk, run_all
+from tests.chaos.cells import CELLS, Servers, brisk, farm_of, run_all
 
 SOME = [
     "reset, stats, twice",
@@ -36,13 +37,19 @@ SOME = [
 ]
 
 
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Servers]]:
+    """Three pairs of servers for all cells: they wait more than they work."""
+    with farm_of(3, tmp_path_factory.mktemp("farm")) as pairs:
+        yield pairs
+
+
 @pytest.mark.parametrize("part", range(4))
-async def test_runs_end_as_they_must(part: int, tmp_path: Path) -> None:
+async def test_runs_end_as_they_must(part: int, tmp_path: Path, farm: list[Servers]) -> None:
     """The exit codes of the fault model, every record with its picture, never more jobs than the depth."""
     wanted = [cell for cell in CELLS if str(cell) in SOME[part::4]]
     with brisk():
-        # A few at a time: they wait more than they work.
-        found = [it async for it in run_all(wanted, tmp_path, at_once=3)]
+        found = [it async for it in run_all(wanted, tmp_path, farm)]
 
     assert len(found) == 6
     assert [str(it) for it in found if it.wrong] == []
