@@ -208,7 +208,7 @@ def _name(part: Path, folder: Path, name: str, digest: str) -> Path:
         try:
             door.link(part, path)
         except FileExistsError:
-            if path.is_file() and not path.is_symlink() and _hash(path)[0] == digest:
+            if not path.is_symlink() and path.is_file() and _hash(path)[0] == digest:
                 return path
             continue
         except OSError:

@@ -29,9 +29,8 @@ def input_file(root: Path, project: str) -> InputFile | str:
     path = root / project
     try:
         real = path.resolve(strict=True)
-    except OSError:
-        names = sorted(each.name for each in path.parent.iterdir()) if path.parent.is_dir() else []
-        return f"there is no file {project} in the project{did_you_mean(path.name, names)}"
+    except (OSError, ValueError):
+        return f"there is no file {project} in the project{did_you_mean(path.name, _beside(path))}"
     suffix = real.suffix.lower().lstrip(".")
     if not real.is_relative_to(root.resolve()):
         return f"{project} leads out of the project folder {root}"
@@ -44,3 +43,11 @@ def input_file(root: Path, project: str) -> InputFile | str:
     with real.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return InputFile(name=f"{digest}.{suffix}", project=project, path=real, size=real.stat().st_size)
+
+
+def _beside(path: Path) -> list[str]:
+    """Return the names in the folder of *path*; none when that cannot be looked into."""
+    try:
+        return sorted(each.name for each in path.parent.iterdir())
+    except (OSError, ValueError):
+        return []

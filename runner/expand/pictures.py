@@ -54,19 +54,25 @@ class Pictures:
         file = (self.root / path).resolve()
         if not file.is_relative_to(self.root):
             return f"`{path}` leads out of the project folder {self.root}"
-        return "" if file.is_file() else f"there is no file `{path}` in {self.root}"
+        return "" if _is_file(file) else f"there is no file `{path}` in {self.root}"
 
     def _listed(self, pattern: str, mark: Mark) -> tuple[str, ...]:
         if pattern not in self._globs:
+            self._globs[pattern] = self._matching(pattern)
+        if not self._globs[pattern]:
+            self.faults.at(mark, f"no file matches `{pattern}` in {self.root}")
+        return self._globs[pattern]
+
+    def _matching(self, pattern: str) -> tuple[str, ...]:
+        try:
             found = sorted(
                 path.relative_to(self.root).as_posix()
                 for path in self.root.glob(pattern)
                 if path.is_file() and path.resolve().is_relative_to(self.root)
             )
-            self._globs[pattern] = tuple(found[:MOST_FILES])
-        if not self._globs[pattern]:
-            self.faults.at(mark, f"no file matches `{pattern}` in {self.root}")
-        return self._globs[pattern]
+        except (OSError, ValueError):  # what no file can be called, such as `a**` or a name that is too long
+            return ()
+        return tuple(found[:MOST_FILES])
 
     def _check_number(self, files: tuple[str, ...], parameter: Parameter, mark: Mark) -> None:
         for limit, beyond, what in ((parameter.min, -1, "at least"), (parameter.max, 1, "at most")):
@@ -74,3 +80,10 @@ class Pictures:
                 self.faults.at(
                     mark, f"`{parameter.name}` takes {what} {limit} pictures; {len(files)} match here"
                 )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have, such as one that is too long
+        return False

@@ -95,7 +95,7 @@ def run_files(folder: Path) -> Iterator[str]:
         folders[:] = [name for name in folders if plan or not name.startswith(".")]
         for name in files:
             path = Path(place, name)
-            if (plan or not name.startswith(".")) and path.is_file() and not path.is_symlink():
+            if (plan or not name.startswith(".")) and not path.is_symlink() and path.is_file():
                 yield path.relative_to(folder).as_posix()
 
 

@@ -120,10 +120,17 @@ class Shelf:
         if trouble:
             self.faults.at(item.mark, f"include: `{item.text}` {trouble} ({self.folder})")
             return None
-        if not path.is_file():
+        if not _is_file(path):
             self.faults.at(item.mark, f"include: there is no file `{item.text}` in {self.folder}")
             return None
         return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have, such as one that is too long
+        return False
 
 
 def without_ignored(root: Mapping) -> Mapping:
