@@ -49,6 +49,8 @@ _NEVER_SENT = (
 )
 _WORN = 3
 """Used-up pools kept for what is still under way in them."""
+_LATER = (408, 425, 429)
+"""What may be asked again, though it begins with a 4."""
 _DOOR = (401, 403, 404, 405, 407)
 
 
@@ -177,15 +179,15 @@ class Client:
     async def system_stats(self) -> Mapping[str, Plain]:
         """Return `/system_stats`; NotComfyUI when the answer has not its shape."""
         answer = await self._get("/system_stats")
-        if answer.status >= 500:
+        if answer.status >= 500 or answer.status in _LATER:
             # A gateway whose ComfyUI is just starting says so; that is no other kind of server.
             raise Ambiguous(f"{self.url} answered /system_stats with {answer.shown}", status=answer.status)
         body = answer.json
         system = body.get("system") if isinstance(body, dict) else None
         if answer.status != 200 or not isinstance(system, dict) or "comfyui_version" not in system:
-            raise NotComfyUI(
-                f"{self.url} does not answer like a ComfyUI: {answer.shown}", status=answer.status
-            )
+            hint = "give the address of ComfyUI itself, like http://127.0.0.1:8188"
+            message = f"{self.url} does not answer like a ComfyUI: {answer.shown}"
+            raise NotComfyUI(message, status=answer.status, hint=hint)
         return {**body}
 
     async def features(self) -> Mapping[str, Plain]:
@@ -423,7 +425,7 @@ class Client:
             return Refused(f"{where}: not let in ({used})", status=status)
         if 300 <= status < 400:
             return Refused(f"{where}: redirects are not followed, give the final address", status=status)
-        if 400 <= status < 500:
+        if 400 <= status < 500 and status not in _LATER:
             return Refused(where, status=status)
         return Ambiguous(where, status=status)
 

@@ -147,7 +147,9 @@ def codes(cell: Cell) -> set[int]:
         return {0}
     if cell.phase == "queue":
         return {0, 4}  # frames may tell all there is to know before the server counts as gone
-    return {0, 1} if cell.toxic in ("corrupt", "drip") else {1}
+    if cell.toxic in ("corrupt", "drip"):
+        return {0, 1}
+    return {0} if cell.phase == "history" else {1}  # the files of a SaveImage are found by their names
 
 
 # ---------------------------------------------------------------- running one cell

@@ -50,7 +50,9 @@ class At:
         self.url = url
 
 
-@pytest.mark.parametrize("fault", ["drop", "truncated", "compressed", BUSY], ids=str)
+@pytest.mark.parametrize(
+    "fault", ["drop", "truncated", "compressed", BUSY, (429, "text/plain", b"slow down")], ids=str
+)
 @pytest.mark.parametrize("route", ["GET /system_stats", "GET /object_info"])
 async def test_an_answer_that_broke_off_is_asked_for_again(fake: Fake, route: str, fault: Any) -> None:
     """Reading changes nothing, so one bad answer is no reason to go without the server."""
