@@ -24,6 +24,8 @@ seeded-bugs:  ## the tests notice 24 likely mistakes, each made in a copy of the
 
 merge:  ## simulated lives, kills, signals, disks that fail: what is longer than a push may be
 	$(PYTHON) -m tests.sim --seeds 3000
+	$(PYTHON) -m tests.sim.disks --errors
+	$(PYTHON) -m tests.sim.disks --power --jobs 6 --tears 6
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 300
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40
 	$(PYTHON) -m tests.chaos.cells
@@ -33,6 +35,7 @@ nightly:  ## the same for hours, and a run killed at every pair of its effects
 	$(PYTHON) -m tests.sim --seeds 50000
 	$(PYTHON) -m tests.sim --crash-points --crash-jobs 3
 	$(PYTHON) -m tests.comfy.mutations --examples 5000000
+	$(PYTHON) -m tests.sim.disks --power --jobs 20 --tears 8
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 2000
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40 --stopped 90 --workers 8
 	$(PYTHON) tests/benchmarks/fuzz_spec.py --seconds 600

@@ -238,4 +238,4 @@ def _remove(part: Path) -> None:
 
 
 def _storage(operation: str, path: Path, error: OSError) -> StorageError:
-    return StorageError(f"cannot {operation} {path}: {error.strerror or error}")
+    return StorageError.of(operation, path, error)

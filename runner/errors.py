@@ -24,8 +24,11 @@ This module imports nothing of ours.
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,39 @@ class StorageError(AnimerunError):
 
     exit_code = 6
     code = "STORAGE"
+
+    @classmethod
+    def of(cls, operation: str, path: Path, error: OSError, *, need: int = 0) -> StorageError:
+        """Return what *error* means: operation, path and reason; on a full disk what is free and needed."""
+        told = f"cannot {operation} {path}: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            told += f" ({_free(path)}{f'{need:,} bytes needed' if need else 'more needed'})"
+        return cls(told, hint=_REMEDIES.get(error.errno or 0, ""))
+
+
+_AGAIN = "free some space, then the same command again: it goes on where it stopped"
+_ELSEWHERE = "another folder: --runs DIR"
+_REMEDIES = {
+    errno.ENOSPC: _AGAIN,
+    errno.EDQUOT: _AGAIN,
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.ENAMETOOLONG: "a folder with a shorter path: --runs DIR",
+    errno.EMFILE: "allow this process more open files: ulimit -n 4096",
+    errno.ENOLCK: f"this file system keeps no locks; {_ELSEWHERE}",
+    errno.EOPNOTSUPP: f"this file system cannot do that; {_ELSEWHERE}",
+}
+
+
+def _free(path: Path) -> str:
+    """Return what is free where *path* lies, as part of a sentence; empty when nobody can say."""
+    for folder in (path, *path.parents):
+        try:
+            return f"{shutil.disk_usage(folder).free:,} bytes free, "
+        except OSError:
+            continue
+    return ""
 
 
 class RecordDamaged(AnimerunError):

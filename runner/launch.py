@@ -20,14 +20,7 @@ from runner import __version__, door
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
-from runner.errors import (
-    NoServer,
-    PreflightRefused,
-    RecordDamaged,
-    RunLocked,
-    SpecError,
-    UsageError,
-)
+from runner.errors import NoServer, PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
 from runner.events import Event
 from runner.inputs import InputFile
 from runner.manifest import folder as folders
@@ -163,7 +156,7 @@ async def launch(
     Raises RunLocked, StorageError, NoServer and PreflightRefused, in this order, before any submission.
     """
     with folders.spec_lock_after_probe(settings.runs, batch.spec):
-        if batch.done_by and settings.previz:
+        if batch.done_by and settings.previz and not control.waited:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
         async with servers(settings) as executor:
             try:
@@ -180,7 +173,8 @@ async def launch(
                 return settled[-1], None
             sizes = await _sizes(batch.model_files, executor, facts)
             if batch.met is not None:
-                batch = batch.met(realm, facts_of(sizes, settings.model_sums), bool(settled))
+                news = bool(settled) or control.waited
+                batch = batch.met(realm, facts_of(sizes, settings.model_sums), news)
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
             findings = await preflight(batch.samples, executor, facts)

@@ -60,8 +60,7 @@ def relink(source: Path, output: Output, folder: Path, *, old_name: str, new_nam
         path = target.relative_to(folder).as_posix()
         return replace(output, path=path, mtime_ns=target.stat().st_mtime_ns)
     except OSError as error:
-        told = f"cannot put {source / output.path} at {folder / wanted}: {error.strerror or error}"
-        raise StorageError(told) from error
+        raise StorageError.of(f"put {source / output.path} at", folder / wanted, error) from error
 
 
 def _placed(source: Path, wanted: Path, sha256: str, *, copy: bool) -> Path:

@@ -111,6 +111,9 @@ def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Pl
     Raises RecordDamaged when it cannot be made again just so, UsageError when animerun's own templates have
     changed since: then the rest would not be what was planned.
     """
+    if not state.head:
+        # Its process died before the first thing it records, which is what run it is.
+        raise UsageError(f"{folder.name} never began: nothing of it was submitted", hint="run its spec again")
     plan = folder / "plan"
     try:
         index = json.loads((plan / "index.json").read_text("utf-8"))

@@ -70,6 +70,8 @@ class Control:
     def __init__(self) -> None:
         self.requests: asyncio.Queue[Stopping] = asyncio.Queue()
         self.asked = 0
+        self.waited = False
+        """Another process was waited for: what was planned before may be made by now."""
         self.conducting = False
         """Jobs have begun: from here on a stop is heard by the conductor, before by whoever launched it."""
 
@@ -148,6 +150,8 @@ class Conductor:
         self._rendered: Iterator[Rendered] = iter(work.rendered())
         self._held: dict[str, Rendered] = {}
         self._shared: list[JobReused] = []
+        self._named_in: set[Path] = set()
+        """Folders with names of shared files that are not durable yet."""
         self._counts = _Counts()
         self._stop: Stopping | None = None
         self._trouble: StorageError | None = None
@@ -262,6 +266,7 @@ class Conductor:
             )
             for output in made.outputs
         )
+        self._named_in.update((self._folder / output.path).parent for output in outputs)
         self._recorder.job(job, rendered.workflow, recipe=rendered.recipe, reason=rendered.reason)
         event = JobReused(
             key=job.key,
@@ -334,7 +339,20 @@ class Conductor:
             self._unseen = error
 
     async def _commit(self) -> None:
-        await asyncio.to_thread(self._recorder.commit)
+        await asyncio.to_thread(self._make_durable)
+
+    def _make_durable(self) -> None:
+        """Make names durable, then what speaks of them: once per folder, however many jobs share files.
+
+        On file systems that share blocks, syncing the folder commits what was shared before it too.
+        """
+        for folder in sorted(self._named_in):
+            try:
+                door.sync_folder(folder)
+            except OSError as error:
+                raise StorageError.of("sync", folder, error) from error
+        self._named_in.clear()
+        self._recorder.commit()
 
     # -- decisions handed on ---------------------------------------------------------------------------
 
@@ -393,9 +411,7 @@ class Conductor:
             return
         self._stop = stop
         self._schedule.stop()
-        grace_s = (
-            self._settings.grace_s if stop.grace_s is None else min(stop.grace_s, self._settings.grace_s)
-        )
+        grace_s = min(stop.grace_s or self._settings.grace_s, self._settings.grace_s)
         self._deadline = self._awake() + grace_s
         for prompt_id in self._schedule.pending():
             self._executor.cancel(prompt_id)

@@ -7,17 +7,24 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import FrameType
+from typing import Any
 
-from runner.cli.console import SaidByOthers, bug
+import click
+
+from runner import door
+from runner.cli.console import SaidByOthers, bug, say
 from runner.cli.progress import RunView
 from runner.cli.stopping import CODES, heeding, leave_soon
-from runner.errors import Stopped
+from runner.errors import RunLocked, Stopped
 from runner.manifest.store import Report
 from runner.run import Control, Summary
 
 Launch = Callable[[Control], Awaitable[tuple[Summary, Report | None]]]
 
+_LOOK_S = 0.25
+"""Between two looks at a lock that is waited for."""
 _TERM_GRACE_S = 10.0
 """Who sends SIGTERM kills soon afterwards."""
 
@@ -30,7 +37,13 @@ def conducted(view: RunView, launch: Launch) -> int:
     logging.lastResort = SaidByOthers(logging.WARNING)
     stops = _Stops(view)
     with heeding(stops):
-        summary, index = asyncio.run(stops.conducted(launch))
+        try:
+            summary, index = asyncio.run(stops.conducted(partial(_when_free, launch)))
+        except RunLocked as locked:
+            if _asked("if_running") != "skip":
+                raise
+            say(f"{locked}; nothing to do here (--if-running=skip)")
+            return 0
     try:
         view.ended(summary, index)
     except Exception as error:  # noqa: BLE001 - told in full; what a run came to does not depend on its display
@@ -38,6 +51,25 @@ def conducted(view: RunView, launch: Launch) -> int:
     if summary.unseen is not None:
         bug(summary.unseen)
     return summary.exit_code
+
+
+async def _when_free(launch: Launch, control: Control) -> tuple[Summary, Report | None]:
+    """Do what *launch* does, as soon as nobody else is at it or the time for that is over."""
+    until = door.monotonic() + (_asked("wait_lock") or 0.0)
+    while True:
+        try:
+            return await launch(control)
+        except RunLocked:
+            if door.monotonic() >= until:
+                raise
+            control.waited = True
+            await asyncio.sleep(_LOOK_S)
+
+
+def _asked(name: str) -> Any:
+    """Return what an option of `lock_options` says, None where the command has no such option."""
+    context = click.get_current_context(silent=True)
+    return context.meta.get(f"animerun.{name}") if context else None
 
 
 class _Stops:

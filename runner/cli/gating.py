@@ -90,7 +90,7 @@ def gated(
         return summary, index
 
     code = conducted(view, watched)
-    return gate.decide(ended[0], code, as_json=as_json)
+    return gate.decide(ended[0], code, as_json=as_json) if ended else code
 
 
 class _Gate:

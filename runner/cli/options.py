@@ -22,6 +22,7 @@ from runner.text.nearest import did_you_mean, nearest
 _SUM = re.compile(r"(?P<sha256>[0-9a-fA-F]{64}) [ *](?:\./)?(?:models/)?(?P<folder>[^/]+)/(?P<name>.+)")
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "animerun.toml"
+FOREVER_S = 1e9
 _KEYS: dict[str, Any] = {
     "servers": list,
     "runs": str,
@@ -136,6 +137,27 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     if not found or not float(found[1]):
         raise UsageError(f"{parameter.opts[0]} is {value!r}; it must be a duration like 90s, 45m or 6h")
     return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
+
+
+def lock_options(f: F) -> F:
+    """What to do while another process is at the same work; `conducted` finds them."""
+    for option in (
+        click.option(
+            "--if-running", type=click.Choice(("fail", "skip")), default="fail", expose_value=False,
+            callback=_keep, help="skip = exit 0 when another process is at it, for cron (fail = 5).",
+        ),
+        click.option(
+            "--wait-lock", type=click.FloatRange(min=0), metavar="S", is_flag=False, flag_value=FOREVER_S,
+            expose_value=False, callback=_keep,
+            help="Wait for another process that is at it, at most S seconds where given.",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
+
+
+def _keep(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    ctx.meta[f"animerun.{parameter.name}"] = value
 
 
 def reuse_options(f: F) -> F:

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from runner.cli.options import json_option, limit_options, make_settings, runs_option, server_options
+from runner.cli.options import (
+    json_option,
+    limit_options,
+    lock_options,
+    make_settings,
+    runs_option,
+    server_options,
+)
 from runner.errors import UsageError
 
 
@@ -15,6 +22,7 @@ from runner.errors import UsageError
 @click.argument("run", required=False, default="", metavar="[RUN]")
 @server_options
 @click.option("--retry-failed", is_flag=True, help="Also try again what failed for good.")
+@lock_options
 @runs_option
 @limit_options
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")

@@ -11,6 +11,7 @@ from runner.cli.gating import gate_options, gated
 from runner.cli.options import (
     json_option,
     limit_options,
+    lock_options,
     make_settings,
     reuse_options,
     runs_option,
@@ -25,6 +26,7 @@ from runner.cli.options import (
 @server_options
 @scope_options
 @reuse_options
+@lock_options
 @runs_option
 @gate_options
 @click.option("--max-jobs", type=click.IntRange(1), help="Refuse a spec with more jobs (1,000,000).")

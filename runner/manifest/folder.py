@@ -16,7 +16,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,7 @@ def probe(runs: Path) -> None:
         step = "delete a file in"
         door.unlink(renamed)
     except OSError as error:
-        raise StorageError(
-            f"cannot {step} {runs}: {error.strerror}", hint="another folder: --runs DIR"
-        ) from error
+        raise StorageError.of(step, runs, error) from error
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -62,7 +60,7 @@ def write_durably(path: Path, content: bytes) -> None:
         door.rename(part, path)
         door.sync_folder(path.parent)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        raise StorageError.of("write", path, error) from error
 
 
 def create(runs: Path, run: str, *, facts: Mapping[str, Any], frozen: Mapping[str, bytes]) -> Path:
@@ -73,7 +71,7 @@ def create(runs: Path, run: str, *, facts: Mapping[str, Any], frozen: Mapping[st
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         door.make_folder(folder)
     except OSError as error:
-        raise StorageError(f"cannot create {folder}: {error.strerror}") from error
+        raise StorageError.of("create", folder, error) from error
     for name, content in frozen.items():
         write_durably(folder / "plan" / name, content)
     write_durably(folder / "run.json", json.dumps(facts, ensure_ascii=False, indent=1).encode() + b"\n")
@@ -92,16 +90,17 @@ def spec_lock_after_probe(runs: Path, spec: Path) -> Iterator[None]:
 
 @contextmanager
 def spec_lock(runs: Path, spec: Path) -> Iterator[None]:
-    """Hold the one right to run *spec* into *runs*; raises RunLocked naming the holder."""
+    """Hold the one right to run *spec* into *runs*; raises RunLocked naming the holder.
+
+    However the path is written, it is one spec: links are followed first.
+    """
     folder = runs / ".index" / "locks"
     name = hashlib.sha256(str(spec.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     try:
         door.make_folder(folder)
         file = (folder / name).open("a+", encoding="utf-8")
     except OSError as error:
-        raise StorageError(
-            f"cannot write in {folder}: {error.strerror}", hint="another folder: --runs DIR"
-        ) from error
+        raise StorageError.of("write in", folder, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,9 +108,12 @@ def spec_lock(runs: Path, spec: Path) -> Iterator[None]:
             file.seek(0)
             raise RunLocked(
                 f"{spec} is being run by another process ({file.read().strip() or 'unknown'})",
-                hint="wait for it, or give another folder: --runs DIR",
+                hint="--wait-lock waits for it; or give another folder: --runs DIR",
             ) from None
+        except OSError as error:
+            raise StorageError.of("lock", folder, error) from error
         file.truncate(0)
-        file.write(f"pid {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        file.write(f"pid {os.getpid()} on {socket.gethostname()}, since {door.utc():%Y-%m-%d %H:%M:%S} UTC")
+        with suppress(OSError):  # on a full disk nobody is told who holds it
+            file.flush()
         yield

@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import socket
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,18 +114,22 @@ class Journal:
     def __init__(self, path: Path, position: Position) -> None:
         self.path = path
         self._check = position.check
+        self._end = position.offset
+        self._trouble: StorageError | None = None
         self._pending: list[bytes] = []
         try:
             self._file = door.File(path, "ab")
         except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+            raise StorageError.of("write", path, error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            told = f"{path} is being written by another process ({_holder(self._file.fileno())})"
             self._file.close()
-            raise RunLocked(
-                f"{path} is being written by another process", hint="wait for it to end"
-            ) from None
+            raise RunLocked(told, hint="--wait-lock waits for it") from None
+        except OSError as error:
+            self._file.close()
+            raise StorageError.of("lock", path, error) from error
 
     @classmethod
     def create(cls, path: Path, **head: Any) -> Journal:
@@ -133,8 +141,10 @@ class Journal:
             journal.append({"t": "journal", "format": FORMAT, **head})
             journal.commit()
             door.sync_folder(path.parent)
-        except BaseException:
+        except BaseException as error:
             journal._file.close()
+            if isinstance(error, OSError):
+                raise StorageError.of("write", path, error) from error
             raise
         return journal
 
@@ -149,10 +159,12 @@ class Journal:
                 with door.File(path.with_name(path.name + ".torn"), "ab") as kept:
                     kept.write(reading.torn.rstrip(b"\n") + b"\n")
                 door.truncate(path, reading.position.offset)
-        except BaseException:
+        except BaseException as error:
             journal._file.close()
+            if isinstance(error, OSError):
+                raise StorageError.of("mend the end of", path, error) from error
             raise
-        journal._check = reading.position.check
+        journal._check, journal._end = reading.position.check, reading.position.offset
         return journal, lines
 
     def append(self, line: Mapping[str, Any]) -> None:
@@ -161,7 +173,13 @@ class Journal:
         self._pending.append(raw)
 
     def commit(self) -> None:
-        """Write and sync what was appended. On failure nothing of it counts; raises StorageError."""
+        """Write and sync what was appended; raises StorageError.
+
+        On failure nothing of it counts and nothing more is ever written: what is there in part is cut off,
+        and after a failed sync nobody can say what the disk holds.
+        """
+        if self._trouble is not None:
+            raise self._trouble
         if not self._pending:
             return
         block = b"".join(self._pending)
@@ -169,12 +187,32 @@ class Journal:
             self._file.write(block)
             self._file.sync()
         except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+            self._trouble = StorageError.of("write", self.path, error, need=len(block))
+            with suppress(OSError):
+                door.truncate(self.path, self._end)
+            raise self._trouble from error
+        self._end += len(block)
         self._pending.clear()
 
     def close(self) -> None:
-        """Commit what is pending and close the file."""
+        """Commit what is pending and close the file; nothing is tried again after a failure."""
         try:
-            self.commit()
+            if self._trouble is None:
+                self.commit()
         finally:
             self._file.close()
+
+
+def _holder(fd: int) -> str:
+    """Return who holds the lock of *fd*, as the kernel tells it on this machine.
+
+    Format of /proc/locks: `1: FLOCK ADVISORY WRITE pid major:minor:inode start end` (proc_locks(5)).
+    """
+    inode = str(os.fstat(fd).st_ino)
+    try:
+        rows = [row.split() for row in Path("/proc/locks").read_text("ascii").splitlines()]
+        pid = next(row[4] for row in rows if row[1] == "FLOCK" and row[5].rpartition(":")[2] == inode)
+        since = datetime.fromtimestamp(Path(f"/proc/{pid}").stat().st_mtime, UTC)
+    except (OSError, StopIteration, IndexError):
+        return "its holder is unknown"
+    return f"pid {pid} on {socket.gethostname()}, since {since:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner import door
 from runner.errors import RecordDamaged, StorageError
 from runner.manifest.journal import Journal, Reading
+from tests.sim.disks import Failing
 
 
 def written(path: Path, count: int = 5) -> list[dict[str, object]]:
@@ -146,3 +149,26 @@ def test_a_full_disk_is_a_storage_error(tmp_path: Path, monkeypatch: pytest.Monk
             journal.commit()
     assert len(list(Reading(tmp_path / "j"))) == 1
     journal.close()
+
+
+def test_a_write_that_failed_in_part_is_never_followed_by_another(tmp_path: Path) -> None:
+    """When the disk fills up in the middle of a line, the part is cut off and closing writes nothing more."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal.create(path, run="r1")
+    before = path.read_bytes()
+    # Acts so far in the world entered here: none; the first is the write of the next commit.
+    with door.entered(door.World(disk=Failing(1, errno.ENOSPC))):
+        journal.append({"t": "intent", "key": "k" * 100})
+        with pytest.raises(
+            StorageError, match=r"No space left on device \([\d,]+ bytes free, [\d,]+ bytes needed"
+        ):
+            journal.commit()
+    journal.append({"t": "end"})
+    with pytest.raises(StorageError):
+        journal.commit()
+    journal.close()
+
+    assert path.read_bytes() == before
+    again, lines = Journal.resume(path)
+    again.close()
+    assert [line["t"] for line in lines] == ["journal"]

@@ -27,7 +27,7 @@ from runner.settings import Settings
 from tests import checker
 from tests.sim.comfy import Comfy, Job
 from tests.sim.loop import VirtualLoop
-from tests.sim.world import Fate, Faults, Host, SimWorld, everyone
+from tests.sim.world import Fate, Faults, Host, SimDisk, SimWorld, everyone
 
 TEMPLATE = """\
 ---
@@ -80,6 +80,10 @@ class Case:
     keep: bool = True
     """Whether servers remember what they made, for the checker."""
     httpx_whole: bool = False
+    disk: Callable[[], SimDisk] = SimDisk
+    """Makes the disk of the first process."""
+    aftermath: Callable[[SimDisk, Path], None] | None = None
+    """What the end of the first process does to the folder of runs."""
 
 
 def drawn(kind: str, seed: int, *, jobs: int = 30) -> Case:
@@ -107,6 +111,8 @@ class Played:
     effects: list[int]
     """Effects of each process."""
     virtual_s: float
+    codes: list[int | None]
+    """Exit code of each process, None for one that was killed."""
 
 
 class Nobody:
@@ -152,6 +158,7 @@ class Simulation:
         self._chance = random.Random(f"world {case.seed}")
         self._fates = random.Random(f"jobs {case.seed}")
         self.over = False
+        self.disk = case.disk()
         self.hosts: dict[str, Host] = {}
         for number in range(case.servers):
             comfy = Comfy(duration=self._duration, fate=self._fate, keep=case.keep)
@@ -169,8 +176,10 @@ class Simulation:
     def world(self, last: int | None, number: int) -> SimWorld:
         """Return the world of the process *number*."""
         chance = random.Random(f"process {self.case.seed} {number}")
+        disk = SimDisk() if number else self.disk
         return SimWorld(
             self.hosts,
+            disk=disk,
             chance=chance,
             faults=self.case.faults,
             last=last,
@@ -229,8 +238,8 @@ def quick() -> Iterator[None]:
 
 async def _go(batch: Batch, settings: Settings) -> Summary:
     """Do what a person does: run the spec, and once there is a run, resume it."""
-    journals = checker.journals(settings.runs)
-    begun = [run for run, lines in journals.items() if any(line["t"] == "run" for line in lines)]
+    journals = sorted(settings.runs.glob("*/journal.jsonl"))
+    begun = [journal.parent.name for journal in journals if b'\n{"t":"run"' in whole(journal)]
     if begun:
         found = await launch.resume(
             begun[0], retry_failed=False, settings=settings, control=Control(), view=Nobody()
@@ -238,6 +247,12 @@ async def _go(batch: Batch, settings: Settings) -> Summary:
     else:
         found = await launch.launch(batch, settings=settings, control=Control(), view=Nobody())
     return found[0]
+
+
+def whole(journal: Path) -> bytes:
+    """Return what a journal holds but for an unfinished last line."""
+    content = journal.read_bytes()
+    return content[: content.rfind(b"\n") + 1]
 
 
 async def _process(
@@ -279,22 +294,28 @@ async def _live(
     settings = Settings(runs=runs, servers=tuple(simulation.hosts), depth=case.depth)
     lasts: list[int | None] = [*case.crashes]
     effects: list[int] = []
+    codes: list[int | None] = []
     for number in range(len(lasts) + 20):
         last = lasts[number] if number < len(lasts) else None
         code, count = await _process(simulation, settings, last, number, batch, None if number else names)
         effects.append(count)
+        codes.append(code)
         tell(f"process {number}: {count} effects, exit code {code}, at {loop.time():.1f} s")
-        if code in (0, 1):
+        if code in (0, 1, 7):
             break
+        if number == 0 and case.aftermath is not None:
+            case.aftermath(simulation.disk, runs)
     else:
         raise AssertionError(f"no process ended in good order: the last one with {code}")
     simulation.over = True
     await asyncio.sleep(case.linger_s)
     servers = [facts_of(host.comfy) for host in simulation.hosts.values()]
+    told = {"processes": len(effects), "effects": effects, "virtual_s": loop.time(), "codes": codes}
+    if codes[-1] == 7:
+        return Played(verdict=checker.Verdict(lost=["exit code 7"]), **told)
     for line in checker.story(runs):
         tell(line)
-    verdict = checker.judge(runs, keys, servers)
-    return Played(verdict=verdict, processes=len(effects), effects=effects, virtual_s=loop.time())
+    return Played(verdict=checker.judge(runs, keys, servers), **told)
 
 
 def facts_of(comfy: Comfy) -> checker.Server:

@@ -304,13 +304,14 @@ class SimWorld(door.World):
         self,
         hosts: Mapping[str, Host],
         *,
+        disk: SimDisk | None = None,
         chance: random.Random,
         faults: Faults,
         last: int | None = None,
         torn: bool = False,
         httpx_whole: bool = False,
     ) -> None:
-        super().__init__(disk=SimDisk(), chance=chance)
+        super().__init__(disk=disk or SimDisk(), chance=chance)
         self._hosts, self._faults, self._last = hosts, faults, last
         self._torn, self._httpx_whole = torn, httpx_whole
         self._loop = asyncio.get_running_loop()

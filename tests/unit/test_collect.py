@@ -399,3 +399,16 @@ async def test_no_bytes_pass_as_a_picture_by_chance(
     folder = tmp_path_factory.mktemp("any")
     for attempt in (content, PNG[:8] + content):
         assert await refused(folder, Served(attempt)) in ("DOWNLOAD_CORRUPT", "BAD_OUTPUT", "TOO_LARGE")
+
+
+async def test_a_link_planted_in_the_output_tree_is_not_followed(tmp_path: Path) -> None:
+    """A folder that is a link to elsewhere is named, and nothing is written through it."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "s01").symlink_to(elsewhere)
+    with pytest.raises(StorageError, match="a link on the way leads elsewhere"):
+        await taken(run, Served(PNG))
+
+    assert list(elsewhere.iterdir()) == []
