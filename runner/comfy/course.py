@@ -310,7 +310,7 @@ class Course:
             memory = memory_of(await self._server.client.system_stats())
         except ServerFault:
             return fault
-        return replace(fault, message=f"{fault.message[: 499 - len(memory)]}{memory}")
+        return replace(fault, message=f"{fault.message[: 499 - len(memory)].rstrip('.')}{memory}")
 
     async def _unreadable(self, error: ServerFault) -> Ended:
         """Return what comes of an attempt whose history stays unreadable: its files may be there by name."""
@@ -381,7 +381,8 @@ class Course:
     def _abandoned(self, silence: Unreachable) -> Fault:
         """Return the fault of an attempt that its server took with it, or holds without running it."""
         watch = self._watch
-        if watch.running_at and (watch.stuck or self._server.refused):
+        ran = watch.running_at or watch.next_to_run
+        if ran and (watch.stuck or self._server.refused):
             return _fault("SERVER_DIED", f"was running when its server failed: {silence}", "elsewhere")
         return _fault("LOST", str(silence), "elsewhere")
 

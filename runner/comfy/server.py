@@ -74,6 +74,7 @@ class Server:
         self._orphans: dict[str, float] = {}
         """Ids given up here that the server may still hold → when."""
         self._vigil = Vigil()
+        self._strangers_run = False
         self._interrupted_at = 0.0
         self._shakes = 0
         self._loss_told = -1
@@ -148,6 +149,7 @@ class Server:
                 continue
             self._answered()
             if entry is not None:
+                watch.over = True
                 return entry
             if self._lost(watch):
                 self._give_away(watch)
@@ -168,11 +170,20 @@ class Server:
         out of the queue. Without a socket a quick restart can pass unseen; then only another job of ours that
         is still there proves that there was none.
         """
-        if watch.running_at:
+        if watch.running_at or watch.next_to_run:
             return "died" if self.shakes > watch.shakes_running else "lost"
         others = any(other.accepted and not other.missing_since for other in self._watches.values())
         seeing = (self.listener is not None and self.listener.connected) or others
         return "removed" if watch.accepted and seeing and self.shakes == watch.shakes else "lost"
+
+    def _guess_what_ran(self) -> None:
+        """Note which job a server may have died of that nobody saw running: the first sent of those it holds.
+
+        A job that ends the process at once does so before any frame or look can tell.
+        """
+        held = [watch for watch in self._watches.values() if watch.accepted and not watch.over]
+        if held and not self._strangers_run and not any(watch.running_at for watch in held):
+            min(held, key=lambda watch: watch.sent_at).next_to_run = True
 
     def _tell_loss(self, what: str, watches: Sequence[Watch]) -> None:
         """Say what became of these at once, and once for each time that something happened to the server."""
@@ -252,6 +263,8 @@ class Server:
         self._failures += 1
         self.refused = isinstance(fault, Unreachable)
         self._shakes += isinstance(fault, (Unreachable, Ambiguous)) and not fault.status
+        if self.refused:
+            self._guess_what_ran()
         self._vigil.blind(self.clock())
         hard = isinstance(fault, (Unreachable, Refused)) or self._failures >= 3
         if hard and not self.down:
@@ -388,6 +401,7 @@ class Server:
         sent = [watch for watch in self._watches.values() if watch.sent_at and watch.sent_at <= began]
         for watch in sent:
             self._place(watch, queue)
+        self._strangers_run = bool(queue.running - self._watches.keys())
         self._vigil.look(self.clock(), queue, {watch.prompt_id for watch in sent})
         try:
             await self._take_back(queue)

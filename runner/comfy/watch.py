@@ -68,6 +68,10 @@ class Watch:
     """What `Server.shakes` was when it was sent."""
     shakes_running: int = 0
     """And when it was first known to run."""
+    next_to_run: bool = False
+    """The first of ours, with nothing known to run, when the server was gone: it ran, most likely."""
+    over: bool = False
+    """Its end was read from the history."""
     silent: bool = False
     """Frames of it could come, and did not: the socket was taken for deaf and renewed."""
     stuck: str = ""

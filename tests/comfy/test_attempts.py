@@ -497,7 +497,7 @@ async def test_cancelling_leaves_strangers_alone(
 async def test_a_restarted_server_has_lost_the_attempt(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
-    """Down, up again with an empty memory: ServerDown, ServerUp, then LOST, worth another attempt."""
+    """Down, up again with an empty memory: ServerDown, ServerUp, then the loss, worth another attempt."""
     fake.hold = True
     executor.start(attempt(), tmp_path)
     await until(executor, AttemptSubmitted)
@@ -508,7 +508,7 @@ async def test_a_restarted_server_has_lost_the_attempt(
 
     assert not down.final
     assert any(isinstance(event, ServerUp) for event in events)
-    assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "again")
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("SERVER_DIED", "elsewhere")
 
 
 async def test_an_adopted_attempt_ends_when_its_server_is_left_out_from_the_start(tmp_path: Path) -> None:
@@ -715,7 +715,7 @@ async def test_a_server_silent_for_too_long_is_left_out(fake: Fake, tmp_path: Pa
         events = await until_end(executor)
 
     assert any(isinstance(event, ServerDown) and event.final for event in events)
-    assert (events[-1].fault.code, events[-1].fault.retry) == ("LOST", "elsewhere")
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("SERVER_DIED", "elsewhere")
 
 
 async def test_a_base_path_is_kept(tmp_path: Path) -> None:

@@ -86,6 +86,26 @@ async def test_a_job_that_ran_when_its_server_died_is_told_from_one_that_waited(
     assert notice.message == f"{fake.url} has restarted and lost 2 jobs of this run"
 
 
+@pytest.mark.parametrize("stranger", [False, True])
+async def test_the_first_job_is_suspected_where_none_was_seen_running(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, stranger: bool
+) -> None:
+    """A job that kills its server at once does so before a look; a stranger's running job clears it."""
+    fake.hold, fake.running = True, ["a-stranger"] * stranger
+    first, second = attempt(name="one"), attempt(name="two")
+    for it in (first, second):
+        executor.start(it, tmp_path)
+        await until(executor, AttemptSubmitted)
+    looks = fake.count("GET /queue")
+    await reached(lambda: fake.count("GET /queue") > looks)
+    await fake.down()
+    await until(executor, ServerDown)
+    await fake.up()
+    codes = await ends(executor, 2)
+
+    assert codes == {first.prompt_id: "LOST" if stranger else "SERVER_DIED", second.prompt_id: "LOST"}
+
+
 async def test_a_job_that_ran_on_a_server_that_is_gone_was_there_at_its_death(
     fake: Fake, tmp_path: Path
 ) -> None:
