@@ -148,6 +148,7 @@ class Server:
                 await self._unread(watch, fault)
                 continue
             self._answered()
+            watch.unread = 0
             if entry is not None:
                 watch.over = True
                 return entry
@@ -203,7 +204,7 @@ class Server:
         # Only what fails while the server answers about other things is the fault of this entry.
         if fault.status or watch.unread_at < self._answered_at:
             watch.unread += 1
-        watch.unread_at = door.monotonic()
+        watch.unread_at = self.clock()
         if watch.unread >= _UNREAD:
             raise fault
         if not (isinstance(fault, Ambiguous) and fault.status):
@@ -273,7 +274,7 @@ class Server:
         self.kick()
 
     def _answered(self) -> None:
-        now = door.monotonic()
+        now = self.clock()
         if now - self._answered_at > self.settle_s / 2:
             # What was sent before a silence may arrive behind it. A single answer that broke off is none:
             # on a bad line no absence would ever last long enough.
