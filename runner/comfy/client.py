@@ -462,6 +462,8 @@ def _unsent(url: str, error: BaseException, why: str) -> Unreachable:
 def _why(error: BaseException) -> str:
     """Return what the operating system or the library said first, as it began this *error*."""
     first = _first(error)
+    if isinstance(first, ssl.SSLError):
+        return f"TLS failed ({printable(first.reason or first, limit=120)}); is its address http://?"
     if isinstance(first, OSError) and first.errno:
         # asyncio puts its own words into strerror; a resolver's codes are negative and its words good.
         return (os.strerror(first.errno) if first.errno > 0 else str(first.strerror)).lower()

@@ -164,6 +164,22 @@ async def test_a_certificate_in_doubt_stops_that_server(
     assert fake.seen == []
 
 
+async def test_a_server_without_tls_is_told_as_such() -> None:
+    """https:// to a server that speaks http: no riddle of the operating system, but what is likely meant."""
+
+    async def plain(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(plain, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with pytest.raises(NoServer, match=r"TLS failed \(.*\); is its address http://\?"):
+        async with opened(At(url)):
+            pass
+    server.close()
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [("good", {"ca_file": TLS / "ca.pem"}), ("expired", {"allow_insecure_tls": True})],
