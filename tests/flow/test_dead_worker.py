@@ -26,13 +26,13 @@ def test_one_deadly_job_costs_no_other_its_picture(shop: Shop, tmp_path: Path) -
     """
     shop.template("slow", SLOW.replace("2.5", "0.3"))
     shop.template("deadly", DEADLY)
-    scenes = f"{{a: {{number: {colour()}, takes: 1, template: deadly}}, b: {{number: {colour()}, takes: 8, template: slow}}}}"
+    scenes = f"{{a: {{number: {colour()}, takes: 1, template: deadly}}, b: {{number: {colour()}, takes: 6, template: slow}}}}"
     shop.write("e.yaml", f"animerun: 1\nepisode: e\nscenes: {scenes}\n")
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     with serving(tmp_path / "one" / "files") as one, serving(tmp_path / "two" / "files") as two:
         code, out, err = shop.animerun(
-            "e.yaml", "--server", one, "--server", two, "--no-progress", "2s", "--json"
+            "e.yaml", "--server", one, "--server", two, "--no-progress", "1.5s", "--json"
         )
     told = [json.loads(line) for line in out.splitlines()]
     downs = [each["reason"] for each in told if each["event"] == "server_down" and each["final"]]
@@ -41,7 +41,7 @@ def test_one_deadly_job_costs_no_other_its_picture(shop: Shop, tmp_path: Path) -
     ]
 
     assert code == 1, err
-    assert told[-1]["succeeded"] == 8
+    assert told[-1]["succeeded"] == 6
     assert [(line["key"], line["code"]) for line in failed] == [("e/a/take=1", "QUARANTINED")]
     assert sorted(downs) == sorted(
         f"{url} accepts jobs but runs none, and no interrupt helps: restart it" for url in (one, two)
