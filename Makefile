@@ -25,6 +25,7 @@ seeded-bugs:  ## the tests notice 24 likely mistakes, each made in a copy of the
 merge:  ## simulated lives, kills, signals, disks that fail: what is longer than a push may be
 	$(PYTHON) -m tests.sim --seeds 3000
 	$(PYTHON) -m tests.sim.disks --errors
+	$(PYTHON) -m tests.benchmarks.damage
 	$(PYTHON) -m tests.sim.disks --power --jobs 6 --tears 6
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 300
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40
