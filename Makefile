@@ -26,6 +26,7 @@ merge:  ## simulated lives, kills, signals, disks that fail: what is longer than
 	$(PYTHON) -m tests.sim --seeds 3000
 	$(PYTHON) -m tests.sim.disks --errors
 	$(PYTHON) -m tests.benchmarks.damage
+	tests/benchmarks/full_disk.sh $(PYTHON)
 	$(PYTHON) -m tests.sim.disks --power --jobs 6 --tears 6
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 300
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40
