@@ -177,7 +177,9 @@ async def launch(
                 batch = batch.met(realm, facts_of(sizes, settings.model_sums), news)
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
-            findings = await preflight(batch.samples, executor, facts)
+            findings = await preflight(
+                batch.samples, executor, facts, allow_nodes=settings.allow_nodes, tell=view
+            )
             if findings:
                 raise PreflightRefused(told(findings))
             return await _run(batch, realm, facts, sizes, executor, settings, control, view)
@@ -419,7 +421,9 @@ async def resume(
             if models := facts_of(found, settings.model_sums):
                 reuse = replace(reuse, models=models)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
-            findings = await preflight(work.samples, executor, facts)
+            findings = await preflight(
+                work.samples, executor, facts, allow_nodes=settings.allow_nodes, tell=view
+            )
             if findings:
                 raise PreflightRefused(told(findings))
             recorder = Recorder(journal, clock=door.now)

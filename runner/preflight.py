@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from runner.domain import Finding, ServerFacts
+from runner.events import ServerNotice
+from runner.foreign import by_pack, not_allowed, outward, packs_of
 from runner.rendered import Rendered
 from runner.submit import Executor
 
 
 async def preflight(
-    samples: Sequence[Rendered], executor: Executor, facts: Sequence[ServerFacts]
+    samples: Sequence[Rendered],
+    executor: Executor,
+    facts: Sequence[ServerFacts],
+    *,
+    allow_nodes: Collection[str] | None = None,
+    tell: Callable[[ServerNotice], None] | None = None,
 ) -> tuple[Finding, ...]:
     """Return what the servers of *facts* lack for *samples*, by server, in the order of the jobs.
 
-    A job may start on any server, so each of them must have everything.
+    A job may start on any server, so each of them must have everything. *tell* hears what goes beyond
+    ComfyUI itself; with *allow_nodes* (node classes and packs) a class of another pack is a finding.
     """
     parameters = _parameters(samples)
     findings: list[Finding] = []
+    notices = list(outward(samples))
     for each in facts:
-        checker = (await executor.object_info(each.url)).checker(parameters)
+        offers = await executor.object_info(each.url)
+        packs = packs_of(samples, offers)
+        notices += [f"nodes that are not ComfyUI's own: {by_pack(packs)}"] if packs else []
+        findings += not_allowed(packs, allow_nodes, each.url) if allow_nodes is not None else ()
+        checker = offers.checker(parameters)
         for rendered in samples:
             if rendered.workflow is not None:
                 checker.add(rendered.workflow.nodes, rendered.job.key)
         findings += checker.findings()
+    if tell is not None:
+        for notice in dict.fromkeys(notices):
+            tell(ServerNotice(server="", message=notice))
     return tuple(findings)
 
 

@@ -42,6 +42,8 @@ class Settings:
     """Copy reused files instead of sharing them."""
     nonce: str = ""
     """Stands on every node that is sent, so that no server answers from its cache; empty = it may."""
+    allow_nodes: tuple[str, ...] | None = None
+    """Node classes and packs allowed beside ComfyUI's own; None = all are."""
     sockets: bool = True
     allow_plain_http: bool = False
     ca_file: Path | None = None

@@ -33,7 +33,7 @@ LAYERS = [
     {"spec", "expand", "render", "schedule", "submit", "collect", "record"},
     {"inputs", "rendered", "reuse", "embedded", "completions"},
     {"variants"},
-    {"plan"},
+    {"plan", "foreign"},
     {"preflight", "stored"},
     {"run"},
     {"resume", "replay"},

@@ -63,7 +63,13 @@ async def _ask(plan: object, settings: Settings) -> tuple[str, ...]:
     assert isinstance(plan, Plan)
     async with servers(settings) as executor:
         facts = await executor.open()
-        findings = await preflight(plan.samples, executor, facts)
+        findings = await preflight(
+            plan.samples,
+            executor,
+            facts,
+            allow_nodes=settings.allow_nodes,
+            tell=lambda it: say(f"note: {it.message}"),
+        )
     if findings:
         raise PreflightRefused(told(findings))
     return tuple(each.url for each in facts)

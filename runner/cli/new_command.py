@@ -18,6 +18,7 @@ _PROJECT = """\
 # servers = ["127.0.0.1:8188"]      # without it, storyboard cards are drawn; back to them: --server previz
 # depth = 2                         # our jobs outstanding per server
 # allow_plain_http = true           # send credentials over http to other machines too
+# allow_nodes = ["core"]            # refuse nodes of packs, but for the classes and packs named here
 # ca_file = "our-ca.pem"            # certificates to trust beside the system's
 """
 _LIBRARY = "cast.yaml"

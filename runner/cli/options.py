@@ -34,6 +34,7 @@ _KEYS: dict[str, Any] = {
     "allow_insecure_tls": bool,
     "model_sums": str,
     "require_uniform": bool,
+    "allow_nodes": list,
 }
 
 
@@ -185,6 +186,8 @@ def make_settings(
     given = {**_from_file(folder), **_from_environment(environ)}
     given |= {name: value for name, value in flags.items() if value not in (None, ())}
     given["servers"] = tuple(given.get("servers", ()))
+    if "allow_nodes" in given:
+        given["allow_nodes"] = tuple(given["allow_nodes"])
     if "model_sums" in given:
         given["model_sums"] = _sums(given["model_sums"])
     if str(given.get("max_failures", "")).endswith("%"):
@@ -252,7 +255,7 @@ def _from_file(folder: Path | None) -> dict[str, Any]:
         if name not in _KEYS:
             raise UsageError(f"{path}: unknown key `{name}`{did_you_mean(name, list(_KEYS))}")
         if not isinstance(value, _KEYS[name]) or (
-            name == "servers" and not all(isinstance(v, str) for v in value)
+            _KEYS[name] is list and not all(isinstance(v, str) for v in value)
         ):
             kind = {list: "a list of texts", str: "a text", int: "a number", bool: "true or false"}[
                 _KEYS[name]

@@ -89,6 +89,8 @@ def command(
 
 
 def _say_totals(plan: Plan, settings: Settings) -> None:
+    from runner.foreign import outward
+
     parts = [f"{plan.to_run} to run"]
     parts += [f"{plan.reused} up to date"] if plan.reused else []
     parts += [f"{plan.waiting} waiting for a pick"] if plan.waiting else []
@@ -100,6 +102,8 @@ def _say_totals(plan: Plan, settings: Settings) -> None:
         say(f"  … and {len(causes) - _CAUSES} more reasons; --jobs shows each")
     if plan.done_by:
         say(f"All of it is in run {plan.done_by}.")
+    for sentence in outward(plan.samples):
+        say(f"note: {sentence}")
     if plan.inputs:
         say("Files used: " + ", ".join(sorted(plan.inputs)))
     where = "previz (storyboard cards)" if settings.previz else ", ".join(settings.servers)

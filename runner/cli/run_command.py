@@ -37,6 +37,11 @@ from runner.cli.options import (
     default=None,
     help="Refuse servers that differ in versions or node packs.",
 )
+@click.option(
+    "--allow-nodes",
+    metavar="NAMES",
+    help="Refuse nodes that are not ComfyUI's own, but for these classes or packs (A,B; `core`: none).",
+)
 @click.option("--no-socket", is_flag=True, help="Poll only; for proxies that do not pass WebSockets.")
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
@@ -54,6 +59,7 @@ def command(
     runs: Path | None,
     max_jobs: int | None,
     require_uniform: bool | None,
+    allow_nodes: str | None,
     no_socket: bool,
     yes: bool,
     quiet: bool,
@@ -72,6 +78,7 @@ def command(
         max_jobs=max_jobs,
         require_uniform=require_uniform,
         sockets=not no_socket,
+        allow_nodes=None if allow_nodes is None else allow_nodes.replace(",", " ").split() or ["core"],
         copy=copy,
         **limits,
     )

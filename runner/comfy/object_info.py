@@ -71,6 +71,11 @@ class ObjectInfo:
         packs = {_pack(module) for module in modules if module.startswith(_PACKS)}
         return tuple(sorted(packs))
 
+    def pack(self, node_class: str) -> str:
+        """Return the pack that *node_class* comes from; empty for ComfyUI's own and for an unknown class."""
+        module = str(self._data.get(node_class, {}).get("python_module", ""))
+        return _pack(module) if module.startswith(_PACKS) else ""
+
     def sockets(self, node_class: str) -> Mapping[str, Socket]:
         """Return the inputs of *node_class* by name, hidden ones left out; empty for an unknown class."""
         if node_class not in self._sockets:
