@@ -55,7 +55,7 @@ PHASES = {
 MODES = ("twice", "always", "beside")
 JOBS = 4
 DEPTH = 2
-LONGEST_S = 90.0
+LONGEST_S = 180.0
 PACE = Pace(
     settle_s=0.5,
     refused_s=1.0,
@@ -145,6 +145,8 @@ def codes(cell: Cell) -> set[int]:
         return {0} if cell.mode == "twice" else {4}
     if cell.mode == "twice" or (cell.phase == "submit" and cell.toxic in HEARD):
         return {0}
+    if cell.phase == "upload" and cell.toxic != "drip":
+        return {1, 4}  # between two failures the server may count as gone for longer than it is waited for
     if cell.phase == "queue":
         return {0, 4}  # frames may tell all there is to know before the server counts as gone
     if cell.toxic in ("corrupt", "drip"):
