@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import hashlib
 import random
@@ -133,6 +134,7 @@ class Nobody:
 def project(jobs: int) -> tuple[Batch, tuple[str, ...]]:
     """Return the batch of *jobs* dots, planned once per process, and its keys."""
     root = Path(tempfile.mkdtemp(prefix="animerun-sim-", dir=fast_folder()))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     (root / "templates").mkdir()
     (root / "animerun.toml").write_text("")
     (root / "templates" / "dot.json.j2").write_text(TEMPLATE)
