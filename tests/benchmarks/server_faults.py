@@ -1,4 +1,4 @@
-# ruff: noqa: T201 - it prints what it found
+# ruff: noqa: E501, T201 - commands; it prints what it found
 """Two servers, one of them killed, stopped or wedged in the middle of a run; what it cost, one JSON line each.
 
     python tests/benchmarks/server_faults.py                          two previz processes of its own
