@@ -394,6 +394,8 @@ class Client:
             await self._renew(pool)
             raise Ambiguous(f"{self.url} did not answer within {total_s:.0f} s") from error
         except _NEVER_SENT as error:
+            if isinstance(error, httpx.PoolTimeout):
+                await self._renew(pool)
             raise _unsent(self.url, error, self._why(error)) from error
         except httpx.HTTPError as error:
             raise Ambiguous(f"{self.url} broke off: {self._why(error)}") from error

@@ -91,6 +91,12 @@ class Reading:
                         self._end(raw, number, last=not file.read(1))
                         return
                     line, check = found
+                    if number == 1 and line.get("format", FORMAT) > FORMAT:
+                        raise RecordDamaged(
+                            f"{self.path} was written by a newer animerun (format {line['format']}, "
+                            f"this one knows {FORMAT})",
+                            hint="a newer animerun",
+                        )
                     offset, number = offset + len(raw), number + 1
                     yield line
         except OSError as error:

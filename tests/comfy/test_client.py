@@ -225,3 +225,30 @@ async def test_a_history_with_nan_and_half_characters_is_read() -> None:
 
     assert entry is not None
     assert entry["n"] == 2**64 - 1
+
+
+async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:
+    """When no slot comes free, the request fails as not sent, and the next one has a new pool."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"queue_running": [], "queue_pending": []}'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    limits = Limits(connections=1, connect_s=0.1, read_s=0.1)
+    client = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", limits=limits)
+    request = client._pool.build_request("GET", f"{client.url}/queue")
+    held = await client._pool.send(request, stream=True)
+    with pytest.raises(Unreachable):
+        await client.queue()
+    queue = await client.queue()
+    await held.aclose()
+    await client.close()
+    server.close()
+    await asyncio.sleep(0.05)
+
+    assert "x" not in queue

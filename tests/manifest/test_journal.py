@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runner import door
 from runner.errors import RecordDamaged, StorageError
-from runner.manifest.journal import Journal, Reading
+from runner.manifest.journal import FORMAT, Journal, Reading, encode
 from tests.sim.disks import Failing
 
 
@@ -172,3 +172,14 @@ def test_a_write_that_failed_in_part_is_never_followed_by_another(tmp_path: Path
     again, lines = Journal.resume(path)
     again.close()
     assert [line["t"] for line in lines] == ["journal"]
+
+
+def test_a_newer_format_is_named_and_not_read(tmp_path: Path) -> None:
+    """A journal of a later animerun is refused by its versions, not taken for damage somewhere in it."""
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(encode({"t": "journal", "format": FORMAT + 1}, 0)[0])
+
+    with pytest.raises(
+        RecordDamaged, match=rf"newer animerun \(format {FORMAT + 1}, this one knows {FORMAT}\)"
+    ):
+        list(Reading(path))
