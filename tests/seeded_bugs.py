@@ -90,7 +90,7 @@ BUGS = (
             file.sync()
 """,
         "",
-        ("tests/flow",),
+        ("tests/sim/test_disks.py",),
     ),
     Bug(
         "named before the file is durable",
@@ -105,7 +105,7 @@ BUGS = (
         with door.File(part, "ab") as file:
             file.sync()
 """,
-        ("tests/flow",),
+        (COLLECT,),
     ),
     Bug(
         "ids by chance, so that a resumed run cannot find its attempts",

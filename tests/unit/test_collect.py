@@ -103,6 +103,38 @@ async def test_a_picture_is_stored_verified_and_described(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "s01").iterdir()] == ["a_t01.png"]
 
 
+class Noting(door.Disk):
+    """The real disk, with a note of what was done last to the file and its names."""
+
+    def __init__(self) -> None:
+        self.acts: list[str] = []
+
+    def write(self, fd: int, block: Any) -> int:
+        self.acts.append("write")
+        return super().write(fd, block)
+
+    def sync(self, fd: int) -> None:
+        self.acts.append("sync")
+        super().sync(fd)
+
+    def link(self, old: Path, new: Path) -> None:
+        self.acts.append("link")
+        super().link(old, new)
+
+    def sync_folder(self, folder: Path) -> None:
+        self.acts.append("sync folder")
+        super().sync_folder(folder)
+
+
+async def test_a_file_is_durable_before_it_has_its_name(tmp_path: Path) -> None:
+    """All bytes are synced before the file is named, and the name is before it is reported."""
+    disk = Noting()
+    with door.entered(door.World(disk=disk)):
+        await taken(tmp_path, Served(PNG))
+
+    assert disk.acts[disk.acts.index("write") :][-3:] == ["sync", "link", "sync folder"]
+
+
 async def test_metadata_does_not_change_the_pixels(tmp_path: Path) -> None:
     """Two files of the same picture differ in their hash and agree in their pixels."""
     from PIL.PngImagePlugin import PngInfo
