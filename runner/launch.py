@@ -20,7 +20,7 @@ from runner import __version__, door
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
-from runner.errors import NoServer, PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
+from runner.errors import NoServer, PreflightRefused, RecordDamaged, SpecError, UsageError
 from runner.events import Event
 from runner.inputs import InputFile
 from runner.manifest import folder as folders
@@ -195,14 +195,15 @@ async def _settle_all(
 ) -> list[Summary]:
     """Settle what earlier runs of the spec left open on these servers; return what came of each run.
 
-    A run that another process continues, or whose record or plan cannot be read, is left as it is.
+    A run whose record or plan cannot be read is left as it is. Raises RunLocked for one that another process
+    continues at this moment: what it is about to make would be made twice.
     """
     found = []
     for run in dict.fromkeys(run for run, server in batch.unfinished if server in executor.servers):
         view.settling(run)
         try:
             found.append(await _settle(run, executor, facts, settings, control))
-        except (RunLocked, RecordDamaged, SpecError, UsageError) as error:
+        except (RecordDamaged, SpecError, UsageError) as error:
             view.unsettled(run, str(error))
         if control.asked:
             break

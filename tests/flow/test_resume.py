@@ -291,6 +291,22 @@ def test_a_run_that_is_still_being_made_is_locked(shop: Shop, own: Own) -> None:
     assert process.returncode == 0
 
 
+def test_the_same_command_waits_its_turn_behind_a_resume(shop: Shop, own: Own) -> None:
+    """While `resume` continues a run of the spec, the spec itself is refused with 5: nothing is made twice."""
+    shop.template("slow", nap(0.4))
+    shop.write("flat.yaml", spec(jobs=10))
+    killed_after(shop, own, 1)
+    process = shop.start("resume", "--server", own.url)
+    until("a second job", lambda: begun(shop, 2))
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+    process.communicate(timeout=40)
+
+    assert code == 5, err
+    assert process.returncode == 0
+    assert set(own.saved().values()) == {1}
+    assert sum(own.saved().values()) == 10
+
+
 def test_resume_uses_the_spec_as_it_was(shop: Shop, own: Own) -> None:
     """Editing the spec meanwhile changes nothing of what the run makes."""
     shop.template("slow", nap(0.15))
