@@ -75,7 +75,7 @@ async def test_one_broken_answer_does_not_restart_the_settle_clock(
     assert watch.missing_since == since
 
 
-@pytest.mark.parametrize(("silent_s", "restarted"), [(1.0, False), (3.9, False), (4.1, True), (600.0, True)])
+@pytest.mark.parametrize(("silent_s", "restarted"), [(1.0, False), (3.9, False), (4.1, True), (50.0, True)])
 def test_a_silence_restarts_the_settle_clock(silent_s: float, restarted: bool) -> None:
     """A server that has said nothing for half the settle time may have kept a submission waiting as long."""
     with door.entered(Clock()) as clock:
