@@ -391,18 +391,7 @@ def edited(plan: Plan) -> tuple[str, ...]:
     """Return the files that are no longer what *plan* was made from: specs, then templates, then inputs."""
     specs = (file.path for file in plan.spec.files if _sum(plan.root / file.path) != file.sha256)
     inputs = (each.project for each in plan.inputs.values() if _sum(each.path) != each.name.partition(".")[0])
-    return (*specs, *_edited_templates(plan), *inputs)
-
-
-def _edited_templates(plan: Plan) -> Iterator[str]:
-    catalog = Catalog(plan.root)
-    for name, template in plan.templates.items():
-        try:
-            same = catalog.load(name).digest == template.digest
-        except (KeyError, TemplateError):
-            same = False
-        if not same:
-            yield f"template {name}"
+    return (*specs, *plan.catalog.changed(), *inputs)
 
 
 def _sum(path: Path) -> str:

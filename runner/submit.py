@@ -185,7 +185,8 @@ class ComfyExecutor:
         self._courses: dict[str, Course] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._known: dict[str, _Known] = {}
-        tls = trust(ca_file=ca_file, allow_insecure_tls=allow_insecure_tls)
+        secured = ca_file is not None or any(url.startswith("https:") for url in map(normalise_url, servers))
+        tls = trust(ca_file=ca_file, allow_insecure_tls=allow_insecure_tls) if secured else None
         for url in dict.fromkeys(map(normalise_url, servers)):
             keys = credentials_for(url, credentials or {}, allow_plain_http=allow_plain_http)
             client = Client(url, credentials=keys, limits=limits, tls=tls)

@@ -140,7 +140,8 @@ class Client:
         self._base = f"{url}/api"
         self._credentials = credentials or Credentials()
         self._limits = limits or Limits()
-        self.tls = tls or trust()
+        # A server without TLS needs no certificates, and to read the system's takes its time.
+        self.tls = (tls or trust()) if url.startswith("https:") else None
         """What its certificate is checked with; nothing to a server without TLS."""
         self._pool = self._new_pool()
         self._worn: list[httpx.AsyncClient] = []
@@ -156,7 +157,7 @@ class Client:
                 max_connections=limits.connections, max_keepalive_connections=limits.connections
             ),
             follow_redirects=False,
-            verify=self.tls,
+            verify=self.tls or False,
             trust_env=not is_loopback(self.url),
         )
 

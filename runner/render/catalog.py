@@ -64,6 +64,7 @@ class Catalog:
         self._environment: JsonEnvironment | None = None
         self._macro_digests: dict[str, bytes] = {}
         self._loaded: dict[str, Template] = {}
+        self._texts: dict[TemplateSource, str] = {}
 
     def sources(self) -> tuple[TemplateSource, ...]:
         """Return every template that can be loaded, sorted by name."""
@@ -94,10 +95,25 @@ class Catalog:
             self._loaded[name] = self._read(source)
         return self._loaded[name]
 
+    def changed(self) -> tuple[str, ...]:
+        """Return the files read so far that are not what they were, as messages show them."""
+        return tuple(_shown(source) for source, text in self._texts.items() if self._now(source) != text)
+
+    def _now(self, source: TemplateSource) -> str:
+        try:
+            return _text_of(source.path, root=self._folders[source.origin], shown=_shown(source))
+        except TemplateError:
+            return ""
+
+    def _text(self, source: TemplateSource) -> str:
+        text = _text_of(source.path, root=self._folders[source.origin], shown=_shown(source))
+        self._texts[source] = text
+        return text
+
     def _read(self, source: TemplateSource) -> LoadedTemplate:
         environment = self._with_macros()
         shown = _shown(source)
-        text = _text_of(source.path, root=self._folders[source.origin], shown=shown)
+        text = self._text(source)
         return load_text(
             text, name=source.name, path=shown, environment=environment, macros=self._macro_digests
         )
@@ -114,7 +130,7 @@ class Catalog:
 
     def _add_macros(self, environment: JsonEnvironment, source: TemplateSource) -> None:
         shown = _shown(source)
-        text = _text_of(source.path, root=self._folders[source.origin], shown=shown)
+        text = self._text(source)
         macros = load_macros(text, path=shown, environment=environment)
         environment.add_macros(macros)
         so_far = b"".join(sorted(set(self._macro_digests.values())))

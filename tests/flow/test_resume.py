@@ -334,7 +334,7 @@ def test_a_spec_edited_during_the_run_changes_nothing_and_is_told(shop: Shop, ow
 
     assert process.returncode == 0, err
     assert "4 jobs made" in err
-    assert "edited during the run, which kept to what it had read: flat.yaml, template slow;" in err
+    assert "edited during the run, which kept to what it had read: flat.yaml, templates/slow.json.j2;" in err
 
 
 def test_resume_keeps_the_scope(shop: Shop, own: Own) -> None:
