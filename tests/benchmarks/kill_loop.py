@@ -150,6 +150,7 @@ class Round:
             f"animerun: 1\nepisode: k\ntemplate: slow\nscenes: {{s: {{colour: {colour}, takes: {jobs}}}}}\n"
         )
         self.log = folder / "animerun.log"
+        self.ended = self.idle = 0
 
     def go(self, how: str, *, kill: bool, figures: Figures) -> int | None:
         """Start a process; return its exit code, or None when it was killed."""
@@ -161,7 +162,7 @@ class Round:
                 [*command, "--server", self.url, "-q"], cwd=self.folder, stdout=log, stderr=log
             )
         try:
-            process.wait(self.rng.uniform(0.2, 2.2) if kill else 120)
+            process.wait(self._leash_s(before) if kill else 120)
         except subprocess.TimeoutExpired:
             if not kill:
                 raise Broken(f"{how} did not end within 120 s") from None
@@ -172,6 +173,17 @@ class Round:
             kill = False
         self._look(how, figures, before, launched)
         return None if kill else process.returncode
+
+    def _leash_s(self, found: dict[str, list[dict[str, Any]]]) -> float:
+        """Return how long the next process may live. Seconds.
+
+        One killed between an intent and its submission leaves an attempt that takes the settle time to be
+        believed lost, so where nothing has ended three times in a row the next lives for longer.
+        """
+        ended = sum(line["t"] in ("done", "reused", "failed") for lines in found.values() for line in lines)
+        self.idle = self.idle + 1 if ended == self.ended else 0
+        self.ended = ended
+        return self.rng.uniform(9.0, 12.0) if self.idle >= 3 else self.rng.uniform(0.2, 2.2)
 
     def _look(
         self, how: str, figures: Figures, before: dict[str, list[dict[str, Any]]], launched: float
