@@ -85,10 +85,17 @@ class Run:
         if number == self.case.phase:
             self._reached.set()
 
+    def _listens(self) -> bool:
+        """Whether animerun has its own handler for SIGTERM yet: until then Python would die of it."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
     def disturb(self, stopped_s: float) -> None:
         """Wait for the phase and do what the case says; nothing when the process ends before."""
         if self.case.phase == 0:
-            time.sleep(0.45)  # Python is up by then, the first request is not out yet
+            while not self._listens() and self.process.poll() is None:
+                time.sleep(0.005)
         else:
             while not self._reached.wait(0.02):
                 if self.process.poll() is not None:
