@@ -10,7 +10,7 @@ from typing import Protocol
 
 from runner.domain import Job, Plain, Workflow
 from runner.manifest.history import Made
-from runner.order import Ticket
+from runner.schedule import Ticket
 
 
 @dataclass(frozen=True, slots=True)

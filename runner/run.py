@@ -36,10 +36,9 @@ from runner.manifest.history import Made
 from runner.record import Recorder
 from runner.relink import relink
 from runner.rendered import Rendered, Work, tags
-from runner.schedule import Ended, Schedule, Start
+from runner.schedule import Ended, Limits, Schedule, Start
 from runner.settings import Settings
 from runner.submit import Executor
-from runner.tolerance import Limits
 
 log = logging.getLogger(__name__)
 

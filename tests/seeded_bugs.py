@@ -182,7 +182,7 @@ BUGS = (
     ),
     Bug(
         "a slot freed before its job has ended",
-        "runner/schedule.py",
+        "runner/schedule/machine.py",
         "            server.outstanding[prompt_id] = True\n",
         "            del server.outstanding[prompt_id]\n",
         (SCHEDULE, RUN),
@@ -231,7 +231,7 @@ BUGS = (
     ),
     Bug(
         "a job tried without end",
-        "runner/remedy.py",
+        "runner/schedule/remedy.py",
         "if past.costly >= attempts or past.times(*_COSTLESS) >= _MOST_COSTLESS:",
         "if past.costly >= 100 * attempts:",
         ("tests/unit",),

@@ -126,7 +126,7 @@ async def test_what_is_decided_about_servers_is_told(tmp_path: Path, monkeypatch
 
     executor = Scripted(script, journal=stage.journal)
     executor.tell(ServerBusy(server="a", seconds=0.01))
-    monkeypatch.setattr("runner.health.REST_S", 0.01)
+    monkeypatch.setattr("runner.schedule.health.REST_S", 0.01)
     summary = await stage.conduct(executor)
     told = [event for event in stage.seen if isinstance(event, (ServerResting, ServerDown))]
 

@@ -16,8 +16,7 @@ from runner.events import (
     ServerResting,
     ServerUp,
 )
-from runner.schedule import Alarm, Ended, Schedule
-from runner.tolerance import Limits
+from runner.schedule import Alarm, Ended, Limits, Schedule
 from tests.unit.test_schedule import done, facts, failed, ready, take, ticket
 
 ELSEWHERE = ("OOM", "HUNG", "SERVER_ERROR", "SERVER_REJECTS", "SERVER_SICK", "SERVER_DIED", "UNREACHABLE")

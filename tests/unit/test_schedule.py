@@ -15,9 +15,7 @@ from runner.events import (
     ServerDown,
     ServerUp,
 )
-from runner.order import Ticket
-from runner.schedule import Alarm, Ended, Schedule, Start
-from runner.tolerance import Limits
+from runner.schedule import Alarm, Ended, Limits, Schedule, Start, Ticket
 
 
 def ticket(seq: int, models: str = "m", texts: str = "t") -> Ticket:

@@ -30,10 +30,10 @@ from runner.events import (
     ServerResting,
     ServerUp,
 )
-from runner.health import Health, Out, Rest
-from runner.order import Order, Ticket, Wish
-from runner.remedy import Past, Remedy, Verdict, judge
-from runner.tolerance import Limits, Tolerance
+from runner.schedule.health import Health, Out, Rest
+from runner.schedule.order import Order, Ticket, Wish
+from runner.schedule.remedy import Past, Remedy, Verdict, judge
+from runner.schedule.tolerance import Limits, Tolerance
 
 WINDOW = 2_000
 """Most tickets held: enough to find neighbours, little enough for a million jobs."""
