@@ -1,7 +1,7 @@
 # The targets CI calls; anyone can call them too. PYTHON is the interpreter of an environment with .[test,lint].
 PYTHON ?= .venv/bin/python
 
-.PHONY: setup fmt check test conformance seeded-bugs merge nightly wheel
+.PHONY: setup fmt check test conformance seeded-bugs merge nightly fuzz wheel
 
 setup:  ## a virtual environment with everything
 	python3 -m venv .venv
@@ -41,6 +41,9 @@ nightly:  ## the same for hours, and a run killed at every pair of its effects
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 2000
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40 --stopped 90 --workers 8
 	$(PYTHON) tests/benchmarks/fuzz_spec.py --seconds 600
+
+fuzz:  ## the spec loader under a fuzzer that follows coverage; needs `pip install atheris`
+	$(PYTHON) tests/benchmarks/fuzz_spec_guided.py --seconds 600
 
 conformance:  ## make conformance URL=http://127.0.0.1:8188
 	$(PYTHON) -m pytest tests/conformance --comfyui-url $(URL)
