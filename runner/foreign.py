@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import printable
-from runner.domain import Finding
+from runner.domain import Finding, Job, Template
 from runner.rendered import Rendered
 
 _LONGEST = 300
@@ -31,11 +33,16 @@ def outward(samples: Sequence[Rendered]) -> tuple[str, ...]:
 
 
 def _texts(samples: Sequence[Rendered]) -> Iterator[tuple[str, str, str, str]]:
+    for job, node in _nodes(samples):
+        for name, value in node["inputs"].items():
+            if isinstance(value, str) and _leads_out(value):
+                yield job.key, node["class_type"], name, value
+
+
+def _nodes(samples: Sequence[Rendered]) -> Iterator[tuple[Job, Mapping[str, Any]]]:
     for rendered in samples:
         for node in rendered.workflow.nodes.values() if rendered.workflow else ():
-            for name, value in node["inputs"].items():
-                if isinstance(value, str) and _leads_out(value):
-                    yield rendered.job.key, node["class_type"], name, value
+            yield rendered.job, node
 
 
 def _leads_out(value: str) -> bool:
@@ -43,14 +50,42 @@ def _leads_out(value: str) -> bool:
     return short and bool(_OUTWARD.match(value) or _UPWARD.search(value))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """A node class that is not among ComfyUI's own."""
+
+    node_class: str
+    template: str
+    packs: tuple[str, ...]
+    """What that template says it needs; which of them the class comes from only a server knows."""
+    key: str
+    """The first job that uses it."""
+
+    def __str__(self) -> str:
+        """Return it as a part of a sentence."""
+        packs = f" needs {', '.join(self.packs)}" if self.packs else ""
+        return f"{printable(self.node_class, limit=80)} (template {self.template}{packs}; for {self.key})"
+
+
+def beyond(
+    samples: Sequence[Rendered], templates: Mapping[str, Template], own: Collection[str]
+) -> tuple[Beyond, ...]:
+    """Return the node classes of *samples* that are not among *own*, in the order of the jobs."""
+    found: dict[str, Beyond] = {}
+    for job, node in _nodes(samples):
+        name = node["class_type"]
+        if name not in own and name not in found:
+            packs = templates[job.template].packs
+            found[name] = Beyond(node_class=name, template=job.template, packs=packs, key=job.key)
+    return tuple(found.values())
+
+
 def packs_of(samples: Sequence[Rendered], offers: ObjectInfo) -> Mapping[str, tuple[str, str]]:
     """Return node class → (pack, first job) for the classes of *samples* that are not ComfyUI's own."""
     found: dict[str, tuple[str, str]] = {}
-    for rendered in samples:
-        for node in rendered.workflow.nodes.values() if rendered.workflow else ():
-            pack = offers.pack(node["class_type"])
-            if pack:
-                found.setdefault(node["class_type"], (pack, rendered.job.key))
+    for job, node in _nodes(samples):
+        if pack := offers.pack(node["class_type"]):
+            found.setdefault(node["class_type"], (pack, job.key))
     return found
 
 

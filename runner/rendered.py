@@ -74,8 +74,8 @@ def tags(job: Job, *, run: str, attempt: int, digest: str) -> dict[str, object]:
 class Demands:
     """Keeps one sample workflow for every distinct demand a batch makes on a server.
 
-    A demand is a node class with the name and value of one constant input (texts and seeds count once, by
-    kind); a workflow that brings nothing new is forgotten at once.
+    A demand is a node class, alone or with the name and value of one constant input (texts and seeds count
+    once, by kind); a workflow that brings nothing new is forgotten at once.
     """
 
     def __init__(self) -> None:
@@ -86,6 +86,7 @@ class Demands:
         """Take note of what the workflow of *rendered* asks for."""
         size = len(self._known)
         for node in rendered.workflow.nodes.values() if rendered.workflow else ():
+            self._known.add((node["class_type"], "", None))
             for name, value in node["inputs"].items():
                 self._known.add((node["class_type"], name, _kind(name, value)))
         if len(self._known) > size:

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from runner.cli.console import counted, emit, say
-from runner.cli.options import json_option, make_settings, scope_options, server_options, spec_argument
+from runner.cli.options import (
+    json_option,
+    make_settings,
+    nodes_option,
+    scope_options,
+    server_options,
+    spec_argument,
+)
 from runner.errors import PreflightRefused
 from runner.settings import PREVIZ, Settings
 
@@ -17,6 +24,7 @@ from runner.settings import PREVIZ, Settings
 @spec_argument
 @server_options
 @scope_options
+@nodes_option
 @json_option
 def command(
     spec: Path,
@@ -25,10 +33,11 @@ def command(
     only: tuple[str, ...],
     without: tuple[str, ...],
     sets: tuple[str, ...],
+    allow_nodes: list[str] | None,
     as_json: bool,
 ) -> int:
     """Check SPEC, and with --server whether those servers have every node, model and value it needs."""
-    settings = make_settings(spec=spec, servers=servers, depth=depth)
+    settings = make_settings(spec=spec, servers=servers, depth=depth, allow_nodes=allow_nodes)
     from runner.cli.planning import refuse_secrets
     from runner.plan import Plan, make_plan
 

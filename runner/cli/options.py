@@ -140,6 +140,19 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
 
 
+def nodes_option(f: F) -> F:
+    """Whose node classes may be used; hand it to `make_settings`."""
+    return click.option(
+        "--allow-nodes", metavar="NAMES", callback=_names,
+        help="Refuse nodes that are not ComfyUI's own, but for these classes or packs (A,B; `core`: none).",
+    )(f)  # fmt: skip
+
+
+def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """Return the names of `A, B`; to name none is to allow none."""
+    return None if value is None else value.replace(",", " ").split() or ["core"]
+
+
 def lock_options(f: F) -> F:
     """What to do while another process is at the same work; `conducted` finds them."""
     for option in (

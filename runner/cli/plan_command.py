@@ -20,6 +20,7 @@ from runner.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from runner.foreign import Beyond
     from runner.plan import CutCount, Plan
     from runner.rendered import Rendered
     from runner.settings import Settings
@@ -56,7 +57,9 @@ def command(
     """Say what rendering SPEC would make, what is reused and why. Nothing is submitted.
 
     Narrow it as you would the run: plan SPEC --prompts --only c001. No server is asked: whether a model file
-    there has changed is not known here.
+    there has changed is not known here, and nodes of packs are told by a list of ComfyUI's own.
+
+    With --json: one `job` per job, and where nodes are not ComfyUI's own one `beyond` (comfyui, classes).
     """
     settings = make_settings(spec=spec, servers=servers, depth=depth, max_jobs=max_jobs, runs=runs, copy=copy)
     from runner.cli.planning import plan_with_history
@@ -67,6 +70,8 @@ def command(
     if as_json:
         for rendered in plan.rendered():
             emit(_machine(rendered))
+        if found := _beyond(plan):
+            emit({"event": "beyond", "comfyui": found[0], "classes": [asdict(each) for each in found[1]]})
         return 0
     for warning in plan.warnings:
         say(f"warning: {warning}")
@@ -104,10 +109,22 @@ def _say_totals(plan: Plan, settings: Settings) -> None:
         say(f"All of it is in run {plan.done_by}.")
     for sentence in outward(plan.samples):
         say(f"note: {sentence}")
+    if found := _beyond(plan):
+        say(f"note: not among the nodes ComfyUI {found[0]} comes with: {', '.join(map(str, found[1]))}")
     if plan.inputs:
         say("Files used: " + ", ".join(sorted(plan.inputs)))
     where = "previz (storyboard cards)" if settings.previz else ", ".join(settings.servers)
     say(f"On {where}, at most {settings.depth} jobs at a time each.")
+
+
+def _beyond(plan: Plan) -> tuple[str, tuple[Beyond, ...]] | None:
+    """Return a version of ComfyUI and the node classes it does not have; None when it has all."""
+    from runner.comfy.object_info import own_classes
+    from runner.foreign import beyond
+
+    version, own = own_classes()
+    found = beyond(plan.samples, plan.templates, own)
+    return (version, found) if found else None
 
 
 def _state(cut: CutCount) -> str:

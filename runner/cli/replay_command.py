@@ -11,7 +11,14 @@ import click
 from runner import door
 from runner.cli.console import clean, counted, emit, say, table, tell
 from runner.cli.meant import meant_run, run_names
-from runner.cli.options import json_option, limit_options, make_settings, runs_option, server_options
+from runner.cli.options import (
+    json_option,
+    limit_options,
+    make_settings,
+    nodes_option,
+    runs_option,
+    server_options,
+)
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +46,7 @@ _TRIPPED = 9
     help="Exit 9 when an output is no better than that; a missing one is worse than both.",
 )
 @runs_option
+@nodes_option
 @limit_options
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")

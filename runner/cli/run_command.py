@@ -13,6 +13,7 @@ from runner.cli.options import (
     limit_options,
     lock_options,
     make_settings,
+    nodes_option,
     reuse_options,
     runs_option,
     scope_options,
@@ -37,11 +38,7 @@ from runner.cli.options import (
     default=None,
     help="Refuse servers that differ in versions or node packs.",
 )
-@click.option(
-    "--allow-nodes",
-    metavar="NAMES",
-    help="Refuse nodes that are not ComfyUI's own, but for these classes or packs (A,B; `core`: none).",
-)
+@nodes_option
 @click.option("--no-socket", is_flag=True, help="Poll only; for proxies that do not pass WebSockets.")
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
@@ -59,7 +56,6 @@ def command(
     runs: Path | None,
     max_jobs: int | None,
     require_uniform: bool | None,
-    allow_nodes: str | None,
     no_socket: bool,
     yes: bool,
     quiet: bool,
@@ -78,7 +74,6 @@ def command(
         max_jobs=max_jobs,
         require_uniform=require_uniform,
         sockets=not no_socket,
-        allow_nodes=None if allow_nodes is None else allow_nodes.replace(",", " ").split() or ["core"],
         copy=copy,
         **limits,
     )

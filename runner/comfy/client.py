@@ -138,7 +138,8 @@ class Client:
         self.url = url
         self.slowest_post_s = 0.0
         self._base = f"{url}/api"
-        self._credentials = credentials or Credentials()
+        self.credentials = credentials or Credentials()
+        """What opens the door, and is taken out of what comes back; for the socket too."""
         self._limits = limits or Limits()
         # A server without TLS needs no certificates, and to read the system's takes its time.
         self.tls = (tls or trust()) if url.startswith("https:") else None
@@ -149,7 +150,7 @@ class Client:
     def _new_pool(self) -> httpx.AsyncClient:
         limits = self._limits
         return door.http_pool(
-            headers={"Accept-Encoding": "identity", "User-Agent": "animerun", **self._credentials.headers},
+            headers={"Accept-Encoding": "identity", "User-Agent": "animerun", **self.credentials.headers},
             timeout=httpx.Timeout(
                 limits.read_s, connect=limits.connect_s, pool=limits.connect_s + limits.read_s
             ),
@@ -171,11 +172,6 @@ class Client:
         """Where the WebSocket is, without its `clientId`."""
         parts = urlsplit(self._base)
         return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}{parts.path}/ws"
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """What opens the door, for the socket."""
-        return self._credentials.headers
 
     async def system_stats(self) -> Mapping[str, Plain]:
         """Return `/system_stats`; NotComfyUI when the answer has not its shape."""
@@ -371,7 +367,7 @@ class Client:
             async for chunk in response.aiter_raw():
                 body += chunk
                 _bound(len(body), limit)
-        secrets = self._credentials.secrets
+        secrets = self.credentials.secrets
         media = secrets.hide(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
         wait = response.headers.get("retry-after", "").strip()
         return Answer(
@@ -402,7 +398,7 @@ class Client:
             raise Ambiguous(f"{self.url} broke off: {self._why(error)}") from error
 
     def _why(self, error: BaseException) -> str:
-        return self._credentials.secrets.hide(_why(error))
+        return self.credentials.secrets.hide(_why(error))
 
     async def _renew(self, pool: httpx.AsyncClient) -> None:
         """Leave *pool* to the requests still in it: the one cut short may hold its slot for ever."""
@@ -424,7 +420,7 @@ class Client:
         """Return the fault for a status that answers no question."""
         where = f"{self.url} answered {path} with {status}"
         if status in (401, 403, 407):
-            used = self._credentials.name or "no credentials were sent; see ANIMERUN_TOKEN"
+            used = self.credentials.name or "no credentials were sent; see ANIMERUN_TOKEN"
             return Refused(f"{where}: not let in ({used})", status=status)
         if 300 <= status < 400:
             return Refused(f"{where}: redirects are not followed, give the final address", status=status)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from runner import door
-from runner.comfy.credentials import is_loopback
+from runner.comfy.credentials import Credentials, is_loopback
 from runner.comfy.protocol import Frame, parse_frame, printable
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Listener:
 
     Args:
         url: The socket's address without a query.
-        headers: What opens the door.
+        credentials: What opens the door, and is taken out of what comes back.
         hear: Called with each text frame that has the shape of one. Must not block.
         clock: What `heard_at` is taken from.
         tls: What the server's certificate is checked with.
@@ -45,7 +45,7 @@ class Listener:
         self,
         url: str,
         *,
-        headers: Mapping[str, str],
+        credentials: Credentials,
         hear: Callable[[Frame], None],
         clock: Callable[[], float] = door.monotonic,
         tls: ssl.SSLContext | None = None,
@@ -58,7 +58,7 @@ class Listener:
         self.tried = asyncio.Event()
         """Set once the first connection stands or has failed."""
         self._url = url
-        self._headers = headers
+        self._credentials = credentials
         self._hear = hear
         self.drops = 0
         """Connections that ended though we did not end them."""
@@ -74,7 +74,8 @@ class Listener:
             try:
                 await self._listen()
             except (OSError, EOFError, WebSocketException) as error:
-                log.debug("socket of %s: %s", self._url, printable(error, limit=200))
+                told = printable(self._credentials.secrets.hide(str(error)), limit=200)
+                log.debug("socket of %s: %s", self._url, told)
             finally:
                 self.drops += self.connected
                 self.connected = False
@@ -89,7 +90,7 @@ class Listener:
         self.client_id = door.fresh_id().hex
         async with door.socket(
             f"{self._url}?clientId={self.client_id}",
-            additional_headers=self._headers,
+            additional_headers=self._credentials.headers,
             user_agent_header="animerun",
             ssl=self._tls if self._url.startswith("wss:") else None,
             compression=None,
@@ -105,9 +106,13 @@ class Listener:
             self.tried.set()
             async for message in socket:
                 self.heard_at = self._clock()
-                frame = parse_frame(message)
+                frame = self._read(message)
                 if frame is not None:
                     self._hear(frame)
+
+    def _read(self, message: str | bytes) -> Frame | None:
+        """Return the frame without what opens the door, None for previews and junk."""
+        return None if isinstance(message, bytes) else parse_frame(self._credentials.secrets.hide(message))
 
     async def renew(self) -> None:
         """Close the connection, so that `run` makes a new one: for a socket that is alive but deaf."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from runner.comfy.protocol import printable
@@ -36,6 +37,16 @@ class Socket:
     """What a choice may be; None where any value is taken."""
     minimum: float | None = None
     maximum: float | None = None
+
+
+def own_classes() -> tuple[str, frozenset[str]]:
+    """Return a version of ComfyUI and the names of all node classes it comes with, API nodes among them.
+
+    They are what its `/object_info` lists under the modules `nodes`, `comfy_extras` and `comfy_api_nodes`; a
+    later ComfyUI has more. Where a server can be asked, ask it.
+    """
+    version, *names = Path(__file__).with_name("own_nodes.txt").read_text("utf-8").splitlines()
+    return version, frozenset(names)
 
 
 class ObjectInfo:

@@ -84,13 +84,10 @@ class Server:
         self._polled_at = 0.0
         self._answered_at = 0.0
         self._kicked = asyncio.Event()
-        self.listener = (
-            Listener(
-                client.socket_url, headers=client.headers, hear=self._hear, clock=self.clock, tls=client.tls
-            )
-            if sockets
-            else None
-        )
+        self.listener: Listener | None = None
+        if sockets:
+            url, keys = client.socket_url, client.credentials
+            self.listener = Listener(url, credentials=keys, hear=self._hear, clock=self.clock, tls=client.tls)
 
     @property
     def shakes(self) -> int:

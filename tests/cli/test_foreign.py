@@ -5,14 +5,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from runner.comfy import object_info
+from runner.comfy.object_info import own_classes
 from runner.foreign import _leads_out
-from tests.cli.conftest import Project
+from tests.cli.conftest import Project, Said
 from tests.cli.served import NODES, SPEC, TEMPLATE, Scripted, served
 
 PACK = {"SaveImage": {**NODES["SaveImage"], "python_module": "custom_nodes.stranger-pack"}}
+FOREIGN = TEMPLATE.replace("---\n", "---\npacks: [stranger-pack]\n", 1).rstrip()[:-1] + (
+    ', "in": {"class_type": "Stranger", "inputs": {}}}'
+)
 TOLD = "nodes that are not ComfyUI's own: stranger-pack (SaveImage)"
 
 
@@ -72,6 +78,98 @@ def test_the_project_may_set_the_policy(ready: Project, farm: Scripted) -> None:
 
     assert ready.animerun("spec.yaml", "--server", farm.url, "--no-socket").code == 3
     assert ready.animerun("check", "spec.yaml", "--server", farm.url).code == 3
+
+
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_a_replay_keeps_to_the_policy(ready: Project, farm: Scripted, how: str) -> None:
+    """Stored workflows of somebody else are workflows too: exit 3, and nothing is submitted."""
+    assert ready.animerun("spec.yaml", "--server", farm.url, "--no-socket").code == 0
+    farm.posts.clear()
+    said = _under_policy(ready, how, "replay", ready.runs()[0].name, "--server", farm.url)
+
+    assert (said.code, farm.posts) == (3, [])
+    assert "node class `SaveImage` of the pack stranger-pack is not among the nodes allowed" in said.err
+    assert len(ready.runs()) == 1
+
+
+@pytest.mark.parametrize("how", ["option", "setting"])
+def test_a_resume_keeps_to_the_policy(ready: Project, farm: Scripted, how: str) -> None:
+    """What is left of a run is checked like a new one: exit 3, and nothing is submitted."""
+    farm.plan("POST /prompt", *[(400, "application/json", b'{"error": {"message": "no"}}')] * 9)
+    assert ready.animerun("spec.yaml", "--server", farm.url, "--no-socket").code == 1
+    farm.clear()
+    farm.said["GET /object_info"] = PACK
+    said = _under_policy(ready, how, "resume", ready.runs()[0].name, "--retry-failed", "--server", farm.url)
+
+    assert (said.code, farm.posts) == (3, [])
+    assert "of the pack stranger-pack is not among the nodes allowed" in said.err
+
+
+def _under_policy(project: Project, how: str, *args: str) -> Said:
+    if how == "setting":
+        project.write("animerun.toml", 'allow_nodes = ["core"]\n')
+    return project.animerun(*args, *(("--allow-nodes", "core") if how == "option" else ()))
+
+
+def test_a_class_without_inputs_is_looked_at(ready: Project, farm: Scripted) -> None:
+    """A node that only some job has, and that asks for nothing, is still under the policy."""
+    farm.said["GET /object_info"] = {
+        **NODES,
+        "Reboot": {"input": {}, "output": [], "python_module": "custom_nodes.x"},
+    }
+    more = """{% if seed == 8 %}, "in": {"class_type": "Reboot", "inputs": {}}{% endif %}}"""
+    ready.write("templates/one.json.j2", TEMPLATE.rstrip()[:-1] + more)
+    ready.write("spec.yaml", SPEC.replace("prompt: %s", "prompt: x, seeds: [7, 8]"))
+    said = ready.animerun("spec.yaml", "--server", farm.url, "--no-socket", "--allow-nodes", "core")
+
+    assert (said.code, farm.posts) == (3, [])
+    assert "node class `Reboot` of the pack x is not among the nodes allowed" in said.err
+
+
+def test_plan_names_what_is_not_comfyuis_own(project: Project) -> None:
+    """Without a server: the class, the packs its template names and the first job, and by which list it was told."""
+    project.write("templates/one.json.j2", FOREIGN)
+    project.write("spec.yaml", SPEC.replace("prompt: %s", "prompt: x, seeds: [7, 8]"))
+    said = project.animerun("plan", "spec.yaml")
+    lines = [json.loads(line) for line in project.animerun("plan", "spec.yaml", "--json").out.splitlines()]
+
+    assert (said.code, said.err.count("Stranger")) == (0, 1)
+    assert (
+        "note: not among the nodes ComfyUI 0.3.64 comes with: "
+        "Stranger (template one needs stranger-pack; for demo/s01/c001/seed=7)"
+    ) in said.err
+    assert [line["event"] for line in lines] == ["job", "job", "beyond"]
+    assert lines[-1]["comfyui"] == "0.3.64"
+    assert lines[-1]["classes"] == [
+        {
+            "node_class": "Stranger",
+            "template": "one",
+            "packs": ["stranger-pack"],
+            "key": "demo/s01/c001/seed=7",
+        }
+    ]
+
+
+def test_plan_says_nothing_of_comfyuis_own(project: Project) -> None:
+    """A spec that stays within ComfyUI is planned without a word about nodes, for programs too."""
+    project.write("templates/one.json.j2", TEMPLATE)
+    project.write("spec.yaml", SPEC % "x")
+    said, told = (project.animerun("plan", "spec.yaml", *more) for more in ((), ("--json",)))
+
+    assert "not among" not in said.err
+    assert [json.loads(line)["event"] for line in told.out.splitlines()] == ["job"]
+
+
+def test_the_list_of_comfyuis_own_nodes() -> None:
+    """It says of which version it is, and has core, extra and API nodes, each once and in order."""
+    version, own = own_classes()
+
+    assert version == "0.3.64"
+    assert own >= {"KSampler", "SaveImage", "SaveAnimatedWEBP", "OpenAIDalle3"}
+    assert (
+        sorted(own)
+        == (Path(object_info.__file__).parent / "own_nodes.txt").read_text("utf-8").splitlines()[1:]
+    )
 
 
 def test_check_names_the_packs(ready: Project, farm: Scripted) -> None:

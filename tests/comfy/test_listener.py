@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from runner.comfy import listener as module
+from runner.comfy.credentials import Credentials
 from runner.comfy.listener import Listener
 from runner.comfy.protocol import Frame
+from runner.text.secrets import Secrets
 from tests.proxy import Proxy, Rule
 
+SECRET = "c4n4ry+S/of=the%mine#7"
+KEY = Credentials(headers={"X-Key": SECRET}, secrets=Secrets([SECRET]))
 HELLO = json.dumps({"type": "status", "data": {"sid": "x"}})
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +55,7 @@ async def listening(
 
     async with serve(answer, "127.0.0.1", 0, **options) as server:
         port = server.sockets[0].getsockname()[1]
-        it = Listener(f"ws://127.0.0.1:{port}/api/ws", headers={"X-Key": "k"}, hear=frames.put_nowait)
+        it = Listener(f"ws://127.0.0.1:{port}/api/ws", credentials=KEY, hear=frames.put_nowait)
         task = asyncio.ensure_future(it.run())
         try:
             async with asyncio.timeout(20):
@@ -73,6 +86,38 @@ async def test_frames_are_handed_on_and_junk_is_not() -> None:
         assert [frame.type[:6] for frame in heard] == ["status", "xxxxxx", "status"]
         assert it.connected
         assert ids == [it.client_id]
+
+
+@pytest.mark.parametrize("form", [str, encoded, quoted], ids=["raw", "base64", "url"])
+async def test_frames_that_repeat_the_key_come_in_without_it(form: Callable[[str], str]) -> None:
+    """Reasons, node names, outputs and status: nobody behind the socket sees what a frame repeats."""
+    told = form(SECRET)
+    failure = {
+        "prompt_id": "p",
+        "node_id": told,
+        "exception_message": f"no: {told}!",
+        "current_inputs": {"k": [told]},
+    }
+    said = [
+        ("execution_error", failure),
+        ("executing", {"prompt_id": "p", "node": told}),
+        ("executed", {"prompt_id": "p", "node": "1", "output": {"images": [{"filename": told}], told: []}}),
+        ("status", {"sid": told, "status": {"exec_info": {told: told}}}),
+        (told, {}),
+    ]
+
+    async def behave(socket: ServerConnection) -> None:
+        assert socket.request is not None and socket.request.headers["X-Key"] == SECRET
+        for kind, data in said:
+            await socket.send(json.dumps({"type": kind, "data": data}))
+        await socket.wait_closed()
+
+    async with listening(behave) as (_, frames, _):
+        heard = [await frames.get() for _ in said]
+
+    assert [frame.type for frame in heard] == ["execution_error", "executing", "executed", "status", "***"]
+    assert heard[0].data["exception_message"] == "no: ***!"
+    assert told not in repr(heard) and SECRET not in repr(heard)
 
 
 async def test_each_connection_has_a_client_id_of_its_own() -> None:
@@ -139,7 +184,9 @@ async def test_a_half_open_connection_is_given_up(monkeypatch: pytest.MonkeyPatc
     async with serve(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with Proxy(port, [Rule("SOCKET", "blackhole", times=1)]) as proxy, asyncio.timeout(20):
-            it = Listener(f"ws://127.0.0.1:{proxy.port}/api/ws", headers={}, hear=frames.put_nowait)
+            it = Listener(
+                f"ws://127.0.0.1:{proxy.port}/api/ws", credentials=Credentials(), hear=frames.put_nowait
+            )
             task = asyncio.ensure_future(it.run())
             heard = await frames.get()
             task.cancel()
@@ -179,7 +226,7 @@ async def test_a_refused_handshake_is_survived() -> None:
 
 async def test_nobody_there_is_survived() -> None:
     """Connection refused is a reason to try later, not an error."""
-    it = Listener("ws://127.0.0.1:1/api/ws", headers={}, hear=lambda _: None)
+    it = Listener("ws://127.0.0.1:1/api/ws", credentials=Credentials(), hear=lambda _: None)
     task = asyncio.ensure_future(it.run())
     await it.tried.wait()
     task.cancel()
@@ -213,7 +260,7 @@ async def test_a_redirect_is_not_followed() -> None:
         second = asyncio.Event()
         async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            it = Listener(f"ws://127.0.0.1:{port}/api/ws", headers={"X-Key": "k"}, hear=print)
+            it = Listener(f"ws://127.0.0.1:{port}/api/ws", credentials=KEY, hear=print)
             task = asyncio.ensure_future(it.run())
             async with asyncio.timeout(20):
                 await second.wait()  # it came back here instead of going there
