@@ -3,6 +3,9 @@
 A file counts only when all of its bytes are here, are what they claim to be, and lie under their final name.
 Names come from us alone: nothing a server says becomes a part of a path.
 
+Beside each file lies its `.part`, a second name of it, until the record tells of the file. A killed process
+leaves the two behind, and so it can be told that an unrecorded file is ours to remove (`discard`).
+
 The pixels hash is the sha256 of the ASCII line `MODE WIDTH HEIGHT FRAMES` and a newline, followed by the raw
 samples of every frame, top row first, as Pillow's `tobytes` gives them. Still pictures keep their mode
 (palettes become RGB, or RGBA where something is transparent); frames of animations are RGBA. Metadata
@@ -14,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -81,10 +84,37 @@ async def collect(
     wanted = [ref for ref in refs if ref.node in outputs]
     stems = _stems(wanted, name, outputs)
     taken: list[Output] = []
-    for ref, stem in zip(wanted, stems, strict=True):
-        kind = outputs[ref.node]
-        taken.append(await _take(ref, stem, kind=kind, fetch=fetch, folder=folder, bounds=bounds or Bounds()))
+    try:
+        for ref, stem in zip(wanted, stems, strict=True):
+            kind, limits = outputs[ref.node], bounds or Bounds()
+            taken.append(await _take(ref, stem, kind=kind, fetch=fetch, folder=folder, bounds=limits))
+    except BaseException:
+        # No record will tell of them.
+        for output in taken:
+            discard(part_of(folder / output.path))
+        raise
     return tuple(taken)
+
+
+def part_of(path: Path) -> Path:
+    """Return the second name that a collected file *path* has until it is recorded."""
+    mark = hashlib.sha256(path.name.encode()).hexdigest()[:8]
+    return path.with_name(f".{path.name[:80]}.{mark}.part")
+
+
+def discard(part: Path, recorded: Container[Path] = ()) -> None:
+    """Remove a download, and the name it was given, unless that is *recorded*; raises StorageError.
+
+    Only what is one file with *part*, under the name that *part* stands for, was named by us.
+    """
+    try:
+        named = part.exists() and part.stat().st_nlink > 1
+        for path in part.parent.iterdir() if named else ():
+            if part_of(path) == part and path not in recorded and path.lstat().st_ino == part.stat().st_ino:
+                door.unlink(path)
+    except OSError as error:
+        raise _storage("remove", part, error) from error
+    _remove(part)
 
 
 def _stems(refs: Sequence[FileRef], name: str, outputs: Mapping[str, OutputKind]) -> tuple[str, ...]:
@@ -143,6 +173,7 @@ def _refused(ref: FileRef, error: Refused) -> Fault:
 
 
 def _part(folder: Path, stem: str) -> Path:
+    """Return a name for a download that has no other yet."""
     parent, _, last = stem.rpartition("/")
     return folder / parent / f".{last[:80]}.{door.token(4)}.part"
 
@@ -201,10 +232,13 @@ def _output(ref: FileRef, path: Path, facts: Facts, kind: OutputKind, digest: st
 
 
 def _name(part: Path, folder: Path, name: str, digest: str) -> Path:
-    """Give *part* its name without replacing anything: another file there moves ours to `NAME~2`."""
+    """Give *part* its name beside its own, replacing nothing: another file there moves ours to `NAME~2`."""
     stem, _, extension = name.rpartition(".")
     for count in range(1, 10_000):
         path = folder / (name if count == 1 else f"{stem}~{count}.{extension}")
+        kept = part_of(path)
+        door.rename(part, kept)
+        part = kept
         try:
             door.link(part, path)
         except FileExistsError:

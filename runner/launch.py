@@ -220,7 +220,7 @@ async def _settle(
     folder = settings.runs / run
     journal, lines = Journal.resume(folder / JOURNAL)
     try:
-        sweep(folder)
+        sweep(folder, lines)
         state = standing(lines)
         work = Remainder(frozen_plan(folder, state), state, only_on=executor.servers)
         recorder = Recorder(journal, clock=door.now)
@@ -411,7 +411,7 @@ async def resume(
     try:
         state = standing(lines)
         continuable(run, state)
-        sweep(folder)
+        sweep(folder, lines)
         reuse = reuse_of(state, settings.runs)
         work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
         async with servers(settings) as executor:

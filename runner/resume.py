@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from runner import door
+from runner.collect import discard
 from runner.domain import Workflow
 from runner.errors import RecordDamaged, UsageError
 from runner.expand import expand
 from runner.inputs import InputFile
+from runner.manifest.export import output_paths
 from runner.manifest.history import History
 from runner.manifest.journal import Line
 from runner.naming import Pattern
@@ -98,11 +99,12 @@ def continuable(run: str, state: Standing) -> None:
         raise UsageError(f"{run} is a replay; it is not resumed", hint=f"animerun replay {replayed}")
 
 
-def sweep(folder: Path) -> None:
-    """Remove downloads that a killed process left half done; only for the holder of the run's journal."""
-    for path in folder.rglob(".*.part"):
-        if _PART.fullmatch(path.name):
-            door.unlink(path)
+def sweep(folder: Path, lines: Iterable[Line]) -> None:
+    """Remove what a killed process downloaded and did not record; only for the holder of its journal."""
+    parts = [path for path in folder.rglob(".*.part") if _PART.fullmatch(path.name)]
+    recorded = {folder / path for line in lines for path in output_paths(line)} if parts else set()
+    for part in parts:
+        discard(part, recorded)
 
 
 def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Plan:

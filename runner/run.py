@@ -17,6 +17,7 @@ from typing import Protocol
 
 from runner import door
 from runner.awake import Awake, Timetable
+from runner.collect import part_of
 from runner.domain import Attempt, Fault, Job, ServerFacts, Workflow
 from runner.errors import StorageError
 from runner.events import (
@@ -48,7 +49,6 @@ _FEED = 256
 _SHARD = 500
 """Jobs per server folder: a save slows down with the number of names beside it."""
 
-
 _LAST_CALL_S = 10.0
 """How long what runs may take to end once it is interrupted."""
 
@@ -60,7 +60,6 @@ class Observer(Protocol):
 
     def __call__(self, event: Event) -> None:
         """Take note of *event*."""
-        ...
 
 
 class Control:
@@ -151,6 +150,8 @@ class Conductor:
         self._shared: list[JobReused] = []
         self._named_in: set[Path] = set()
         """Folders with names of shared files that are not durable yet."""
+        self._parts: list[Path] = []
+        """Second names of collected files that are not durably recorded yet."""
         self._counts = _Counts()
         self._stop: Stopping | None = None
         self._trouble: StorageError | None = None
@@ -241,8 +242,7 @@ class Conductor:
         """Follow what an earlier process left open; what its server cannot hold any more is lost at once."""
         for each in self._work.open():
             job, workflow, ticket = each.rendered.job, each.rendered.workflow, each.rendered.ticket
-            assert workflow is not None, "only rendered jobs were started"
-            assert ticket is not None, "only rendered jobs were started"
+            assert workflow is not None and ticket is not None, "only rendered jobs were started"
             if each.server not in self._executor.servers:
                 lost = Fault(code="LOST", message=f"{each.server} is not used any more", retry="again")
                 event = AttemptFailed(prompt_id=each.prompt_id, server=each.server, fault=lost)
@@ -345,13 +345,16 @@ class Conductor:
 
         On file systems that share blocks, syncing the folder commits what was shared before it too.
         """
-        for folder in sorted(self._named_in):
-            try:
-                door.sync_folder(folder)
-            except OSError as error:
-                raise StorageError.of("sync", folder, error) from error
-        self._named_in.clear()
-        self._recorder.commit()
+        try:
+            for path in sorted(self._named_in):
+                door.sync_folder(path)
+            self._named_in.clear()
+            self._recorder.commit()
+            for path in self._parts:
+                door.unlink(path)
+            self._parts.clear()
+        except OSError as error:
+            raise StorageError.of("write", path, error) from error
 
     # -- decisions handed on ---------------------------------------------------------------------------
 
@@ -389,6 +392,7 @@ class Conductor:
             case AttemptSucceeded(outputs=outputs):
                 self._counts.succeeded += 1
                 self._counts.files += len(outputs)
+                self._parts += (part_of(self._folder / output.path) for output in outputs)
             case AttemptFailed(fault=fault):
                 self._counts.failed += 1
                 self._counts.failures.append((ended.key, fault))
@@ -396,13 +400,10 @@ class Conductor:
                 pass
 
     def _note_server(self, event: Event) -> None:
-        match event:
-            case ServerUp(server=server):
-                self._usable.add(server)
-            case ServerDown(server=server):
-                self._usable.discard(server)
-            case _:
-                pass
+        if isinstance(event, ServerUp):
+            self._usable.add(event.server)
+        elif isinstance(event, ServerDown):
+            self._usable.discard(event.server)
 
     def _begin_stop(self, stop: Stopping) -> None:
         """Start nothing more, take back what the servers have not begun, give the rest time to end."""

@@ -73,6 +73,8 @@ class Case:
     """The effects at which the processes die, one process after the other; the last one lives."""
     torn: bool = False
     """A process that dies in a write has written half of it."""
+    forget: bool = False
+    """The servers restart when the first process dies: what they held is lost."""
     submissions: tuple[Fate, ...] = ()
     """What becomes of the first POSTs, for certain."""
     longest_job_s: float = 5.0
@@ -188,6 +190,12 @@ class Simulation:
             torn=self.case.torn,
             httpx_whole=self.case.httpx_whole,
         )
+
+    def restart(self) -> None:
+        """Have every server forget what it held."""
+        for host in self.hosts.values():
+            host.comfy.stop()
+            host.comfy.start()
 
     # -- nemesis --------------------------------------------------------------------------------------------
 
@@ -305,6 +313,8 @@ async def _live(
         tell(f"process {number}: {count} effects, exit code {code}, at {loop.time():.1f} s")
         if code in (0, 1, 7):
             break
+        if number == 0 and case.forget:
+            simulation.restart()
         if number == 0 and case.aftermath is not None:
             case.aftermath(simulation.disk, runs)
     else:

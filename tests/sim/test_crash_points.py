@@ -29,6 +29,15 @@ def test_a_kill_at_any_effect_loses_nothing(part: int) -> None:
         kept(replace(SIX, crashes=(last,), torn=bool(last // PARTS % 2)))
 
 
+def test_what_was_named_and_then_lost_leaves_no_file_behind() -> None:
+    """Killed at any effect, and the servers restart: no file that was named stays without a record."""
+    case = replace(SIX, jobs=1, forget=True)
+    for last in range(1, play(case).effects[0] + 1):
+        played = play(replace(case, crashes=(last,)))
+        assert played.verdict.sound, (last, played)
+        assert played.verdict.made == case.jobs, (last, played)
+
+
 @pytest.mark.parametrize("part", range(2))
 def test_two_kills_lose_nothing(part: int) -> None:
     """The process that continues is killed too, at some of all pairs; `make nightly` takes every pair."""

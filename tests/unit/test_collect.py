@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from runner import door
-from runner.collect import Bounds, collect
+from runner.collect import Bounds, collect, part_of
 from runner.comfy import sniff
 from runner.comfy.protocol import FileRef
 from runner.comfy.verdict import Uncollected
 from runner.domain import Output
 from runner.errors import Ambiguous, Refused, StorageError
+from runner.resume import sweep
 
 
 def picture(
@@ -92,7 +93,7 @@ async def refused(folder: Path, served: Served, **options: Any) -> str:
 
 
 async def test_a_picture_is_stored_verified_and_described(tmp_path: Path) -> None:
-    """Path, hash, size, samples and measures are those of the bytes; nothing else lies beside it."""
+    """Path, hash, size, samples and measures are those of the bytes; beside it lies only its second name."""
     (output,) = await taken(tmp_path, Served(PNG))
 
     assert output.path == "s01/a_t01.png"
@@ -100,7 +101,8 @@ async def test_a_picture_is_stored_verified_and_described(tmp_path: Path) -> Non
     assert (output.size, output.width, output.height, output.frames) == (len(PNG), 6, 4, 1)
     assert (output.media, output.server_name) == ("image/png", "animerun/x/p_00001_.png")
     assert output.pixels == hashlib.sha256(b"RGB 6 4 1\n" + bytes((9, 8, 7)) * 24).hexdigest()
-    assert [path.name for path in (tmp_path / "s01").iterdir()] == ["a_t01.png"]
+    path = tmp_path / output.path
+    assert {*files(tmp_path)} == {path, part_of(path)}
 
 
 class Noting(door.Disk):
@@ -257,8 +259,46 @@ async def test_the_same_bytes_are_kept_once(tmp_path: Path) -> None:
     first = await taken(tmp_path, Served(PNG))
     second = await taken(tmp_path, Served(PNG))
 
+    path = tmp_path / first[0].path
     assert first == second
-    assert len(list((tmp_path / "s01").iterdir())) == 1
+    assert {*files(tmp_path)} == {path, part_of(path)}
+
+
+async def test_when_one_output_fails_none_remains(tmp_path: Path) -> None:
+    """Files that came before the one that is gone are taken away again: no record will tell of them."""
+    refs = [ref("9", 0), ref("9", 1)]
+
+    assert await refused(tmp_path, Served(PNG, Refused("gone", status=404)), refs=refs) == "CACHED_OUTPUT"
+
+
+async def test_of_a_killed_process_only_what_is_ours_and_unrecorded_is_removed(tmp_path: Path) -> None:
+    """A file that was named and never recorded goes with its part; what others put beside it stays."""
+    theirs = tmp_path / "s01/a_t01.png"
+    theirs.parent.mkdir()
+    theirs.write_bytes(PNG + b"edited")
+    outputs = await taken(tmp_path, Served(PNG), refs=[ref("9", 0), ref("9", 1)])
+    (ours,) = await taken(tmp_path, Served(PNG))
+    kept, lost = (tmp_path / output.path for output in outputs)
+    favourite, copy = tmp_path / "s01/favourite.png", tmp_path / "s01/.copy.png.0123abcd.part"
+    favourite.hardlink_to(lost)
+    copy.write_bytes(PNG[:9])
+    sweep(tmp_path, [{"t": "done", "outputs": [{"path": outputs[0].path}]}])
+
+    assert ours.path == "s01/a_t01~2.png"
+    assert {*files(tmp_path)} == {theirs, kept, favourite}
+
+
+async def test_a_link_under_the_name_of_a_lost_file_is_left_alone(tmp_path: Path) -> None:
+    """Somebody replaced the file by a link to its part: what is no file of ours is not removed."""
+    (output,) = await taken(tmp_path, Served(PNG))
+    path = tmp_path / output.path
+    part_of(path).with_name("another").hardlink_to(path)
+    path.unlink()
+    path.symlink_to(part_of(path))
+    sweep(tmp_path, [])
+
+    assert path.is_symlink()
+    assert not part_of(path).exists()
 
 
 @pytest.mark.parametrize("content", [None, b"other", PNG], ids=["dangling", "other", "same"])
