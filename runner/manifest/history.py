@@ -32,7 +32,6 @@ class History:
     def __init__(self, runs: Path) -> None:
         self.runs = runs
         self._manifest = Manifest(runs)
-        self.damaged = tuple(self._manifest.damaged)
 
     def close(self) -> None:
         """Let go of the manifest."""
@@ -45,10 +44,6 @@ class History:
     def by_digest(self, realm: Realm, digests: Iterable[str]) -> dict[str, Made]:
         """Return digest → the newest job of that digest in *realm*."""
         return self._made("made_by_digest", realm, digests)
-
-    def rendered(self, recipes: Iterable[str]) -> set[str]:
-        """Return the recipes that have been rendered before without a mistake, in any realm."""
-        return {row[0] for row in self._manifest.rows("rendered_recipes", names=list(recipes))}
 
     def told(self, realm: Realm, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return key → what its newest job in *realm* was made from, JSON columns read."""

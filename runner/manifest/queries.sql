@@ -92,11 +92,6 @@ select f.digest, f.m.run, f.m.key, f.m.name, f.m.digest, o.prompt_id, o.node, o.
 from found f join outputs o on o.run = f.m.run and o.key = f.m.key
 order by f.digest, o.node, o."index";
 
--- name: rendered_recipes
--- Which of the recipes some run has rendered without a mistake, in any realm.
-with wanted as (select unnest($names) as recipe)
-select distinct recipe from wanted semi join jobs using (recipe);
-
 -- name: last_told
 -- What the newest run of a realm that had each key was made from.
 with wanted as (select unnest($names) as key), found as (

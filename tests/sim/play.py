@@ -20,7 +20,7 @@ from runner.domain import ServerFacts
 from runner.errors import AnimerunError
 from runner.events import Event
 from runner.launch import Batch, Scope, batch_of
-from runner.plan import Plan, make_plan
+from runner.plan import Plan, make_plan, plan_of
 from runner.resume import Standing, frozen_plan
 from runner.reuse import Reuse
 from runner.run import Control, Summary, Work
@@ -28,6 +28,7 @@ from runner.settings import Settings
 from tests import checker
 from tests.sim.comfy import Comfy, Job
 from tests.sim.loop import VirtualLoop
+from tests.sim.past import Past
 from tests.sim.world import Fate, Faults, Host, SimDisk, SimWorld, everyone
 
 TEMPLATE = """\
@@ -71,6 +72,8 @@ class Case:
     """Chance of a job to fail in a node."""
     crashes: tuple[int, ...] = ()
     """The effects at which the processes die, one process after the other; the last one lives."""
+    anew: tuple[bool, ...] = ()
+    """Whether the second process and those after it are given the spec again; others resume the last run."""
     torn: bool = False
     """A process that dies in a write has written half of it."""
     forget: bool = False
@@ -93,7 +96,8 @@ def drawn(kind: str, seed: int, *, jobs: int = 30) -> Case:
     """Return the case of *seed*: `quiet` = kills, `net` = with an unkind network, `chaos` = with nemesis."""
     chance = random.Random(f"{kind} {seed}")
     crashes = tuple(chance.randrange(1, 13 * jobs) for _ in range(chance.randrange(4)))
-    case = Case(seed=seed, jobs=jobs, crashes=crashes, torn=chance.random() < 0.5)
+    torn, anew = chance.random() < 0.5, tuple(chance.random() < 0.4 for _ in crashes)
+    case = Case(seed=seed, jobs=jobs, crashes=crashes, torn=torn, anew=anew)
     if kind == "quiet":
         return case
     case = replace(case, faults=NET)
@@ -132,9 +136,26 @@ class Nobody:
     def __call__(self, event: Event) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A spec, as it is planned where nothing was made before."""
+
+    spec: Path
+    plan: Plan
+    keys: tuple[str, ...]
+
+    def batch(self, runs: Path) -> Batch:
+        """Return what is left to do after what lies in *runs*."""
+        plan, past = self.plan, Past(runs)
+        if past.begun:
+            reuse = Reuse(past, "comfyui")  # type: ignore[arg-type]
+            plan = plan_of(plan.spec, plan.catalog, plan.expansion, reuse)
+        return batch_of(self.spec, plan, Scope())
+
+
 @cache
-def project(jobs: int) -> tuple[Batch, tuple[str, ...]]:
-    """Return the batch of *jobs* dots, planned once per process, and its keys."""
+def project(jobs: int) -> Project:
+    """Return the project of *jobs* dots, planned once per process."""
     root = Path(tempfile.mkdtemp(prefix="animerun-sim-", dir=fast_folder()))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     (root / "templates").mkdir()
@@ -145,7 +166,7 @@ def project(jobs: int) -> tuple[Batch, tuple[str, ...]]:
         f"animerun: 1\nepisode: sim\ntemplate: dot\nscenes: {{s: {{colour: 7, seeds: 1..{jobs}}}}}\n"
     )
     plan = make_plan(spec)
-    return batch_of(spec, plan, Scope()), tuple(each.job.key for each in plan.rendered())
+    return Project(spec, plan, tuple(each.job.key for each in plan.rendered()))
 
 
 def fast_folder() -> str | None:
@@ -227,42 +248,43 @@ def _frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> P
     paths = sorted(path for path in (folder / "plan").rglob("*") if path.is_file())
     content = b"".join(b"%s\0%s\0" % (path.name.encode(), path.read_bytes()) for path in paths)
     if content not in _PLANS:
-        _PLANS[content] = frozen_plan(folder, state, reuse)
-    return _PLANS[content]
+        _PLANS[content] = frozen_plan(folder, state)
+    plan = _PLANS[content]
+    return plan if reuse is None else plan_of(plan.spec, plan.catalog, plan.expansion, reuse)
+
+
+def _reuse_of(state: Standing, runs: Path) -> Reuse | None:
+    """Return what may be taken over from other runs, where there are some."""
+    past = Past(runs)
+    return Reuse(past, "comfyui") if len(past.begun) > 1 else None  # type: ignore[arg-type]
 
 
 @contextmanager
 def quick() -> Iterator[None]:
     """Do without the index, which is made from the journal by others, and without compiling twice."""
-    before = launch.keep_up, launch.reuse_of, launch.frozen_plan, gc.isenabled()
-    launch.keep_up = launch.reuse_of = lambda *_, **__: None  # type: ignore[assignment]
-    launch.frozen_plan = _frozen_plan
+    before = launch.keep_up, launch.History, launch.reuse_of, launch.frozen_plan, gc.isenabled()
+    launch.keep_up = lambda *_, **__: None  # type: ignore[assignment]
+    launch.History, launch.reuse_of, launch.frozen_plan = Past, _reuse_of, _frozen_plan  # type: ignore[assignment]
     gc.disable()
     try:
         yield
     finally:
-        launch.keep_up, launch.reuse_of, launch.frozen_plan = before[:3]
-        if before[3]:
+        launch.keep_up, launch.History, launch.reuse_of, launch.frozen_plan = before[:4]
+        if before[4]:
             gc.enable()
 
 
-async def _go(batch: Batch, settings: Settings) -> Summary:
-    """Do what a person does: run the spec, and once there is a run, resume it."""
-    journals = sorted(settings.runs.glob("*/journal.jsonl"))
-    begun = [journal.parent.name for journal in journals if b'\n{"t":"run"' in whole(journal)]
-    if begun:
+async def _go(dots: Project, settings: Settings, *, anew: bool) -> Summary:
+    """Do what a person does: run the spec, and once there is a run, resume it or run the spec *anew*."""
+    begun = Past(settings.runs).begun
+    if begun and not anew:
         found = await launch.resume(
             begun[0], retry_failed=False, settings=settings, control=Control(), view=Nobody()
         )
     else:
+        batch = dots.batch(settings.runs)
         found = await launch.launch(batch, settings=settings, control=Control(), view=Nobody())
     return found[0]
-
-
-def whole(journal: Path) -> bytes:
-    """Return what a journal holds but for an unfinished last line."""
-    content = journal.read_bytes()
-    return content[: content.rfind(b"\n") + 1]
 
 
 async def _process(
@@ -270,7 +292,7 @@ async def _process(
     settings: Settings,
     last: int | None,
     number: int,
-    batch: Batch,
+    dots: Project,
     names: list[str] | None,
 ) -> tuple[int | None, int]:
     """Let one process live; return its exit code, None when it was killed, and how many effects it had."""
@@ -278,7 +300,8 @@ async def _process(
     with door.entered(simulation.world(last, number)) as world:
         assert isinstance(world, SimWorld)
         world.names = names
-        life = asyncio.ensure_future(_go(batch, settings))
+        anew = bool(number) and simulation.case.anew[number - 1 : number] == (True,)
+        life = asyncio.ensure_future(_go(dots, settings, anew=anew))
         death = asyncio.ensure_future(world.died.wait())
         await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_S)
         rest = [*everyone(before)]
@@ -299,7 +322,7 @@ async def _process(
 async def _live(
     case: Case, loop: VirtualLoop, runs: Path, tell: Callable[[str], None], names: list[str] | None
 ) -> Played:
-    batch, keys = project(case.jobs)
+    dots = project(case.jobs)
     simulation = Simulation(case, loop)
     settings = Settings(runs=runs, servers=tuple(simulation.hosts), depth=case.depth)
     lasts: list[int | None] = [*case.crashes]
@@ -307,7 +330,7 @@ async def _live(
     codes: list[int | None] = []
     for number in range(len(lasts) + 20):
         last = lasts[number] if number < len(lasts) else None
-        code, count = await _process(simulation, settings, last, number, batch, None if number else names)
+        code, count = await _process(simulation, settings, last, number, dots, None if number else names)
         effects.append(count)
         codes.append(code)
         tell(f"process {number}: {count} effects, exit code {code}, at {loop.time():.1f} s")
@@ -327,7 +350,7 @@ async def _live(
         return Played(verdict=checker.Verdict(lost=["exit code 7"]), **told)
     for line in checker.story(runs):
         tell(line)
-    return Played(verdict=checker.judge(runs, keys, servers), **told)
+    return Played(verdict=checker.judge(runs, dots.keys, servers), **told)
 
 
 def facts_of(comfy: Comfy) -> checker.Server:

@@ -61,7 +61,7 @@ class Watching(Nobody):
 
 
 async def _run(case: Case, loop: VirtualLoop, runs: Path, view: Watching) -> Summary:
-    batch, _ = project(case.jobs)
+    batch = project(case.jobs).batch(runs)
     simulation = Simulation(case, loop)
     settings = Settings(runs=runs, servers=tuple(simulation.hosts), depth=case.depth)
     with door.entered(simulation.world(None, 0)):

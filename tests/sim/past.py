@@ -1,0 +1,67 @@
+"""What earlier runs made, read from their journals: in place of the index, which takes longer than a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.domain import Output, Realm
+from runner.manifest.history import Made
+from tests import checker
+
+
+class Past:
+    """Answers as `History` does, for what a simulated project asks; the newest run comes first."""
+
+    def __init__(self, runs: Path) -> None:
+        self.runs = runs
+        lines = {path.parent.name: checker.journal(path) for path in runs.glob("*/journal.jsonl")}
+        begun = {run: told for run, told in lines.items() if head(told)}
+        newest = sorted(begun, key=lambda run: (head(begun[run])["at"], run), reverse=True)
+        self._runs = {run: begun[run] for run in newest}
+
+    @property
+    def begun(self) -> tuple[str, ...]:
+        """The runs that began, newest first."""
+        return tuple(self._runs)
+
+    def by_recipe(self, realm: Realm, recipes: Iterable[str]) -> dict[str, Made]:
+        return self._made("recipe", recipes)
+
+    def by_digest(self, realm: Realm, digests: Iterable[str]) -> dict[str, Made]:
+        return self._made("digest", digests)
+
+    def told(self, realm: Realm, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def model_facts(self, run: str) -> dict[tuple[str, str, str], set[int | str]]:
+        return {}
+
+    def jobs_of(self, run: str) -> int:
+        return int(head(self._runs[run])["total"])
+
+    def unfinished(self, spec: str) -> list[tuple[str, str]]:
+        found: dict[tuple[str, str], None] = {}
+        for run, lines in self._runs.items():
+            ended = {line["id"] for line in lines if line["t"] in ("done", "failed", "cancelled")}
+            opened = [line for line in lines if line["t"] == "intent" and line["id"] not in ended]
+            found |= {(run, line["server"]): None for line in opened}
+        return list(found)
+
+    def _made(self, name: str, wanted: Iterable[str]) -> dict[str, Made]:
+        asked, found = set(wanted), dict[str, Made]()
+        for run, lines in self._runs.items():
+            ends = {line["key"]: line for line in lines if line["t"] in ("done", "reused")}
+            for job in lines:
+                if job["t"] == "job" and job.get(name) in asked and job["key"] in ends:
+                    end = ends[job["key"]]
+                    outputs = tuple(Output(**output) for output in end["outputs"])
+                    made = Made(run, job["key"], job["name"], job["digest"], end["id"], outputs)
+                    found.setdefault(job[name], made)
+        return found
+
+
+def head(lines: Sequence[checker.Line]) -> checker.Line:
+    """Return the line that says what run it is, empty where its process died before it."""
+    return next((line for line in lines if line["t"] == "run"), {})
