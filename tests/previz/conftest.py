@@ -36,6 +36,11 @@ class Previz:
         self.url = self.first_line["url"]
         self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
 
+    @property
+    def log(self) -> str:
+        """What the child has logged so far."""
+        return (self.folder / "log").read_text()
+
     def submit(self, prompt: dict[str, Any], **more: Any) -> str:
         """Queue a prompt and return its id."""
         answer = self.http.post("/prompt", json={"prompt": prompt, **more})

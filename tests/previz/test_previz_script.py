@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -187,7 +186,7 @@ def test_jobs_go_wrong_as_the_script_says(play: Callable[[str], Previz]) -> None
     alive = previz.render(plain())
     for _ in range(2):
         previz.submit(plain())
-    time.sleep(0.2)
+    previz.poll(lambda: "no job will run any more" in previz.log)
     queue = previz.http.get("/queue").json()
 
     assert said[0]["exception_type"] == "torch.OutOfMemoryError"
@@ -256,10 +255,17 @@ def test_sockets_and_frames_go_wrong(play: Callable[[str], Previz]) -> None:
         while '"executing"' not in str(heard[-1]) or '"node": null' not in str(heard[-1]):
             heard.append(socket.recv(5))
         previz.http.post("/free", json={})
-        time.sleep(0.1)
-        previz.render(plain(), client_id="a")
+        previz.poll(lambda: "script: deafen sockets" in previz.log)
+        with connect(address.replace("=a", "=b")) as other:
+            previz.render(plain(), client_id="a")
+            # Frames leave one after the other: what tells everybody of the end comes behind those for `a`.
+            while '"queue_remaining": 1' not in str(other.recv(5)):
+                pass
+            while '"queue_remaining": 0' not in str(other.recv(5)):
+                pass
+        assert socket.ping().wait(5), "a deaf socket is still open"
         with pytest.raises(TimeoutError):
-            socket.recv(0.1)
+            socket.recv(0)
 
     assert [message for message in heard if message in ("{", b"\0")] == ["{", b"\0"]
 
