@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.collect import part_of
 from runner.domain import Attempt
 from runner.errors import NoServer, PreflightRefused, StorageError, UsageError
 from runner.events import (
@@ -68,7 +69,8 @@ async def test_an_attempt_ends_as_a_file(
     (output,) = events[-1].outputs
     assert (output.path, output.kind, output.width, output.media) == ("s01/a.png", "image", 8, "image/png")
     assert (tmp_path / output.path).read_bytes() == fake.picture
-    assert [path.name for path in (tmp_path / "s01").iterdir()] == ["a.png"]
+    path = tmp_path / output.path
+    assert {*path.parent.iterdir()} == {path, part_of(path)}
 
 
 async def test_what_is_sent_names_us_and_the_job(
