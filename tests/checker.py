@@ -51,7 +51,7 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
     """Recorded files that are not there, or not what the server made."""
     stray: list[str] = field(default_factory=list)
-    """Files that nobody recorded."""
+    """Files that nobody recorded; a run without an end may hold more names of what others recorded."""
     unknown: list[str] = field(default_factory=list)
     """Submissions that no journal announced."""
     twice: list[str] = field(default_factory=list)
@@ -109,6 +109,7 @@ def judge(runs: Path, keys: Sequence[str], servers: Sequence[Server]) -> Verdict
     failed: set[str] = set()
     owner: dict[str, str] = {}
     files = {name: sha256 for server in servers for name, sha256 in server.files.items()}
+    shared = {output["sha256"] for lines in found.values() for output in _outputs(lines)}
     for run, lines in found.items():
         count = ends(lines)
         verdict.double += [key for key, times in count.items() if times > 1]
@@ -116,11 +117,15 @@ def judge(runs: Path, keys: Sequence[str], servers: Sequence[Server]) -> Verdict
         failed |= failures(lines)
         owner |= {line["id"]: line["key"] for line in lines if line["t"] == "intent"}
         recorded = {"journal.jsonl", "journal.jsonl.torn", "run.json"}
-        for line in lines:
-            for output in line["outputs"] if line["t"] in ("done", "reused") else ():
-                recorded.add(output["path"])
-                verdict.wrong += _wrong(runs / run / output["path"], output, files)
-        verdict.stray += [f"{run}/{name}" for name in _names(runs / run) if name not in recorded]
+        for output in _outputs(lines):
+            recorded.add(output["path"])
+            verdict.wrong += _wrong(runs / run / output["path"], output, files)
+        strays = [runs / run / name for name in _names(runs / run) if name not in recorded]
+        if not any(line["t"] == "end" for line in lines):
+            begun = any(line["t"] == "intent" for line in lines)
+            strays = [path for path in strays if _sha256(path) not in shared]
+            strays = [path for path in strays if begun or path.suffix != ".part"]
+        verdict.stray += [str(path.relative_to(runs)) for path in strays]
     verdict.made, verdict.failed = len(made), len(failed - made.keys())
     verdict.lost = [key for key in keys if key not in made and key not in failed]
     renders: Counter[str] = Counter()
@@ -133,11 +138,21 @@ def judge(runs: Path, keys: Sequence[str], servers: Sequence[Server]) -> Verdict
     return verdict
 
 
+def _outputs(lines: Iterable[Line]) -> Iterator[Line]:
+    """Yield every file that a journal records."""
+    for line in lines:
+        yield from line["outputs"] if line["t"] in ("done", "reused") else ()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _wrong(path: Path, output: Line, files: dict[str, str]) -> list[str]:
     """Return what is wrong with a recorded file: the bytes here, or where they came from."""
     if not path.is_file():
         return [f"{path}: not there"]
-    if hashlib.sha256(path.read_bytes()).hexdigest() != output["sha256"]:
+    if _sha256(path) != output["sha256"]:
         return [f"{path}: not what was recorded"]
     if files and files.get(output["server_name"]) != output["sha256"]:
         return [f"{path}: not what the server made as {output['server_name']}"]

@@ -53,6 +53,22 @@ def made(tmp_path: Path) -> Made:
     )
 
 
+def test_a_run_given_up_may_hold_files_of_others(made: Made) -> None:
+    """What a killed run had taken over is no stray while it can be resumed; bytes of its own are."""
+    folder, lines, server = made
+    write(folder, lines)
+    other = folder.parent / "s"
+    other.mkdir()
+    (other / "a.png").write_bytes(BYTES)
+    (other / ".c.png.part").write_bytes(BYTES[:3])
+    (other / "b.png").write_bytes(b"another picture")
+    begun: Lines = [{"t": "journal"}, {"t": "run"}]
+    write(other, begun)
+    assert judge(folder.parent, KEYS, [server]).stray == ["s/b.png"]
+    write(other, [*begun, {"t": "end"}])
+    assert sorted(judge(folder.parent, KEYS, [server]).stray) == ["s/.c.png.part", "s/a.png", "s/b.png"]
+
+
 def test_a_sound_record_is_sound(made: Made) -> None:
     """Two jobs, made once, with the server's bytes."""
     folder, lines, server = made
@@ -65,7 +81,7 @@ CASES: dict[str, Callable[[Path, Lines], Any]] = {
     "lost": lambda folder, lines: lines.pop() and (folder / "b.png").unlink(),
     "double": lambda folder, lines: lines.append(lines[-1]),
     "wrong": lambda folder, lines: (folder / "a.png").write_bytes(b"another picture"),
-    "stray": lambda folder, lines: (folder / "c.png").write_bytes(BYTES),
+    "stray": lambda folder, lines: (folder / "c.png").write_bytes(b"another"),
     "unknown": lambda folder, lines: [lines.pop(2) for _ in range(2)] and (folder / "a.png").unlink(),
 }
 
@@ -121,7 +137,7 @@ def test_it_is_a_program_that_imports_nothing_of_animerun(made: Made, tmp_path: 
     command = [sys.executable, "-I", "-S", checker.__file__, str(folder.parent)]
     command += [str(tmp_path / "keys.json"), str(tmp_path / "server.json")]
     sound = subprocess.run(command, capture_output=True, check=False)
-    (folder / "stray.png").write_bytes(BYTES)
+    (folder / "stray.png").write_bytes(b"another")
     unsound = subprocess.run(command, capture_output=True, check=False)
 
     assert (sound.returncode, json.loads(sound.stdout)["made"]) == (0, 2)
