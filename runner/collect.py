@@ -24,10 +24,11 @@ from typing import Literal
 
 from runner import door
 from runner.comfy.protocol import FileRef, printable
-from runner.comfy.sniff import Facts, NotWhole, Unwanted, examine
+from runner.comfy.sniff import Facts, Unwanted, examine
 from runner.comfy.verdict import Uncollected
 from runner.domain import Fault, Output, OutputKind
 from runner.errors import Ambiguous, Refused, StorageError
+from runner.pictures import NotWhole
 
 Sink = Callable[[bytes], None]
 Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]

@@ -14,7 +14,7 @@ RUNNER = ROOT / "runner"
 LAYERS = [
     {"errors", "door"},
     {"domain"},
-    {"events", "settings", "text", "awake"},
+    {"events", "settings", "text", "awake", "pictures"},
     {
         "faults",
         "story",

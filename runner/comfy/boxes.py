@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _DEPTH = 8
+_MOST = 100_000
+"""Boxes of a file beside one another; a live recording has two for each piece."""
+_MOST_INSIDE = 200
+"""Boxes in a box."""
 
 
 class Broken(Exception):
@@ -22,10 +26,15 @@ class Track:
     frames: int = 0
 
 
-def walk(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (name, start of content, end) of each box in a part of *file*; Broken when they overrun it."""
+def walk(file: BinaryIO, start: int, end: int, most: int = _MOST_INSIDE) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (name, start of content, end) of each box in a part of *file*.
+
+    Raises Broken when they overrun it, or are more than *most*.
+    """
     at = start
-    while at < end:
+    for _ in range(most):
+        if at >= end:
+            return
         file.seek(at)
         header = file.read(16)
         length, begin = int.from_bytes(header[:4], "big"), 8
@@ -37,6 +46,8 @@ def walk(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int
             raise Broken("the video is cut short")
         yield header[4:8], at + begin, at + length
         at += length
+    if at < end:
+        raise Broken(f"the video has more than {most:,} boxes beside one another")
 
 
 def examine(file: BinaryIO, size: int) -> Track:
@@ -44,7 +55,7 @@ def examine(file: BinaryIO, size: int) -> Track:
 
     A file without a picture track, or with one that cannot be read, gives zeros.
     """
-    found = list(walk(file, 0, size))
+    found = list(walk(file, 0, size, _MOST))
     index = next(((start, end) for name, start, end in found if name == b"moov"), None)
     if index is None:
         raise Broken("the video has no index")

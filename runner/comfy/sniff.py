@@ -7,26 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from runner.comfy import boxes
 from runner.domain import OutputKind
+from runner.pictures import NotWhole, TooMuch, opened, strips
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_FRAME_LIMIT = 20_000
-_ALL_PIXELS = 4_000_000_000
-"""Of all frames together: decoding them takes about a minute."""
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-
-
-class NotWhole(Exception):
-    """The file is damaged or incomplete; another download may help."""
+_HEAD_LIMIT = 16 * 2**20
+"""Bytes of JSON that are read of a text or at the head of a latent."""
 
 
 class Unwanted(Exception):
@@ -63,7 +55,7 @@ def sniff(head: bytes) -> tuple[str, str]:
 
     Returns ("", "") for what is not known by its first bytes.
     """
-    if head.startswith(_PNG):
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png", "png"
     if head.startswith(b"\xff\xd8\xff"):
         return "image/jpeg", "jpg"
@@ -81,7 +73,7 @@ def sniff(head: bytes) -> tuple[str, str]:
         return "audio/ogg", "opus" if b"OpusHead" in head else "ogg"
     if head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
         return "audio/mpeg", "mp3"
-    if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100 * 2**20:
+    if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _HEAD_LIMIT:
         return "application/x-safetensors", "latent"
     return "", ""
 
@@ -125,8 +117,8 @@ def examine(path: Path, *, kind: OutputKind, pixels: int) -> Facts:
 def _text(file: BinaryIO) -> tuple[str, str]:
     """Return the type of a text file; what is not UTF-8 is damaged, for no binary type is unknown here."""
     file.seek(0)
-    content = file.read(16 * 2**20 + 1)
-    if len(content) > 16 * 2**20 or b"\0" in content:
+    content = file.read(_HEAD_LIMIT + 1)
+    if len(content) > _HEAD_LIMIT or b"\0" in content:
         raise NotWhole("the file is of no known type")
     try:
         text = content.decode("utf-8")
@@ -145,8 +137,6 @@ def _complete(file: BinaryIO, media: str) -> None:
     size = file.seek(0, 2)
     file.seek(0)
     match media:
-        case "image/png":
-            _walk_png(file)
         case "image/jpeg":
             file.seek(max(0, size - 65536))
             if b"\xff\xd9" not in file.read():
@@ -158,27 +148,6 @@ def _complete(file: BinaryIO, media: str) -> None:
             _check_safetensors(file, size)
         case _:
             pass  # its structure says nothing about its length
-
-
-def _walk_png(file: BinaryIO) -> None:
-    """Check every chunk's length and checksum up to IEND."""
-    file.read(len(_PNG))
-    while True:
-        header = file.read(8)
-        if len(header) < 8:
-            raise NotWhole("the PNG ends before its end chunk")
-        length, name = struct.unpack(">I4s", header)
-        checksum = zlib.crc32(name)
-        while length:
-            block = file.read(min(length, 2**20))
-            if not block:
-                raise NotWhole("the PNG is cut short")
-            checksum = zlib.crc32(block, checksum)
-            length -= len(block)
-        if file.read(4) != checksum.to_bytes(4, "big"):
-            raise NotWhole(f"the PNG's {name.decode('ascii', 'replace')} chunk has a wrong checksum")
-        if name == b"IEND":
-            return
 
 
 def _film(file: BinaryIO, media: str, extension: str) -> Facts:
@@ -206,22 +175,12 @@ def _check_safetensors(file: BinaryIO, size: int) -> None:
 def _picture(path: Path, media: str, extension: str, pixels: int) -> Facts:
     """Decode every frame."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with opened(path, pixels=pixels) as image:
             width, height = image.size
-            if width * height > pixels:
-                raise Unwanted("TOO_LARGE", f"{width}×{height} are more pixels than the {pixels:,} allowed")
             frames = getattr(image, "n_frames", 1)
-            if frames > _FRAME_LIMIT:
-                raise Unwanted("TOO_LARGE", f"{frames} frames are more than the {_FRAME_LIMIT:,} allowed")
-            if width * height * frames > _ALL_PIXELS:
-                raise Unwanted(
-                    "TOO_LARGE", f"{frames} frames of {width}×{height} are more than can be checked"
-                )
             digest = _hash_samples(image, frames)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Unwanted("TOO_LARGE", "more pixels than allowed") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
-        raise NotWhole(f"the picture cannot be decoded: {error}") from error
+    except TooMuch as error:
+        raise Unwanted("TOO_LARGE", str(error)) from error
     return Facts(media=media, extension=extension, pixels=digest, width=width, height=height, frames=frames)
 
 
@@ -231,10 +190,11 @@ def _hash_samples(image: Image.Image, frames: int) -> str:
         if frames > 1:
             image.seek(index)
         image.load()
-        frame = image.convert("RGBA") if frames > 1 else _plain(image)
-        if index == 0:
-            digest.update(f"{frame.mode} {frame.width} {frame.height} {frames}\n".encode("ascii"))
-        digest.update(frame.tobytes())
+        for number, strip in enumerate(strips(image)):
+            samples = strip.convert("RGBA") if frames > 1 else _plain(strip)
+            if index == number == 0:
+                digest.update(f"{samples.mode} {image.width} {image.height} {frames}\n".encode("ascii"))
+            digest.update(samples.tobytes())
     return digest.hexdigest()
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
+from runner.pictures import FORMATS
 from runner.previz.files import Folders, inside, split_annotation
 from runner.previz.web import plain_json
 
@@ -119,7 +120,7 @@ def _write_masked(folders: Folders, form: FormData, file: BinaryIO, path: Path) 
     original = folder / Path(name).name
     if not inside(folder, top) or not original.is_file():
         return
-    with Image.open(original) as picture, Image.open(file) as mask:
+    with Image.open(original, formats=FORMATS) as picture, Image.open(file, formats=FORMATS) as mask:
         result = picture.convert("RGBA")
         result.putalpha(mask.convert("RGBA").getchannel("A").resize(result.size))
         result.save(path, compress_level=4)

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from runner.pictures import FORMATS
 from runner.previz.files import Folders, inside, split_annotation
 
 WHOLE_BYTES = 4 << 20
@@ -83,7 +84,7 @@ def _preview(path: Path, wish: str, channel: str) -> Response:
     kind = parts[0] if parts[0] in ("webp", "jpeg") and "a" not in channel else "webp"
     quality = int(parts[-1]) if parts[-1].isdigit() else QUALITY
     buffer = io.BytesIO()
-    with Image.open(path) as file:
+    with Image.open(path, formats=FORMATS) as file:
         picture = file.convert("RGB") if kind == "jpeg" or channel == "rgb" else file
         picture.save(buffer, format=kind, quality=quality)
     return Response(buffer.getvalue(), headers=_disposition(path), media_type=f"image/{kind}")
@@ -91,7 +92,7 @@ def _preview(path: Path, wish: str, channel: str) -> Response:
 
 def _channel(path: Path, channel: str) -> Response:
     buffer = io.BytesIO()
-    with Image.open(path) as file:
+    with Image.open(path, formats=FORMATS) as file:
         if channel == "rgb":
             file.convert("RGB").save(buffer, format="PNG")
         else:

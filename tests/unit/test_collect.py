@@ -18,9 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from runner import door
+from runner import door, pictures
 from runner.collect import Bounds, collect, part_of
-from runner.comfy import sniff
 from runner.comfy.protocol import FileRef
 from runner.comfy.verdict import Uncollected
 from runner.domain import Output
@@ -381,7 +380,7 @@ async def test_frames_that_would_take_for_ever_are_refused_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A small animation can unfold to thousands of large frames: all of them together have a limit."""
-    monkeypatch.setattr(sniff, "_ALL_PIXELS", 6 * 4 * 2)
+    monkeypatch.setattr(pictures, "_EVER", 6 * 4 * 2)
     frames = [picture((number * 40, 0, 0)) for number in range(3)]
     content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
 

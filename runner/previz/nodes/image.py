@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageSequence
 
+from runner.pictures import opened
 from runner.previz.files import Folders
 from runner.previz.nodes.definition import (
     LARGEST_SIDE,
@@ -150,7 +152,7 @@ def composite(
 
 def load(call: Call, *, image: str) -> tuple[Any, ...]:
     """Return the frames of a file and the mask made of its transparency."""
-    with Image.open(_path(call.folders, image)) as file:
+    with opened(_path(call.folders, image)) as file:
         first: tuple[int, int] | None = None
         frames: list[Images] = []
         masks: list[Image.Image] = []
@@ -169,7 +171,7 @@ def load(call: Call, *, image: str) -> tuple[Any, ...]:
 
 def load_mask(call: Call, *, image: str, channel: str) -> tuple[Any, ...]:
     """Return one channel of a file as a mask."""
-    with Image.open(_path(call.folders, image)) as file:
+    with opened(_path(call.folders, image)) as file:
         upright = ImageOps.exif_transpose(file)
         if channel == "alpha":
             return (Mask(picture=_transparency(upright)),)
@@ -182,7 +184,7 @@ def _transparency(picture: Image.Image) -> Image.Image:
     return Image.new("L", NO_MASK, 0)
 
 
-def _path(folders: Folders, name: str) -> Any:
+def _path(folders: Folders, name: str) -> Path:
     path = folders.find(name)
     if path is None:
         raise FileNotFoundError(f"no such file: {name!r}")
