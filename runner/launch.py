@@ -168,7 +168,7 @@ async def launch(
                 raise
             realm = agreed(facts, settings)
             view.opened(facts)
-            settled = await _settle_all(batch, executor, facts, settings, control, view)
+            settled = await _settle_all(batch, executor, settings, control, view)
             if settled and control.asked:
                 return settled[-1], None
             sizes = await _sizes(batch.model_files, executor, facts)
@@ -182,16 +182,11 @@ async def launch(
             )
             if findings:
                 raise PreflightRefused(told(findings))
-            return await _run(batch, realm, facts, sizes, executor, settings, control, view)
+            return await _run(batch, realm, sizes, executor, settings, control, view)
 
 
 async def _settle_all(
-    batch: Batch,
-    executor: Executor,
-    facts: Sequence[ServerFacts],
-    settings: Settings,
-    control: Control,
-    view: View,
+    batch: Batch, executor: Executor, settings: Settings, control: Control, view: View
 ) -> list[Summary]:
     """Settle what earlier runs of the spec left open on these servers; return what came of each run.
 
@@ -202,7 +197,7 @@ async def _settle_all(
     for run in dict.fromkeys(run for run, server in batch.unfinished if server in executor.servers):
         view.settling(run)
         try:
-            found.append(await _settle(run, executor, facts, settings, control))
+            found.append(await _settle(run, executor, settings, control))
         except (RecordDamaged, SpecError, UsageError) as error:
             view.unsettled(run, str(error))
         if control.asked:
@@ -210,9 +205,7 @@ async def _settle_all(
     return found
 
 
-async def _settle(
-    run: str, executor: Executor, facts: Sequence[ServerFacts], settings: Settings, control: Control
-) -> Summary:
+async def _settle(run: str, executor: Executor, settings: Settings, control: Control) -> Summary:
     """Settle what *run* left open, into its own journal, which gets no end by it.
 
     What the servers still hold is waited for and collected; what they do not is lost. Nothing is submitted.
@@ -227,7 +220,7 @@ async def _settle(
         recorder.resume(lines)
         place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
         return await _conduct(
-            work, place, recorder, executor, facts, settings, control, lambda _: None, settling=True
+            work, place, recorder, executor, settings, control, lambda _: None, settling=True
         )
     finally:
         journal.close()
@@ -322,7 +315,6 @@ def one_realm(facts: Sequence[ServerFacts]) -> Realm:
 async def _run(
     batch: Batch,
     realm: Realm,
-    facts: Sequence[ServerFacts],
     sizes: FoundSizes,
     executor: Executor,
     settings: Settings,
@@ -347,7 +339,7 @@ async def _run(
         _record_head(recorder, batch, head, sizes, sums)
         view.began(run, folder, batch.work)
         place = Place(run=run, uuid=run_uuid, folder=folder)
-        summary = await _conduct(batch.work, place, recorder, executor, facts, settings, control, view)
+        summary = await _conduct(batch.work, place, recorder, executor, settings, control, view)
         recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
@@ -370,7 +362,6 @@ async def _conduct(
     place: Place,
     recorder: Recorder,
     executor: Executor,
-    facts: Sequence[ServerFacts],
     settings: Settings,
     control: Control,
     view: Observer,
@@ -388,7 +379,7 @@ async def _conduct(
         settings=settings,
         control=control,
         observe=view,
-        up=facts,
+        told=executor.told,
         settling=settling,
     )
     publishing = asyncio.ensure_future(_publish(settings.runs))
@@ -432,7 +423,7 @@ async def resume(
             lines.clear()
             view.began(run, folder, work)
             place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
-            summary = await _conduct(work, place, recorder, executor, facts, settings, control, view)
+            summary = await _conduct(work, place, recorder, executor, settings, control, view)
             if work.failed_before and not summary.exit_code:
                 summary = replace(summary, exit_code=1)
             recorder.end(code=summary.exit_code, reason=summary.reason)

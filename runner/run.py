@@ -18,7 +18,7 @@ from typing import Protocol
 from runner import door
 from runner.awake import Awake, Timetable
 from runner.collect import part_of
-from runner.domain import Attempt, Fault, Job, ServerFacts, Workflow
+from runner.domain import Attempt, Fault, Job, Workflow
 from runner.errors import StorageError
 from runner.events import (
     AttemptCancelled,
@@ -131,7 +131,7 @@ class Conductor:
         settings: Settings,
         control: Control,
         observe: Observer,
-        up: Sequence[ServerFacts] = (),
+        told: Sequence[ServerUp | ServerDown] = (),
         settling: bool = False,
         clock: Callable[[], float] = door.now,
     ) -> None:
@@ -180,8 +180,8 @@ class Conductor:
         if settling:
             # Nothing is started, and what turns out lost is left to whoever runs the job next.
             self._schedule.stop()
-        for facts in up:
-            self._events.put_nowait(ServerUp(server=facts.url, facts=facts))
+        for event in told:
+            self._events.put_nowait(event)
 
     async def conduct(self) -> Summary:
         """Run every job to its end and return what came of it."""

@@ -78,6 +78,11 @@ class Executor(Protocol):
         """The servers by the names that attempts and events use."""
         ...
 
+    @property
+    def told(self) -> tuple[ServerUp | ServerDown, ...]:
+        """What `next_event` said last of each server: whoever takes over the events begins with it."""
+        ...
+
     async def open(self) -> tuple[ServerFacts, ...]:
         """Contact every server once; return what those that answered said, raise NoServer when none did."""
         ...
@@ -182,6 +187,7 @@ class ComfyExecutor:
         self._pace = pace or Pace(**times)
         self._awake = Awake()
         self._events: asyncio.Queue[ExecutorEvent | AnimerunError] = asyncio.Queue()
+        self._told: dict[str, ServerUp | ServerDown] = {}
         self._courses: dict[str, Course] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._known: dict[str, _Known] = {}
@@ -208,6 +214,11 @@ class ComfyExecutor:
     def servers(self) -> tuple[str, ...]:
         """The servers' addresses, normalised, in the order given."""
         return tuple(self._known)
+
+    @property
+    def told(self) -> tuple[ServerUp | ServerDown, ...]:
+        """What was said last of each server."""
+        return tuple(self._told.values())
 
     async def open(self) -> tuple[ServerFacts, ...]:
         """Contact every server once; emits ServerUp or ServerDown for each.
@@ -423,6 +434,8 @@ class ComfyExecutor:
         event = await self._events.get()
         if isinstance(event, AnimerunError):
             raise event
+        if isinstance(event, (ServerUp, ServerDown)):
+            self._told[event.server] = event
         return event
 
     async def close(self) -> None:

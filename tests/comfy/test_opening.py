@@ -64,6 +64,23 @@ async def test_an_answer_that_broke_off_is_asked_for_again(fake: Fake, route: st
     assert fake.count(route) == 2
 
 
+async def test_what_was_said_last_of_each_server_is_kept(fake: Fake) -> None:
+    """Whoever reads the events next finds a server up that was not when it was first asked."""
+    async with Fake() as late:
+        late.plan("GET /system_stats", *["drop"] * 3)
+        async with opened(fake, late) as executor:
+            heard = [await executor.next_event() for _ in range(2)]
+            before = {each.server: type(each) for each in executor.told}
+            await until(executor, ServerUp)
+
+            assert {type(event) for event in heard} == {ServerUp, ServerDown}
+            assert before == {fake.url: ServerUp, late.url: ServerDown}
+            assert {each.server: type(each) for each in executor.told} == {
+                fake.url: ServerUp,
+                late.url: ServerUp,
+            }
+
+
 async def test_a_server_that_never_answers_whole_is_no_server(fake: Fake) -> None:
     """After three answers that broke off it counts as not there: exit 4, for it may come back."""
     fake.plan("GET /system_stats", *["drop"] * 9)

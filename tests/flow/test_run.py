@@ -42,6 +42,7 @@ class Scripted:
         self.started: list[Attempt] = []
         self.cancelled: list[str] = []
         self.intents_seen: list[set[str]] = []
+        self.told: tuple[ServerUp | ServerDown, ...] = ()
         self.most = 0
         self._under_way: set[str] = set()
         self._events: asyncio.Queue[ExecutorEvent | StorageError] = asyncio.Queue()
@@ -116,6 +117,7 @@ class Stage:
             settings=self.settings,
             control=self.control,
             observe=self.seen.append,
+            told=executor.told,
         )
         try:
             async with asyncio.timeout(20):
@@ -142,6 +144,18 @@ async def test_every_job_is_made_once_and_recorded(stage: Stage) -> None:
     keys = [a.key for a in executor.started]
     for kind in ("job", "intent", "done"):
         assert sorted(str(line["key"]) for line in stage.lines(kind)) == sorted(keys)
+
+
+async def test_who_takes_over_knows_what_was_told_of_the_servers(stage: Stage) -> None:
+    """What somebody else heard, one server up and one left out, is not said again and counts all the same."""
+    facts = ServerFacts(url="a", realm="comfyui", version="0")
+    executor = Scripted(Scripted.succeed, servers=("a", "b"), journal=stage.journal)
+    executor.told = ServerUp(server="a", facts=facts), ServerDown(server="b", reason="gone", final=True)
+    summary = await stage.conduct(executor, up=False)
+
+    assert summary.succeeded == 6
+    assert {attempt.server for attempt in executor.started} == {"a"}
+    assert [line["url"] for line in stage.lines("server")] == ["a"]
 
 
 async def test_an_intent_is_durable_before_its_attempt_starts(stage: Stage) -> None:
