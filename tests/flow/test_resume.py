@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -277,13 +278,24 @@ def _rewritten(run: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) ->
     path.write_bytes(whole)
 
 
+@contextmanager
+def standing_still(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Hold *process* up, so that it is not done before another has looked, however slow the machine is."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 def test_a_run_that_is_still_being_made_is_locked(shop: Shop, own: Own) -> None:
     """Exit 5 while another process writes the journal; that one is not disturbed."""
     shop.template("slow", nap(0.5))
     shop.write("flat.yaml", spec(jobs=10))
     process = shop.start("flat.yaml", "--server", own.url)
     until("a first job", lambda: begun(shop, 1))
-    code, _, err = shop.animerun("resume", shop.run().name, "--server", own.url)
+    with standing_still(process):
+        code, _, err = shop.animerun("resume", shop.run().name, "--server", own.url)
     process.communicate(timeout=30)
 
     assert code == 5
@@ -298,7 +310,8 @@ def test_the_same_command_waits_its_turn_behind_a_resume(shop: Shop, own: Own) -
     killed_after(shop, own, 1)
     process = shop.start("resume", "--server", own.url)
     until("a second job", lambda: begun(shop, 2))
-    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+    with standing_still(process):
+        code, _, err = shop.animerun("flat.yaml", "--server", own.url)
     process.communicate(timeout=40)
 
     assert code == 5, err
