@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -17,6 +22,9 @@ from tests.cli.served import SPEC, TEMPLATE, Scripted, served
 CANARY = "c4n4ry+S/of=the%mine#7"
 """Has everything that URL and base64 encoding change."""
 CHANNELS = {"TOKEN": CANARY, "BASIC": f"user:{CANARY}", "HEADER": f"X-Api-Key: {CANARY}"}
+CRASHES = os.environ.get("CANARY_CRASHES", "30 60").split()
+"""Effects in whose place a run dies: `CANARY_CRASHES="$(seq 10 70)"` tries them all."""
+REPOSITORY = Path(__file__).parent.parent.parent
 LOUDNESS = {"plain": (), "quiet": ("--quiet",), "json": ("--json",)}
 
 
@@ -162,6 +170,32 @@ def test_a_bug_report_does_not_hold_it(
     assert said.code == 70
     assert "headers were Bearer *** / Basic dXNlcjp*** / *** / ***" in said.err
     assert traces(project, said) == []
+
+
+@pytest.mark.parametrize("effect", CRASHES)
+def test_a_killed_process_leaves_it_nowhere(
+    project: Project, farm: Scripted, monkeypatch: pytest.MonkeyPatch, effect: str
+) -> None:
+    """SIGKILL in the middle of a run on a server that repeats it: neither output nor a half-written file holds it."""
+    farm.clear()
+    tells_all_in_stats(farm)
+    fails_the_job(farm)
+    project.write("templates/one.json.j2", TEMPLATE)
+    project.write("spec.yaml", SPEC % "a lighthouse")
+    environ = {
+        **os.environ,
+        "ANIMERUN_TOKEN": CANARY,
+        "ANIMERUN_CRASH_AT": effect,
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    command = [sys.executable, "-m", "runner", "spec.yaml", "--server", farm.url, "--no-socket", "--json"]
+    done = subprocess.run(
+        command, cwd=project.folder, env=environ, capture_output=True, text=True, timeout=50, check=False
+    )
+
+    assert done.returncode == -signal.SIGKILL
+    assert any(CANARY in value for headers in farm.headers for value in headers.values())
+    assert traces(project, Said(done.returncode, done.stdout, done.stderr)) == []
 
 
 @pytest.mark.parametrize(
