@@ -104,8 +104,11 @@ class Batch:
     """(folder, name) of the model files named."""
     done_by: str = ""
     """There is nothing to do: this run holds everything."""
-    unfinished: tuple[tuple[str, str], ...] = ()
-    """(run, server) where an earlier run of this spec left attempts open."""
+    unfinished: Callable[[bool], Sequence[tuple[str, str]]] = lambda waited: ()
+    """(run, server) where an earlier run of this spec left attempts open; told whether another process was
+    waited for, whose run may be one of them."""
+    seen: int = 0
+    """What `lock_seen` said of the spec before anything was read."""
     source: str = ""
     """The spec's path in its project, as the record names it; empty = as it was given."""
     policy: Policy = field(default_factory=Policy)
@@ -115,8 +118,8 @@ class Batch:
     runs have been settled meanwhile. None = earlier runs do not count."""
 
 
-def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
-    """Return the batch of *plan*, the plan of the spec at *path*."""
+def batch_of(path: Path, plan: Plan, scope: Scope, *, seen: int = 0) -> Batch:
+    """Return the batch of *plan*, the plan of the spec at *path*; *seen* as in `Batch`."""
     return Batch(
         work=plan,
         spec=path,
@@ -130,7 +133,8 @@ def batch_of(path: Path, plan: Plan, scope: Scope) -> Batch:
         frozen=lambda: frozen(plan),
         model_files=plan.model_files,
         done_by=plan.done_by,
-        unfinished=tuple(plan.reuse.history.unfinished(plan.spec.files[0].path)) if plan.reuse else (),
+        unfinished=plan.unfinished,
+        seen=seen,
         source=plan.spec.files[0].path,
         policy=plan.reuse.policy if plan.reuse else Policy(),
         met=None if plan.reuse is None else partial(_met, path, plan, scope),
@@ -155,7 +159,8 @@ async def launch(
 
     Raises RunLocked, StorageError, NoServer and PreflightRefused, in this order, before any submission.
     """
-    with folders.spec_lock_after_probe(settings.runs, batch.spec):
+    with folders.spec_lock_after_probe(settings.runs, batch.spec) as seen:
+        control.waited |= seen != batch.seen
         if batch.done_by and settings.previz and not control.waited:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
         async with servers(settings) as executor:
@@ -194,7 +199,8 @@ async def _settle_all(
     continues at this moment: what it is about to make would be made twice.
     """
     found = []
-    for run in dict.fromkeys(run for run, server in batch.unfinished if server in executor.servers):
+    left = batch.unfinished(control.waited)
+    for run in dict.fromkeys(run for run, server in left if server in executor.servers):
         view.settling(run)
         try:
             found.append(await _settle(run, executor, settings, control))

@@ -21,6 +21,7 @@ from runner.domain import Job, Template, Workflow
 from runner.errors import Problem, SpecError, TemplateError
 from runner.expand import Expansion, expand
 from runner.inputs import InputFile, input_file
+from runner.manifest.history import History
 from runner.render import Catalog, render
 from runner.rendered import Demands, Rendered, ticket_of
 from runner.reuse import Answer, Question, Reuse
@@ -100,6 +101,13 @@ class Plan:
     def open(self) -> tuple[()]:
         """Nothing of a plan has been started."""
         return ()
+
+    def unfinished(self, anew: bool) -> Sequence[tuple[str, str]]:
+        """Return (run, server) where an earlier run of the spec left attempts open; *anew* = as of now."""
+        if self.reuse is None:
+            return ()
+        history = History(self.reuse.history.runs) if anew else self.reuse.history
+        return history.unfinished(self.spec.files[0].path)
 
     @property
     def to_run(self) -> int:

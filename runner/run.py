@@ -69,7 +69,7 @@ class Control:
         self.requests: asyncio.Queue[Stopping] = asyncio.Queue()
         self.asked = 0
         self.waited = False
-        """Another process was waited for: what was planned before may be made by now."""
+        """Another process was at it meanwhile: what was planned may be made by now."""
         self.conducting = False
         """Jobs have begun: from here on a stop is heard by the conductor, before by whoever launched it."""
 

@@ -10,7 +10,7 @@ import click
 from runner.cli.console import duration, emit, say, table, tell
 from runner.cli.options import json_option, make_settings, runs_option
 
-_STATES = ("open", "succeeded", "failed", "stopped")
+_STATES = ("running", "open", "succeeded", "failed", "stopped")
 
 
 @click.command(name="list")

@@ -59,9 +59,7 @@ def refuse_secrets(plan: Plan, settings: Settings, sets: Sequence[str]) -> None:
         )
 
 
-def _reuse(settings: Settings, *, force: bool, force_only: Sequence[str]) -> Reuse | None:
-    if not settings.runs.is_dir():
-        return None
+def _reuse(settings: Settings, *, force: bool, force_only: Sequence[str]) -> Reuse:
     try:
         patterns = tuple(Pattern.parse(text) for text in force_only)
     except ValueError as error:

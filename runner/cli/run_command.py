@@ -81,14 +81,16 @@ def command(
     from runner.cli.planning import plan_with_history
     from runner.cli.progress import make_view
     from runner.launch import Scope, batch_of, launch
+    from runner.manifest.folder import lock_seen
 
+    seen = lock_seen(settings.runs, spec)
     plan = plan_with_history(
         spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only
     )
     confirm_size(plan.to_run, yes=yes)
     view = make_view(settings, as_json=as_json, quiet=quiet)
     view.planned(plan)
-    batch = batch_of(spec, plan, Scope(only=only, without=without, sets=sets))
+    batch = batch_of(spec, plan, Scope(only=only, without=without, sets=sets), seen=seen)
     return gated(
         spec,
         settings,

@@ -23,6 +23,7 @@ from typing import Any
 
 from runner import door
 from runner.errors import RunLocked, StorageError
+from runner.manifest.journal import take_lock
 
 
 def run_name(episode: str, now: datetime, token: str) -> str:
@@ -79,31 +80,32 @@ def create(runs: Path, run: str, *, facts: Mapping[str, Any], frozen: Mapping[st
 
 
 @contextmanager
-def spec_lock_after_probe(runs: Path, spec: Path) -> Iterator[None]:
+def spec_lock_after_probe(runs: Path, spec: Path) -> Iterator[int]:
     """Hold the lock of *spec*, with *runs* proven writable. A lock held by another is told first."""
     if not runs.is_dir():
         probe(runs)
-    with spec_lock(runs, spec):
+    with spec_lock(runs, spec) as seen:
         probe(runs)
-        yield
+        yield seen
 
 
 @contextmanager
-def spec_lock(runs: Path, spec: Path) -> Iterator[None]:
+def spec_lock(runs: Path, spec: Path) -> Iterator[int]:
     """Hold the one right to run *spec* into *runs*; raises RunLocked naming the holder.
 
-    However the path is written, it is one spec: links are followed first.
+    However the path is written, it is one spec: links are followed first. Yields what `lock_seen` would have
+    returned just before.
     """
-    folder = runs / ".index" / "locks"
-    name = hashlib.sha256(str(spec.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    path = _lock_of(runs, spec)
+    folder = path.parent
     try:
         door.make_folder(folder)
-        file = (folder / name).open("a+", encoding="utf-8")
+        file = path.open("a+", encoding="utf-8")
     except OSError as error:
         raise StorageError.of("write in", folder, error) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_lock(file.fileno())
         except BlockingIOError:
             file.seek(0)
             raise RunLocked(
@@ -112,8 +114,33 @@ def spec_lock(runs: Path, spec: Path) -> Iterator[None]:
             ) from None
         except OSError as error:
             raise StorageError.of("lock", folder, error) from error
+        seen = os.fstat(file.fileno()).st_mtime_ns if file.tell() else 0
         file.truncate(0)
         file.write(f"pid {os.getpid()} on {socket.gethostname()}, since {door.utc():%Y-%m-%d %H:%M:%S} UTC")
         with suppress(OSError):  # on a full disk nobody is told who holds it
             file.flush()
-        yield
+        try:
+            yield seen
+        finally:
+            with suppress(OSError):  # only a sign for `lock_seen`
+                os.utime(file.fileno())
+
+
+def lock_seen(runs: Path, spec: Path) -> int:
+    """Return a number that is another one as soon as a process has taken or left the lock of *spec* since.
+
+    0 = nobody ever had it, -1 = somebody has it now and may leave it at any moment.
+    """
+    try:
+        with _lock_of(runs, spec).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return os.fstat(file.fileno()).st_mtime_ns
+    except BlockingIOError:
+        return -1
+    except OSError:
+        return 0
+
+
+def _lock_of(runs: Path, spec: Path) -> Path:
+    name = hashlib.sha256(str(spec.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return runs / ".index" / "locks" / name

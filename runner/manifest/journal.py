@@ -128,7 +128,7 @@ class Journal:
         except OSError as error:
             raise StorageError.of("write", path, error) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take_lock(self._file.fileno())
         except BlockingIOError:
             told = f"{path} is being written by another process ({_holder(self._file.fileno())})"
             self._file.close()
@@ -207,6 +207,28 @@ class Journal:
                 self.commit()
         finally:
             self._file.close()
+
+
+def held(path: Path) -> bool:
+    """Return whether a process is writing the journal at *path* at this moment, as far as locks tell."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def take_lock(fd: int) -> None:
+    """Take the one lock there is on a file; raises BlockingIOError where another process has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # Who only looks shares; that one is through in a moment, and must not be taken for a holder.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _holder(fd: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
-from runner.manifest.store import Manifest
+from runner.manifest.journal import held
+from runner.manifest.store import JOURNAL, Manifest
 
 _PARTS = 12
 """Episodes from which one question about everything costs less than one about each."""
@@ -16,17 +17,18 @@ _PARTS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which runs; an empty text is any. *spec*: a path, a file name with or without ending, or a pattern."""
+    """Which runs; an empty text is any. *spec*: a path, a file name with or without ending, or a pattern.
+
+    *state*: one of `run_state`, or `running`.
+    """
 
     spec: str = ""
     state: str = ""
     realm: str = ""
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """Whether *row*, a run, is wanted."""
-        if any(
-            asked not in ("", row[name]) for name, asked in (("state", self.state), ("realm", self.realm))
-        ):
+        """Whether *row*, a run, is of the spec and realm that are wanted."""
+        if self.realm not in ("", row["realm"]):
             return False
         path = PurePath(row["spec"])
         return not self.spec or any(
@@ -35,15 +37,29 @@ class Wanted:
 
 
 def newest(manifest: Manifest, wanted: Wanted, *, limit: int) -> list[dict[str, Any]]:
-    """Return at most *limit* rows of `run_state`, newest first; counts jobs of these runs only."""
-    names = [row["run"] for row in manifest.query("heads") if wanted.takes(row)][:limit]
+    """Return at most *limit* rows of `run_state`, newest first; counts jobs of these runs only.
+
+    The state of a run that a process is writing at this moment is `running`.
+    """
+    states: dict[str, str] = {}
+    for row in manifest.query("heads"):
+        if wanted.takes(row) and wanted.state in ("", state := _state(row, manifest.runs)):
+            states[row["run"]] = state
+        if len(states) == limit:
+            break
     parts: dict[str, list[str]] = {}
-    for name in names:
+    for name in states:
         parts.setdefault(name.rsplit("-", 2)[0], []).append(name)
-    bounds = list(parts.values()) if len(parts) < _PARTS else [names]
+    bounds = list(parts.values()) if len(parts) < _PARTS else [list(states)]
     found = {
         row["run"]: row
         for part in bounds
         for row in manifest.query("runs_between", first=min(part), last=max(part))
     }
-    return [found[name] for name in names]
+    return [found[name] | {"state": state} for name, state in states.items()]
+
+
+def _state(row: Mapping[str, Any], runs: Path) -> str:
+    """Return the state of a run now; what has succeeded is looked at no more."""
+    state = str(row["state"])
+    return "running" if state != "succeeded" and held(runs / row["run"] / JOURNAL) else state

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from runner.manifest.folder import spec_lock
+from runner.cli import asking, call
+from runner.manifest.folder import lock_seen, spec_lock
 from runner.manifest.journal import Journal
+from tests.flow import test_resume
 from tests.flow.conftest import Shop
 from tests.flow.test_main_job import FLAT, spec
+from tests.flow.test_resume import Own, begun, killed_after, nap, runs, until
+from tests.flow.test_resume import spec as slow_spec
 
 HOLDER = re.compile(rf"pid {os.getpid()} on \S+, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
+
+own = test_resume.own
 
 
 @pytest.fixture
@@ -64,3 +71,69 @@ def test_a_journal_names_its_writer(flat: Shop, server: str) -> None:
     assert code == 5
     assert HOLDER.search(err), err
     assert flat.animerun("resume", run.name, "--server", server)[0] == 0
+
+
+def test_who_has_waited_makes_nothing_that_was_made_meanwhile(shop: Shop, own: Own) -> None:
+    """The other process makes everything: that is seen when it has ended, and no second run begins."""
+    shop.template("slow", nap(0.4))
+    shop.write("flat.yaml", slow_spec(jobs=3))
+    first = shop.start("flat.yaml", "--server", own.url)
+    until("a job", lambda: begun(shop, 1))
+    waiting = shop.start("flat.yaml", "--server", own.url, "--wait-lock")
+    first.communicate(timeout=40)
+    _, err = waiting.communicate(timeout=40)
+
+    assert (first.returncode, waiting.returncode) == (0, 0), err
+    assert len(runs(shop)) == 1, err
+    assert sorted(own.saved().values()) == [1, 1, 1]
+
+
+def test_who_has_waited_for_a_killed_process_settles_what_that_left(shop: Shop, own: Own) -> None:
+    """The run of the other one began after we had looked: what its server still makes is not made again."""
+    shop.template("slow", nap(0.4))
+    shop.write("flat.yaml", slow_spec(jobs=4))
+    first = killed_after(shop, own, 1)
+    hidden = first.rename(shop.folder / "hidden")
+    with spec_lock(shop.folder / "runs", shop.folder / "flat.yaml"):
+        waiting = shop.start("flat.yaml", "--server", own.url, "--wait-lock")
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(1.5)
+        hidden.rename(first)
+    _, err = waiting.communicate(timeout=40)
+
+    assert waiting.returncode == 0, err
+    assert len(runs(shop)) == 2
+    assert sorted(own.saved().values()) == [1, 1, 1, 1], err
+
+
+def test_what_another_process_made_while_we_planned_is_not_made_again(
+    shop: Shop, own: Own, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came and went between our look at the record and our lock: the record is looked at again."""
+    shop.template("flat", FLAT)
+    shop.write("flat.yaml", spec("flat", jobs=2))
+
+    def meanwhile(*_: object, **__: object) -> None:
+        assert shop.animerun("flat.yaml", "--server", own.url)[0] == 0
+
+    monkeypatch.chdir(shop.folder)
+    monkeypatch.setattr(asking, "confirm_size", meanwhile)
+
+    assert call(["flat.yaml", "--server", own.url]) == 0
+    assert len(runs(shop)) == 1, capfd.readouterr().err
+    assert sorted(own.saved().values()) == [1, 1]
+
+
+def test_a_lock_shows_that_somebody_had_it(tmp_path: Path) -> None:
+    """Nobody ever, somebody now, nobody since: four looks can be told apart, and looking changes nothing."""
+    spec = tmp_path / "a.yaml"
+    looks = [lock_seen(tmp_path, spec)]
+    with spec_lock(tmp_path, spec) as seen:
+        looks += [seen, lock_seen(tmp_path, spec)]
+    looks += [lock_seen(tmp_path, spec), lock_seen(tmp_path, spec)]
+    with spec_lock(tmp_path, spec) as seen:
+        looks += [seen]
+
+    assert looks[:3] == [0, 0, -1]
+    assert looks[3] == looks[4] == looks[5] > 0
+    assert lock_seen(tmp_path, spec) != looks[3]
