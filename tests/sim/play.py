@@ -9,9 +9,9 @@ import hashlib
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -86,6 +86,8 @@ class Case:
     keep: bool = True
     """Whether servers remember what they made, for the checker."""
     httpx_whole: bool = False
+    clock_steps: Mapping[float, float] = field(default_factory=dict)
+    """When → by how much somebody sets the wall clock. Seconds."""
     disk: Callable[[], SimDisk] = SimDisk
     """Makes the disk of the first process."""
     aftermath: Callable[[SimDisk, Path], None] | None = None
@@ -154,7 +156,7 @@ class Project:
 
 
 @cache
-def project(jobs: int) -> Project:
+def project(jobs: int, *, episode: str = "sim") -> Project:
     """Return the project of *jobs* dots, planned once per process."""
     root = Path(tempfile.mkdtemp(prefix="animerun-sim-", dir=fast_folder()))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
@@ -163,7 +165,7 @@ def project(jobs: int) -> Project:
     (root / "templates" / "dot.json.j2").write_text(TEMPLATE)
     spec = root / "sim.yaml"
     spec.write_text(
-        f"animerun: 1\nepisode: sim\ntemplate: dot\nscenes: {{s: {{colour: 7, seeds: 1..{jobs}}}}}\n"
+        f"animerun: 1\nepisode: {episode}\ntemplate: dot\nscenes: {{s: {{colour: 7, seeds: 1..{jobs}}}}}\n"
     )
     plan = make_plan(spec)
     return Project(spec, plan, tuple(each.job.key for each in plan.rendered()))
@@ -210,6 +212,7 @@ class Simulation:
             last=last,
             torn=self.case.torn,
             httpx_whole=self.case.httpx_whole,
+            steps=self.case.clock_steps,
         )
 
     def restart(self) -> None:

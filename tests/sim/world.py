@@ -310,17 +310,20 @@ class SimWorld(door.World):
         last: int | None = None,
         torn: bool = False,
         httpx_whole: bool = False,
+        steps: Mapping[float, float] | None = None,
     ) -> None:
         super().__init__(disk=disk or SimDisk(), chance=chance)
         self._hosts, self._faults, self._last = hosts, faults, last
-        self._torn, self._httpx_whole = torn, httpx_whole
+        self._torn, self._httpx_whole, self._steps = torn, httpx_whole, steps or {}
         self._loop = asyncio.get_running_loop()
         self.effects = 0
         self.names: list[str] | None = None
         self.died = asyncio.Event()
 
     def now(self) -> float:
-        return EPOCH + self._loop.time()
+        """Return the wall clock, set by somebody at each of the steps (when → by)."""
+        at = self._loop.time()
+        return EPOCH + at + sum(by for when, by in self._steps.items() if at >= when)
 
     def monotonic(self) -> float:
         return 1000.0 + self._loop.time()
