@@ -14,7 +14,7 @@ RUNNER = ROOT / "runner"
 LAYERS = [
     {"errors", "door"},
     {"domain"},
-    {"events", "settings", "text", "awake", "pictures"},
+    {"events", "settings", "text", "awake", "pictures", "ground"},
     {
         "faults",
         "story",

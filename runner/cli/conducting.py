@@ -18,6 +18,8 @@ from runner.cli.console import SaidByOthers, bug, say
 from runner.cli.progress import RunView
 from runner.cli.stopping import CODES, heeding, leave_soon
 from runner.errors import RunLocked, Stopped
+from runner.events import ServerNotice
+from runner.ground import ready
 from runner.manifest.store import Report
 from runner.run import Control, Summary
 
@@ -32,8 +34,10 @@ _TERM_GRACE_S = 10.0
 def conducted(view: RunView, launch: Launch) -> int:
     """Run *launch* to its end under *view* and return the exit code. The only `asyncio.run` there is.
 
-    Raises Stopped when a signal came before the first job.
+    Raises Stopped when a signal came before the first job, and what `ground.ready` raises.
     """
+    for doubt in ready(view.settings.runs, servers=len(view.settings.servers)):
+        view(ServerNotice(server="", message=doubt))
     logging.lastResort = SaidByOthers(logging.WARNING)
     stops = _Stops(view)
     with heeding(stops):

@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import signal_phases
-from tests.flow.conftest import Shop
+from tests.flow import test_resume
+from tests.flow.conftest import Shop, queued
 from tests.flow.test_main_job import FLAT, spec
+from tests.flow.test_resume import Own, begun, lines, nap, until
+from tests.flow.test_resume import spec as slow_spec
 
+own = test_resume.own
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -44,6 +48,25 @@ def test_a_run_needs_no_open_stream(shop: Shop, server: str) -> None:
     assert process.wait(30) == 0
     assert len(shop.outputs()) == 4
     assert shop.animerun("verify")[0] == 0
+
+
+def test_sigterm_ends_a_run_in_good_order(shop: Shop, own: Own) -> None:
+    """Exit 143: what runs is made and recorded, what waits is taken back, and `resume` makes the rest."""
+    shop.template("slow", nap(0.6))
+    shop.write("flat.yaml", slow_spec(jobs=4))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("a job", lambda: begun(shop, 1))
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=40)
+    left, made = queued(own.url), len(lines(shop.run(), "done"))
+    code, _, told = shop.animerun("resume", "--server", own.url)
+
+    assert process.returncode == 143, err
+    assert "stopped by SIGTERM" in err
+    assert not any(left.values())
+    assert made < 4
+    assert code == 0, told
+    assert sorted(own.saved().values()) == [1, 1, 1, 1]
 
 
 def test_nohup_and_a_reader_who_leaves(shop: Shop, server: str) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from runner import door
 from runner.errors import RecordDamaged, RunLocked, StorageError
 from runner.manifest import folder as folders
 from runner.manifest import store
 from runner.manifest.journal import Journal
-from runner.manifest.store import Manifest, refresh
+from runner.manifest.store import SCHEMA, Manifest, refresh
+from tests.sim.disks import Failing
 
 OUTPUT = {
     "node": "out", "index": 0, "path": "s/a.png", "sha256": "ab", "size": 3, "kind": "image", "pixels": "cd",
@@ -184,13 +187,16 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     refresh(tmp_path)
     with duckdb.connect(str(tmp_path / ".index" / "live.duckdb")) as db:
         db.execute("update meta set schema = 99")
+    newer = (tmp_path / ".index" / "live.duckdb").read_bytes()
 
-    with pytest.raises(RecordDamaged, match="newer"):
+    with pytest.raises(RecordDamaged, match="newer") as caught:
         refresh(tmp_path)
+    assert caught.value.exit_code == 7
+    assert (tmp_path / ".index" / "live.duckdb").read_bytes() == newer
 
 
 def test_an_older_schema_is_built_again(tmp_path: Path) -> None:
-    """An index of an older animerun is replaced by a new one from the journals."""
+    """An index of an older animerun is replaced by a new one from the journals, and kept aside."""
     journal(tmp_path, "a")
     refresh(tmp_path)
     rows = everything(tmp_path)
@@ -199,6 +205,30 @@ def test_an_older_schema_is_built_again(tmp_path: Path) -> None:
     refresh(tmp_path)
 
     assert everything(tmp_path) == rows
+    with duckdb.connect(str(tmp_path / "manifest.duckdb"), read_only=True) as db:
+        assert db.execute("select schema from meta").fetchall() == [(SCHEMA,)]
+    assert len(list((tmp_path / ".index").glob("live.duckdb.*.old"))) == 1
+
+
+def test_a_file_of_a_newer_duckdb_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this DuckDB cannot read is moved aside as it is; the journals have it all."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    rows = everything(tmp_path)
+    live = tmp_path / ".index" / "live.duckdb"
+    foreign = live.read_bytes()
+    connect = duckdb.connect
+
+    def older(path: str, **options: object) -> duckdb.DuckDBPyConnection:
+        if path == str(live) and live.exists() and live.read_bytes() == foreign:
+            raise duckdb.IOException("Trying to read a database file with version number 69")
+        return connect(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(duckdb, "connect", older)
+    refresh(tmp_path)
+
+    assert everything(tmp_path) == rows
+    assert [path.read_bytes() for path in (tmp_path / ".index").glob("live.duckdb.*.old")] == [foreign]
 
 
 def test_queries_cannot_reach_outside(tmp_path: Path) -> None:
@@ -274,6 +304,29 @@ def test_one_spec_one_run_at_a_time(tmp_path: Path) -> None:
             pass
     with folders.spec_lock(tmp_path, spec):
         pass
+
+
+@pytest.mark.parametrize("nth", range(1, 8))
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EDQUOT])
+def test_a_probe_finds_whatever_may_not_be_done(tmp_path: Path, nth: int, number: int) -> None:
+    """Any of its acts that is refused is exit 6 with what was tried, where, the reason and a remedy."""
+    with (
+        door.entered(door.World(disk=Failing(nth, number))),
+        pytest.raises(StorageError, match=os.strerror(number)) as caught,
+    ):
+        folders.probe(tmp_path / "runs")
+
+    assert str(tmp_path / "runs") in str(caught.value)
+    assert caught.value.exit_code == 6
+    assert caught.value.hint
+
+
+def test_a_name_that_is_too_long_is_found_by_the_probe(tmp_path: Path) -> None:
+    """Exit 6, and the remedy is a shorter path."""
+    with pytest.raises(StorageError, match="File name too long") as caught:
+        folders.probe(tmp_path / ("x" * 300))
+
+    assert "a shorter path" in caught.value.hint
 
 
 def test_a_probe_names_what_failed(tmp_path: Path) -> None:
