@@ -117,6 +117,7 @@ async def test_an_unclear_answer_to_a_job_that_runs_is_found_out(
         ((302, "text/html", b""), "SERVER_REJECTS", "elsewhere"),
         ((401, "text/plain", b"who?"), "SERVER_REJECTS", "elsewhere"),
         ((404, "text/plain", b""), "SERVER_REJECTS", "elsewhere"),
+        ((405, "text/plain", b""), "SERVER_REJECTS", "elsewhere"),
     ],
     ids=str,
 )

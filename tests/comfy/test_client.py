@@ -161,10 +161,11 @@ async def test_a_download_whose_end_cannot_be_told_is_not_taken(head: str) -> No
         b"\0\1\2\3\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         b"SSH-2.0\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 200_000 + b"\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
 async def test_garbage_is_no_answer(garbage: bytes) -> None:
-    """Empty answers, other protocols and conflicting lengths are ambiguous, never an answer."""
+    """Empty answers, other protocols, two lengths and endless headers are ambiguous, never an answer."""
 
     async def behave(writer: asyncio.StreamWriter) -> None:
         writer.write(garbage)

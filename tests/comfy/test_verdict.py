@@ -113,12 +113,15 @@ def test_out_of_memory_may_work_elsewhere() -> None:
     assert (found.code, found.retry, found.node) == ("OOM", "elsewhere", "2")
 
 
-def test_a_broken_machine_is_no_fault_of_the_job() -> None:
+@pytest.mark.parametrize(
+    "reason", ["CUDA error: device-side assert triggered", "[Errno 28] No space left on device: 'a.png'"]
+)
+def test_a_broken_machine_is_no_fault_of_the_job(reason: str) -> None:
     """A lost device or a full disk over there: another server may do it."""
     entry = transcripts.entry("node_error")
     for name, data in entry["status"]["messages"]:
         if name == "execution_error":
-            data["exception_message"] = "CUDA error: device-side assert triggered"
+            data["exception_message"] = reason
     found = judge(entry, {"2": "image"}, "p")
 
     assert isinstance(found, Fault)
@@ -283,8 +286,9 @@ def test_partly_refused_outputs_are_a_refusal() -> None:
 
 
 def test_too_large_says_so() -> None:
-    """413 is its own kind."""
+    """413 is its own kind, and names the option of ComfyUI that sets the limit."""
     assert rejection(413, None).code == "TOO_LARGE"
+    assert "--max-upload-size" in rejection(413, None).message
 
 
 @given(

@@ -183,15 +183,17 @@ def test_names_are_written_from_axes_and_runs_of_separators_collapse(studio):
 
 
 def test_names_are_distinct_ignoring_case(studio):
-    """Two scenes that differ only in a name's case cannot be; names from titles may."""
-    text = (
-        HEAD
-        + 'scenes: {a: {prompt: x, seeds: [1]}, b: {prompt: y, seeds: [1]}}\ndeliver: {name: "N_{{ seed }}"}'
-    )
+    """Two jobs of one file name are refused with both, also where the names differ only in case."""
+    scene = "{prompt: x, vary: {camera: [%s]}, seeds: [1]}"
+    scenes = f"scenes: {{a: {scene}, b: {scene}}}"
+    for names in (("WIDE", "WIDE"), ("WIDE", "wide")):
+        text = HEAD + scenes % names + '\ndeliver: {name: "{{ camera }}_{{ seed }}"}'
 
-    (found,) = studio.messages(text)
+        (found,) = studio.messages(text)
 
-    assert found.startswith("two jobs would write `N_1`: ep01/a/seed=1 and ep01/b/seed=1")
+        assert found.startswith(
+            f"two jobs would write `{names[1]}_1`: ep01/a/camera={names[0]}/seed=1 and ep01/b/camera={names[1]}/"
+        )
 
 
 def test_large_seeds_are_warned_of(studio):
