@@ -24,6 +24,7 @@ seeded-bugs:  ## the tests notice 24 likely mistakes, each made in a copy of the
 
 merge:  ## simulated lives, kills, signals, disks that fail: what is longer than a push may be
 	$(PYTHON) -m tests.sim --seeds 3000
+	$(PYTHON) -m tests.sim.two
 	$(PYTHON) -m tests.sim.disks --errors
 	$(PYTHON) -m tests.benchmarks.damage
 	tests/benchmarks/full_disk.sh $(PYTHON)
@@ -36,6 +37,7 @@ merge:  ## simulated lives, kills, signals, disks that fail: what is longer than
 nightly:  ## the same for hours, and a run killed at every pair of its effects
 	$(PYTHON) -m tests.sim --seeds 50000
 	$(PYTHON) -m tests.sim --crash-points --crash-jobs 3
+	$(PYTHON) -m tests.sim.soak
 	$(PYTHON) -m tests.comfy.mutations --examples 5000000
 	$(PYTHON) -m tests.sim.disks --power --jobs 20 --tears 8
 	$(PYTHON) tests/benchmarks/kill_loop.py --kills 2000

@@ -107,8 +107,8 @@ class Batch:
     unfinished: Callable[[bool], Sequence[tuple[str, str]]] = lambda waited: ()
     """(run, server) where an earlier run of this spec left attempts open; told whether another process was
     waited for, whose run may be one of them."""
-    seen: int = 0
-    """What `lock_seen` said of the spec before anything was read."""
+    seen: int | None = None
+    """What `lock_seen` said of the spec before anything was read; None = it was not asked."""
     source: str = ""
     """The spec's path in its project, as the record names it; empty = as it was given."""
     policy: Policy = field(default_factory=Policy)
@@ -118,7 +118,7 @@ class Batch:
     runs have been settled meanwhile. None = earlier runs do not count."""
 
 
-def batch_of(path: Path, plan: Plan, scope: Scope, *, seen: int = 0) -> Batch:
+def batch_of(path: Path, plan: Plan, scope: Scope, *, seen: int | None = None) -> Batch:
     """Return the batch of *plan*, the plan of the spec at *path*; *seen* as in `Batch`."""
     return Batch(
         work=plan,
@@ -160,7 +160,7 @@ async def launch(
     Raises RunLocked, StorageError, NoServer and PreflightRefused, in this order, before any submission.
     """
     with folders.spec_lock_after_probe(settings.runs, batch.spec) as seen:
-        control.waited |= seen != batch.seen
+        control.waited |= batch.seen not in (None, seen)
         if batch.done_by and settings.previz and not control.waited:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
         async with servers(settings) as executor:

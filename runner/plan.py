@@ -21,7 +21,6 @@ from runner.domain import Job, Template, Workflow
 from runner.errors import Problem, SpecError, TemplateError
 from runner.expand import Expansion, expand
 from runner.inputs import InputFile, input_file
-from runner.manifest.history import History
 from runner.render import Catalog, render
 from runner.rendered import Demands, Rendered, ticket_of
 from runner.reuse import Answer, Question, Reuse
@@ -106,7 +105,9 @@ class Plan:
         """Return (run, server) where an earlier run of the spec left attempts open; *anew* = as of now."""
         if self.reuse is None:
             return ()
-        history = History(self.reuse.history.runs) if anew else self.reuse.history
+        history = self.reuse.history
+        if anew:
+            history = type(history)(history.runs)
         return history.unfinished(self.spec.files[0].path)
 
     @property

@@ -210,12 +210,18 @@ class Remainder:
         """Return the open attempts with their jobs, in listing order."""
         if not self._open_keys:
             return ()
-        jobs = {each.job.key: each for each in self._plan.rendered() if each.job.key in self._open_keys}
+        jobs = self._begun(self._plan)
+        if any(each.made for each in jobs.values()):
+            # Another run has made one meanwhile; what is open here comes to its end all the same.
+            jobs = self._begun(replace(self._plan, reuse=None))
         return tuple(
             Open(self._numbered(jobs[line["key"]], line["n"]), prompt_id, line["server"], line["prefix"])
             for prompt_id, line in self._open.items()
             if line["key"] in jobs
         )
+
+    def _begun(self, plan: Plan) -> dict[str, Rendered]:
+        return {each.job.key: each for each in plan.rendered() if each.job.key in self._open_keys}
 
     def _numbered(self, each: Rendered, number: int) -> Rendered:
         """Return it with what earlier processes have to say of its next attempt."""

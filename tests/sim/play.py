@@ -156,7 +156,7 @@ class Project:
 
 
 @cache
-def project(jobs: int, *, episode: str = "sim") -> Project:
+def project(jobs: int, *, episode: str = "sim", colour: int = 7) -> Project:
     """Return the project of *jobs* dots, planned once per process."""
     root = Path(tempfile.mkdtemp(prefix="animerun-sim-", dir=fast_folder()))
     atexit.register(shutil.rmtree, root, ignore_errors=True)
@@ -165,7 +165,8 @@ def project(jobs: int, *, episode: str = "sim") -> Project:
     (root / "templates" / "dot.json.j2").write_text(TEMPLATE)
     spec = root / "sim.yaml"
     spec.write_text(
-        f"animerun: 1\nepisode: {episode}\ntemplate: dot\nscenes: {{s: {{colour: 7, seeds: 1..{jobs}}}}}\n"
+        f"animerun: 1\nepisode: {episode}\ntemplate: dot\n"
+        f"scenes: {{s: {{colour: {colour}, seeds: 1..{jobs}}}}}\n"
     )
     plan = make_plan(spec)
     return Project(spec, plan, tuple(each.job.key for each in plan.rendered()))

@@ -36,7 +36,7 @@ class Counting(Nobody):
 
 
 async def run(loop: VirtualLoop, runs: Path, view: Counting) -> None:
-    batch, _ = project(JOBS)
+    batch = project(JOBS).batch(runs)
     case = Case(jobs=JOBS, faults=NET, keep=False)
     simulation = Simulation(case, loop)
     settings = Settings(runs=runs, servers=tuple(simulation.hosts), depth=case.depth)

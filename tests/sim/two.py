@@ -94,15 +94,15 @@ async def _first(batch: Batch, settings: Settings, jobs: int) -> list[int]:
     return [*codes, summary.exit_code]
 
 
-async def _live(case: Case, loop: VirtualLoop, runs: Path) -> Met:
-    (one, some), (two, others) = project(case.jobs), project(case.jobs, episode="other")
+async def _live(case: Case, loop: VirtualLoop, runs: Path, *, alike: bool) -> Met:
+    one, two = project(case.jobs), project(case.jobs, episode="other", colour=7 if alike else 1_000_000)
     simulation = Simulation(case, loop)
     # The grace is shorter than a job, so that the stop interrupts as well.
     settings = Settings(runs=runs, servers=tuple(simulation.hosts), depth=case.depth, grace_s=0.2)
     heard = [_overheard(host.comfy) for host in simulation.hosts.values()]
     with door.entered(simulation.world(None, 0)):
-        first = asyncio.ensure_future(_first(one, settings, case.jobs))
-        second, _ = await launch.launch(two, settings=settings, control=Control(), view=Nobody())
+        first = asyncio.ensure_future(_first(one.batch(runs), settings, case.jobs))
+        second, _ = await launch.launch(two.batch(runs), settings=settings, control=Control(), view=Nobody())
         codes = [*await first, second.exit_code]
     servers = [facts_of(host.comfy) for host in simulation.hosts.values()]
     lines = checker.journals(runs)
@@ -113,23 +113,23 @@ async def _live(case: Case, loop: VirtualLoop, runs: Path) -> Met:
         each for orders in heard for order in orders for each in order.get("delete", [order.get("prompt_id")])
     }
     return Met(
-        verdict=checker.judge(runs, (*some, *others), servers),
+        verdict=checker.judge(runs, (*one.keys, *two.keys), servers),
         codes=codes,
         taken_back=len(cancelled),
         foreign=named - own,
-        troubled=[key for key in others if attempts[key] != 1],
+        troubled=[key for key in two.keys if attempts[key] != 1],
         most=[host.comfy.most for host in simulation.hosts.values()],
     )
 
 
-def met(jobs: int, *, seed: int = 0) -> Met:
-    """Let two runners of so many *jobs* each meet on two servers."""
+def met(jobs: int, *, seed: int = 0, alike: bool = False) -> Met:
+    """Let two runners of so many *jobs* each meet on two servers; *alike* = they want the same pictures."""
     loop = VirtualLoop(random.Random(f"two {seed}"))
     folder = Path(tempfile.mkdtemp(prefix="animerun-two-", dir=fast_folder()))
     case = Case(seed=seed, jobs=jobs, servers=2, depth=3, longest_job_s=1.0)
     try:
         with quick():
-            return loop.run_until_complete(_live(case, loop, folder / "runs"))
+            return loop.run_until_complete(_live(case, loop, folder / "runs", alike=alike))
     finally:
         loop.close()
         shutil.rmtree(folder)
