@@ -1,7 +1,7 @@
 # ruff: noqa: T201 - a script that prints
 """Two runners on the same servers: each makes its own jobs, and neither touches what the other has there.
 
-    python -m tests.sim.two [--jobs 5000]
+    python -m tests.sim.two [--jobs 2000]
 
 Both live on one virtual clock, as two processes do that share nothing but servers and the folder of runs. The
 first is told to stop again and again: it takes back what it has pending, interrupts what it has running,
@@ -154,7 +154,7 @@ def wrong(found: Met, jobs: int) -> str:
 def main() -> int:
     """Let two runners meet and tell what came of it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--jobs", type=int, default=5000, help="of each runner")
+    parser.add_argument("--jobs", type=int, default=2000, help="of each runner")
     jobs = parser.parse_args().jobs
     found = met(jobs)
     told = {"jobs": 2 * jobs, "taken_back": found.taken_back, "most": found.most, "wrong": wrong(found, jobs)}
