@@ -95,10 +95,6 @@ class Executor(Protocol):
         """Return (folder, name) → size of the model files there, as far as the server tells."""
         ...
 
-    async def prepare(self, server: str, files: Mapping[str, Path]) -> None:
-        """Upload inputs (`<sha256>.<ext>` → local file), each once per server."""
-        ...
-
     def start(self, attempt: Attempt, folder: Path) -> None:
         """Submit *attempt* and collect its outputs into *folder*; its progress and end come as events."""
         ...
@@ -354,23 +350,6 @@ class ComfyExecutor:
                 raise NoServer(str(fault)) from fault
             found |= {(folder, name): size for name, size in sizes.items()}
         return found
-
-    async def prepare(self, server: str, files: Mapping[str, Path]) -> None:
-        """Upload *files* that this process has not uploaded there yet.
-
-        Raises:
-            NoServer: The server does not take them.
-            StorageError: A file cannot be read.
-
-        """
-        known = self._known[server]
-        watch = known.server.watch(str(door.fresh_id()), lambda _: None)
-        try:
-            await self._upload(known.server, files, watch)
-        except ServerFault as fault:
-            raise NoServer(str(fault)) from fault
-        finally:
-            known.server.forget(watch)
 
     async def _upload(self, server: Server, files: Mapping[str, Path], watch: Watch) -> None:
         known = self._known[server.url]

@@ -179,10 +179,6 @@ class Schedule:
         """Which limit of failures is reached, in words; empty while none is."""
         return self._tolerance.reached
 
-    def outstanding(self) -> dict[str, int]:
-        """Server → attempts under way there."""
-        return {name: len(server.outstanding) for name, server in self._servers.items()}
-
     def pending(self) -> tuple[str, ...]:
         """The ids under way that are not known to run."""
         return tuple(
@@ -195,11 +191,6 @@ class Schedule:
     def under_way(self) -> tuple[str, ...]:
         """Every id under way."""
         return tuple(self._under_way)
-
-    def job(self, prompt_id: str) -> tuple[str, int]:
-        """Return key and attempt number of an id under way; raises KeyError for a stranger."""
-        known = self._under_way[prompt_id]
-        return known.ticket.key, known.number
 
     # -- deciding --------------------------------------------------------------------------------------
 
