@@ -2,9 +2,9 @@
 """The spec loader under a fuzzer that follows coverage: anything but a mistake told ends it with the file kept.
 
     pip install atheris          # not among the project's own needs
-    python tests/benchmarks/fuzz_spec_guided.py --seconds 600 [--keep FOLDER] [--largest 2048]
+    python tests/benchmarks/fuzz_spec_guided.py --seconds 600 [--keep FOLDER] [--largest 2048] [--slowest 2]
 
-A file may take two seconds and the process 300 MB. What finds new branches joins the real specs as material for the
+A file may take so many seconds and the process 300 MB. What finds new branches joins the real specs as material for the
 next; words of the language are its dictionary. Prints the fuzzer's own figures at the end; ends with 77 (or by a
 signal) when anything was found, and `python … --again FILE` plays that again.
 """
@@ -68,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--largest", type=int, default=2048, help="bytes of a file")
+    parser.add_argument("--slowest", type=int, default=2, help="seconds of a file, on a machine that is idle")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-found"))
     parser.add_argument("--again", type=Path, help="only this file, once")
     options = parser.parse_args()
@@ -86,7 +87,7 @@ def main() -> None:
     limits = [
         f"-max_total_time={options.seconds}",
         f"-max_len={options.largest}",
-        "-timeout=2",
+        f"-timeout={options.slowest}",
         "-rss_limit_mb=300",
     ]
     files = [f"-dict={dictionary}", f"-artifact_prefix={options.keep}/", str(corpus)]
