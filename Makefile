@@ -33,6 +33,7 @@ merge:  ## simulated lives, kills, signals, disks that fail: what is longer than
 	$(PYTHON) -m tests.benchmarks.signal_phases --phases 40
 	$(PYTHON) -m tests.chaos.cells
 	$(PYTHON) -m tests.benchmarks.load_held --gap-ms 40
+	$(PYTHON) -m tests.render.exhaustion all --bare
 
 nightly:  ## the same for hours, and a run killed at every pair of its effects
 	$(PYTHON) -m tests.sim --seeds 50000

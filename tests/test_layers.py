@@ -28,7 +28,7 @@ LAYERS = [
         "drift",
         "model_files",
     },
-    {"comfy", "manifest", "previz"},
+    {"comfy", "manifest", "previz", "sandbox"},
     {"spec", "expand", "render", "schedule", "submit", "collect", "record"},
     {"inputs", "rendered", "reuse", "embedded", "completions"},
     {"variants"},
@@ -184,6 +184,7 @@ DOOR_KEPT = {
 
 NO_DOOR = {
     "previz": "the other side: a server, a process of its own",
+    "sandbox": "a real child process, which takes real time in a simulation too",
     "cli/new_command.py": "a project folder of examples; nothing is recorded yet",
     "cli/streams.py": "descriptors the process was given",
     "cli/gating.py": "a report is appended to where a person said",

@@ -37,6 +37,9 @@ def command(
     as_json: bool,
 ) -> int:
     """Check SPEC, and with --server whether those servers have every node, model and value it needs."""
+    from runner.sandbox.process import begin
+
+    begin()
     settings = make_settings(spec=spec, servers=servers, depth=depth, allow_nodes=allow_nodes)
     from runner.cli.planning import refuse_secrets
     from runner.plan import Plan, make_plan

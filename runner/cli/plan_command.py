@@ -61,6 +61,9 @@ def command(
 
     With --json: one `job` per job, and where nodes are not ComfyUI's own one `beyond` (comfyui, classes).
     """
+    from runner.sandbox.process import begin
+
+    begin()
     settings = make_settings(spec=spec, servers=servers, depth=depth, max_jobs=max_jobs, runs=runs, copy=copy)
     from runner.cli.planning import plan_with_history
 

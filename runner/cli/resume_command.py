@@ -44,6 +44,9 @@ def command(
     It uses the spec, templates and files as they were when the run began, and the run's own servers unless
     others are named. For the spec as it is now, run the spec again.
     """
+    from runner.sandbox.process import begin
+
+    begin()
     settings = make_settings(servers=servers, depth=depth, runs=runs, **limits)
     from dataclasses import replace
 

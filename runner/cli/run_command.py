@@ -66,6 +66,9 @@ def command(
 
     Without a server it draws storyboard cards (previz). Ctrl-C once lets running jobs end, twice leaves.
     """
+    from runner.sandbox.process import begin
+
+    begin()
     settings = make_settings(
         spec=spec,
         servers=servers,

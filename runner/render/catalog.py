@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from jinja2 import TemplateSyntaxError, nodes
-from jinja2.runtime import Macro
-
 import runner
 from runner.domain import Template
 from runner.errors import Problem, SpecError, TemplateError
-from runner.render.bounds import excess_of_source, excess_of_tree
-from runner.render.environment import JsonEnvironment
-from runner.render.front import NAME, Front, cut, read_front
-from runner.render.lint import Slip, lint_body, lint_macros, lint_tokens
-from runner.render.program import MAX_PROBLEMS, Program, TextProgram, compiled, problem_at
-from runner.render.series import Series, written_only
+from runner.render.front import NAME, cut, read_front
+from runner.render.program import CLIENT, Program, TextProgram, problem_at
+from runner.render.series import Series
+from runner.sandbox.client import Facts
+from runner.sandbox.wire import BODY, Refused, Source
 from runner.text.decode import decode
 
 SUFFIX: Final = ".json.j2"
@@ -29,6 +25,7 @@ LARGEST_FILE: Final = 2**20
 """Bytes of one template or macro file."""
 
 Origin = Literal["project", "shipped"]
+_LAYERS: Final[tuple[Origin, ...]] = ("shipped", "project")
 
 
 class TemplateSource(NamedTuple):
@@ -37,6 +34,19 @@ class TemplateSource(NamedTuple):
     name: str
     path: Path
     origin: Origin
+
+
+class File(NamedTuple):
+    """A template or macro file as it was read."""
+
+    path: str
+    """As messages show it."""
+    text: str
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines, without their ends."""
+        return tuple(self.text.split("\n"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +71,7 @@ class Catalog:
     def __init__(self, project: Path | None = None) -> None:
         self._folders: dict[Origin, Path] = {} if project is None else {"project": project / "templates"}
         self._folders["shipped"] = shipped_folder()
-        self._environment: JsonEnvironment | None = None
-        self._macro_digests: dict[str, bytes] = {}
+        self._macros: tuple[File, ...] | None = None
         self._loaded: dict[str, Template] = {}
         self._texts: dict[TemplateSource, str] = {}
 
@@ -111,31 +120,19 @@ class Catalog:
         return text
 
     def _read(self, source: TemplateSource) -> LoadedTemplate:
-        environment = self._with_macros()
-        shown = _shown(source)
-        text = self._text(source)
-        return load_text(
-            text, name=source.name, path=shown, environment=environment, macros=self._macro_digests
-        )
+        file = File(_shown(source), self._text(source))
+        return load_text(file, name=source.name, macros=self._macro_files())
 
-    def _with_macros(self) -> JsonEnvironment:
-        if self._environment is None:
-            environment = JsonEnvironment()
-            for origin in ("shipped", "project"):
-                folder = self._folders.get(origin)
-                if folder is not None and (folder / MACROS).is_file():
-                    self._add_macros(environment, TemplateSource(MACROS, folder / MACROS, origin))
-            self._environment = environment
-        return self._environment
-
-    def _add_macros(self, environment: JsonEnvironment, source: TemplateSource) -> None:
-        shown = _shown(source)
-        text = self._text(source)
-        macros = load_macros(text, path=shown, environment=environment)
-        environment.add_macros(macros)
-        so_far = b"".join(sorted(set(self._macro_digests.values())))
-        digest = sha256(so_far + text.encode()).digest()
-        self._macro_digests.update(dict.fromkeys(macros, digest))
+    def _macro_files(self) -> tuple[File, ...]:
+        """Return the macro files there are: the shipped one, then the project's own."""
+        if self._macros is None:
+            found = [
+                TemplateSource(MACROS, folder / MACROS, origin)
+                for origin in _LAYERS
+                if (folder := self._folders.get(origin)) is not None and (folder / MACROS).is_file()
+            ]
+            self._macros = tuple(File(_shown(source), self._text(source)) for source in found)
+        return self._macros
 
 
 def shipped_folder() -> Path:
@@ -145,101 +142,69 @@ def shipped_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "templates"
 
 
-def load_macros(text: str, *, path: str, environment: JsonEnvironment) -> dict[str, Macro]:
-    """Return the macros of a `nodes.j2`, by name; they may call those that *environment* has already."""
-    lines = tuple(text.split("\n"))
-    tree = _parsed(environment, text, lines, path)
-    slips = [*lint_tokens(environment, text), *lint_macros(tree, macros=_macros_of(environment))]
-    _refuse(slips, lines, path)
-    names = [macro.name for macro in tree.find_all(nodes.Macro)]
-    module = compiled(environment, tree, path).module
-    return {name: getattr(module, name) for name in names}
-
-
-def load_text(
-    text: str, *, name: str, path: str, environment: JsonEnvironment, macros: Mapping[str, bytes]
-) -> LoadedTemplate:
-    """Return the template that *text* is.
+def load_text(file: File, *, name: str, macros: Sequence[File]) -> LoadedTemplate:
+    """Return the template that a *file* (front matter and body) is, called *name* in specs.
 
     Args:
-        text: The whole file: front matter and body.
+        file: The template.
         name: What specs call it.
-        path: The file's name for messages.
-        environment: Holds the macros.
-        macros: Macro name → digest of the macro files that define it.
+        macros: The macro files; those of a later one hide those of an earlier one.
 
     Raises:
-        TemplateError: With every problem of the front matter, or else of the body.
+        TemplateError: With every problem of the front matter, or else of a macro file, or else of the body.
 
     """
-    lines = tuple(text.split("\n"))
-    matter, first = cut(text, path=path)
-    front = read_front(matter, path=path)
-    body = "\n".join(lines[first - 1 :])
-    padded = "\n" * (first - 1) + body
-    tree = _parsed(environment, padded, lines, path)
-    slips = lint_tokens(environment, padded) + lint_body(
-        tree,
-        parameters=front.parameters,
-        texts={parameter.name for parameter in front.parameters.values() if parameter.type == "text"},
-        macros=_macros_of(environment),
+    matter, first = cut(file.text, path=file.path)
+    front = read_front(matter, path=file.path)
+    parameters = front.parameters.values()
+    seeds = [parameter.name for parameter in parameters if parameter.type == "seed"]
+    source = Source(
+        macros=tuple(each.text for each in macros),
+        body="\n".join(file.lines[first - 1 :]),
+        first=first,
+        parameters=tuple(front.parameters),
+        texts=tuple(parameter.name for parameter in parameters if parameter.type == "text"),
+        seed=seeds[0] if len(seeds) == 1 else "",
     )
-    _refuse(slips, lines, path)
+    try:
+        facts = CLIENT.load(source)
+    except Refused as fault:
+        raise _told(fault, file, macros) from fault
     return LoadedTemplate(
         name=name,
-        path=path,
+        path=file.path,
         title=front.title,
         parameters=front.parameters,
         outputs=front.outputs,
         comfyui=front.comfyui,
         packs=front.packs,
-        body=body,
+        body=source.body,
         body_line=first,
-        digest=_digest(text, tree, macros),
-        series=Series(_written_seed(front, tree)),
-        program=TextProgram(environment, padded, lines=lines, path=path),
+        digest=_digest(file, macros, facts),
+        series=Series(source.seed if facts.written else ""),
+        program=TextProgram(source, lines=file.lines, path=file.path),
     )
 
 
-def _written_seed(front: Front, tree: nodes.Template) -> str:
-    """Return the one parameter of type `seed` that the body only writes, else nothing."""
-    seeds = [parameter.name for parameter in front.parameters.values() if parameter.type == "seed"]
-    return seeds[0] if len(seeds) == 1 and written_only(tree, seeds[0]) else ""
+def _told(fault: Refused, file: File, macros: Sequence[File]) -> TemplateError:
+    problems = []
+    for number, line, message in fault.mistakes:
+        place = file if number == BODY or number >= len(macros) else macros[number]
+        problems.append(problem_at(place.path, place.lines, line, message))
+    return TemplateError(problems)
 
 
-def _digest(text: str, tree: nodes.Template, macros: Mapping[str, bytes]) -> str:
-    called = {call.node.name for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Name)}
-    used = sorted({macros[name] for name in called if name in macros})
-    return sha256(b"".join([sha256(text.encode()).digest(), *used])).hexdigest()
+def _digest(file: File, macros: Sequence[File], facts: Facts) -> str:
+    """Return the hash of the text and of those macro files whose macros it calls.
 
-
-def _macros_of(environment: JsonEnvironment) -> set[str]:
-    return {name for name, value in environment.globals.items() if isinstance(value, Macro)}
-
-
-def _parsed(environment: JsonEnvironment, source: str, lines: tuple[str, ...], path: str) -> nodes.Template:
-    if excess := excess_of_source(source):
-        raise TemplateError([Problem(message=excess, path=path)])
-    try:
-        tree = environment.parse(source)
-    except TemplateSyntaxError as fault:
-        raise TemplateError(
-            [problem_at(path, lines, fault.lineno, fault.message or "broken Jinja")]
-        ) from fault
-    except RecursionError as fault:
-        raise TemplateError([Problem(message="it is nested too deeply", path=path)]) from fault
-    except ValueError as fault:
-        raise TemplateError([Problem(message="it holds a number that is far too long", path=path)]) from fault
-    line, excess = excess_of_tree(tree)
-    if excess:
-        raise TemplateError([problem_at(path, lines, line, excess)])
-    return tree
-
-
-def _refuse(slips: list[Slip], lines: tuple[str, ...], path: str) -> None:
-    if slips:
-        ordered = sorted(set(slips))[:MAX_PROBLEMS]
-        raise TemplateError([problem_at(path, lines, slip.line, slip.message) for slip in ordered])
+    Of a macro that is defined twice the later file counts, and with it all before, which it may call.
+    """
+    by_name: dict[str, bytes] = {}
+    for each, names in zip(macros, facts.macros, strict=True):
+        so_far = b"".join(sorted(set(by_name.values())))
+        by_name.update(dict.fromkeys(names, sha256(so_far + each.text.encode()).digest()))
+    used = sorted({by_name[name] for name in facts.called if name in by_name})
+    return sha256(b"".join([sha256(file.text.encode()).digest(), *used])).hexdigest()
 
 
 def _text_of(path: Path, *, root: Path, shown: str) -> str:

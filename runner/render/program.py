@@ -1,32 +1,25 @@
-"""A template's body, compiled: plain values in, a checked graph out, faults told by template line."""
+"""A template's body: plain values in, a checked graph out, faults told by template line."""
 
 from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Mapping
-from types import CodeType, TracebackType
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
-
-from jinja2 import Template as JinjaTemplate
-from jinja2 import nodes
-from jinja2.exceptions import TemplateRuntimeError
 
 from runner.domain import Plain
 from runner.errors import Problem, TemplateError
-from runner.render.budget import LARGEST_GRAPH, bound
-from runner.render.environment import JsonEnvironment
 from runner.render.graph import Flaw, flaws
+from runner.sandbox.client import Client
+from runner.sandbox.wire import Refused, Source
 from runner.text.shown import shown
 
-_SENSELESS = (TemplateRuntimeError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError)
+CLIENT: Final = Client()
 MAX_PROBLEMS: Final = 20
 """Most mistakes told of one template at once."""
 _LAST_COMMA = re.compile(r",\s*}\s*\Z")
 _COLON = re.compile(r"\s*:")
-_MARK = re.compile("\0([0-9]+)\0")
 
 
 class _NotOurJson(ValueError):
@@ -62,7 +55,7 @@ _decode: Final = json.JSONDecoder(
 
 
 class Program(Protocol):
-    """What renders a template: a compiled body here; for a graph with bindings, something simpler."""
+    """What renders a template: a body here; for a graph with bindings, something simpler."""
 
     def nodes(self, values: Mapping[str, Plain], outputs: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the graph that *values* give, checked for *outputs*; raises TemplateError."""
@@ -70,25 +63,19 @@ class Program(Protocol):
 
 
 class TextProgram:
-    """One compiled body. Renders without touching disk; not meant for several threads at once.
+    """One template's body, rendered by the sandbox.
 
     Args:
-        environment: The environment that its macros live in.
-        source: The body, linted, with an empty line for each line of the file before it.
+        source: The body with its macros; the sandbox has loaded it before.
         lines: The lines of the file.
         path: The file's name for messages.
 
     """
 
-    def __init__(
-        self, environment: JsonEnvironment, source: str, *, lines: tuple[str, ...], path: str
-    ) -> None:
-        self._environment = environment
+    def __init__(self, source: Source, *, lines: tuple[str, ...], path: str) -> None:
         self._source = source
         self._lines = lines
         self._path = path
-        self._template = compiled(environment, environment.parse(source), path)
-        self._marked: JinjaTemplate | None = None
 
     def nodes(self, values: Mapping[str, Plain], outputs: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the graph that *values* give, checked for *outputs*.
@@ -98,30 +85,24 @@ class TextProgram:
                 strict JSON, or the graph is not fit to be sent.
 
         """
-        text = self._text(self._template, values)
+        text = self._text(values)
         graph = self._parsed(text, values)
         found = flaws(graph, outputs)
         if found:
-            text = self._text(self._template, values)
-            raise TemplateError([self._flaw(flaw, text, values) for flaw in found[:MAX_PROBLEMS]])
+            raise TemplateError(self._flaws(found[:MAX_PROBLEMS], text, values))
         return graph
 
-    def _text(self, template: JinjaTemplate, values: Mapping[str, Plain]) -> str:
-        self._environment.budget.refill()
+    def _text(self, values: Mapping[str, Plain]) -> str:
         try:
-            return "".join(template.root_render_func(template.new_context(dict(values))))
-        except _SENSELESS as fault:
-            line = _line_of(fault.__traceback__, template, self._path)
-            raise TemplateError([self._problem(line, _sentence(fault))]) from fault
+            return CLIENT.text(self._source, values)
+        except Refused as fault:
+            raise TemplateError([self._problem(line, told) for _, line, told in fault.mistakes]) from fault
 
     def _parsed(self, text: str, values: Mapping[str, Plain]) -> dict[str, Any]:
         try:
-            size = len(text.encode())
+            text.encode()
         except UnicodeEncodeError as fault:
             raise TemplateError([self._surrogate(values, fault)]) from fault
-        if size > LARGEST_GRAPH:
-            message = f"renders to {size / 2**20:.1f} MiB; a graph has at most {LARGEST_GRAPH // 2**20} MiB"
-            raise TemplateError([self._problem(0, message)])
         last = _LAST_COMMA.search(text[-200:])
         if last:
             cut = max(0, len(text) - 200) + last.start()
@@ -145,28 +126,27 @@ class TextProgram:
         begin = max(start, position - 60)
         before, behind = text[begin:position].lstrip(), text[position : position + 30].partition("\n")[0]
         message = f"renders to broken JSON: {reason}; rendered line {row}: {before}⟪here⟫{behind}"
-        return self._problem(self._template_line(position, values), message)
+        return self._problem(self._template_lines([position], values)[0], message)
 
-    def _flaw(self, flaw: Flaw, text: str, values: Mapping[str, Plain]) -> Problem:
-        if not flaw.node:
-            return self._problem(0, flaw.message)
-        place = _place_of_key(text, json.dumps(flaw.node, ensure_ascii=False))
-        return self._problem(0 if place < 0 else self._template_line(place, values), flaw.message)
+    def _flaws(self, found: Sequence[Flaw], text: str, values: Mapping[str, Plain]) -> list[Problem]:
+        places = [_place_of_key(text, json.dumps(flaw.node, ensure_ascii=False)) for flaw in found]
+        lines = self._template_lines([max(0, place) for place in places], values)
+        return [
+            self._problem(line if flaw.node and place >= 0 else 0, flaw.message)
+            for flaw, place, line in zip(found, places, lines, strict=True)
+        ]
 
-    def _template_line(self, position: int, values: Mapping[str, Plain]) -> int:
-        """Return the line of the file that wrote the character at *position* of the rendered text.
+    def _template_lines(self, positions: Sequence[int], values: Mapping[str, Plain]) -> list[int]:
+        """Return the lines of the file that wrote the characters at *positions* of the rendered text.
 
-        A second rendering carries line marks (U+0000, which JSON text never holds) in its fixed parts.
+        0 where that cannot be found out: it takes a second rendering, which may be too dear.
         """
-        if self._marked is None:
-            tree = _with_marks(self._environment.parse(self._source))
-            self._marked = compiled(self._environment, tree, self._path)
-        starts, lines, removed = [0], [0], 0
-        for mark in _MARK.finditer(self._text(self._marked, values)):
-            starts.append(mark.start() - removed)
-            lines.append(int(mark[1]))
-            removed += len(mark[0])
-        return lines[bisect_right(starts, position) - 1]
+        nowhere = [0] * len(positions)
+        try:
+            lines = CLIENT.lines(self._source, values, positions)
+        except Refused:
+            return nowhere
+        return lines if len(lines) == len(positions) else nowhere
 
     def _surrogate(self, values: Mapping[str, Plain], fault: UnicodeEncodeError) -> Problem:
         code = f"U+{ord(fault.object[fault.start]):04X}"
@@ -190,50 +170,12 @@ def problem_at(path: str, lines: tuple[str, ...], line: int, message: str) -> Pr
     )
 
 
-def compiled(environment: JsonEnvironment, tree: nodes.Template, path: str) -> JinjaTemplate:
-    """Return *tree* compiled, so that it pays for what it does (*tree* is changed in place).
-
-    Raises:
-        TemplateError: Python has no room for so much nesting.
-
-    """
-    try:
-        code = environment.compile(bound(tree), name=path, filename=path)
-    except (SyntaxError, RecursionError, MemoryError) as fault:
-        raise TemplateError([Problem(message="it is nested too deeply", path=path)]) from fault
-    assert isinstance(code, CodeType)
-    return JinjaTemplate.from_code(environment, code, environment.globals)
-
-
 def _place_of_key(text: str, key: str) -> int:
     """Return where the JSON text *key* stands before a colon in *text*; -1 where it does not."""
     place = text.find(key)
     while place >= 0 and not _COLON.match(text, place + len(key)):
         place = text.find(key, place + 1)
     return place
-
-
-def _with_marks(tree: nodes.Template) -> nodes.Template:
-    for part in tree.find_all(nodes.TemplateData):
-        rows = enumerate(part.data.split("\n"), part.lineno)
-        part.data = "\n".join(f"\0{line}\0{row}" for line, row in rows)
-    return tree
-
-
-def _line_of(trace: TracebackType | None, template: JinjaTemplate, path: str) -> int:
-    """Return the line of the template that was at work when *trace* was left."""
-    line = 0
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == path:
-            line = template.get_corresponding_lineno(trace.tb_lineno)
-        trace = trace.tb_next
-    return line
-
-
-def _sentence(fault: BaseException) -> str:
-    if isinstance(fault, RecursionError):
-        return "calls itself without end"
-    return str(fault) or type(fault).__name__
 
 
 def _is_unicode(value: Plain) -> bool:

@@ -1,7 +1,7 @@
 """Jobs that differ in their seed alone, as takes do: two are rendered, for the others the seed is exchanged.
 
 Takes are the fastest axis, so most jobs of a batch follow one that is like them but for the seed. It works
-for templates that write the seed down and do nothing else with it (`written_only`): there nothing but the
+for templates that write the seed down and do nothing else with it (`Facts.written`): there nothing but the
 written number can depend on it, and where it stands shows when two renderings are laid side by side.
 """
 
@@ -12,18 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from jinja2 import nodes
-
 from runner.domain import OutputKind, Plain, Workflow
 from runner.render.digest import node_digests, workflow_digest
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
-
-
-def written_only(tree: nodes.Template, name: str) -> bool:
-    """Whether *tree* only ever writes the parameter *name*: `{{ name }}`, nothing else."""
-    written = {id(part) for output in tree.find_all(nodes.Output) for part in output.nodes}
-    return all(id(found) in written for found in tree.find_all(nodes.Name) if found.name == name)
 
 
 @dataclass(frozen=True, slots=True)

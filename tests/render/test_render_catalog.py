@@ -13,8 +13,8 @@ import runner
 from runner.domain import Template, Templates
 from runner.errors import TemplateError
 from runner.render import Catalog, recipe, render, shipped_folder
-from runner.render.environment import FILTER_NAMES
 from runner.render.front import TYPES
+from runner.sandbox.environment import FILTER_NAMES
 
 from .samples import HEAD, USES, values_for
 

@@ -14,7 +14,7 @@ from itertools import islice
 from jinja2 import Environment, nodes
 from jinja2.meta import find_undeclared_variables
 
-from runner.render.environment import FILTER_NAMES, GLOBAL_NAMES, TEST_NAMES
+from runner.sandbox.environment import FILTER_NAMES, GLOBAL_NAMES, TEST_NAMES
 from runner.text.nearest import did_you_mean
 
 _REFUSED: dict[type[nodes.Node], str] = {

@@ -13,10 +13,10 @@ from typing import Any, Final, cast
 from jinja2 import Undefined, nodes
 from jinja2.exceptions import SecurityError
 
+from runner.sandbox.wire import LARGEST_GRAPH
+
 BUDGET: Final = 64 * 2**20
 """Of one rendering; a character costs 1, in a text that is not all ASCII 4, which is what Python keeps."""
-LARGEST_GRAPH: Final = 8 * 2**20
-"""Characters that one rendering may write, and bytes of what they come to."""
 LARGEST_NUMBER: Final = 2**64
 """Numbers are smaller. It also keeps whole numbers of one hash, which maps and sets are slow with, few."""
 STEP: Final = 64

@@ -25,7 +25,7 @@ from jinja2.tests import TESTS
 from jinja2.utils import Namespace
 from markupsafe import Markup
 
-from runner.render.budget import LARGEST_NUMBER, SEARCH, STEP, Budget, cost
+from runner.sandbox.budget import LARGEST_NUMBER, SEARCH, STEP, Budget, cost
 from runner.text.nearest import did_you_mean
 
 MAX_RANGE: Final = 10_000
