@@ -95,10 +95,7 @@ class Sandbox:
             except EOFError:
                 young = self._answers <= _OWN
                 raise _lost(self._ended(), young=young) from None
-            except Lost:
-                self._ended()
-                raise
-            except BaseException:  # a stop in the middle: the answer to come is nobody's
+            except BaseException:  # also a stop in the middle: the answer to come is nobody's
                 self._ended()
                 raise
             self._answers += 1

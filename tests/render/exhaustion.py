@@ -2,9 +2,9 @@
 """Templates that would fill the memory or never end, and what tries them.
 
 `python -m tests.render.exhaustion SHARE|all [--bare]` prints a line of JSON for each: its name and what came of it,
-`refused` with the message, or else how it broke through; the processor time of parent and child together, and the
-most memory of any child so far. Ends with 1 when one was not refused. The parent ends at 3 s for one template or 300 MiB above what it began with. With
---bare the child has no budget: only what the operating system counts stops it.
+`refused` with the message, or else how it broke through; with `all` the processor time of parent and child together,
+and the most memory of any child so far. The parent ends at 3 s for one template or 300 MiB above what it began with.
+With --bare the child has no budget: only what the operating system counts stops it. Ends with 1 unless each is refused.
 """
 
 from __future__ import annotations
