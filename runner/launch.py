@@ -9,33 +9,29 @@ from __future__ import annotations
 import asyncio
 import platform
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from runner import __version__, door
+from runner.batch import Batch
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
 from runner.errors import NoServer, PreflightRefused, RecordDamaged, SpecError, UsageError
 from runner.events import Event
-from runner.inputs import InputFile
 from runner.manifest import folder as folders
-from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, keep_up
-from runner.model_files import FoundSizes, ModelFacts, facts_of
-from runner.plan import Plan, edited, frozen, plan_of
+from runner.model_files import FoundSizes, facts_of
 from runner.preflight import differences, preflight, told
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
-from runner.rendered import Rendered, Work
+from runner.rendered import Work
 from runner.resume import Remainder, continuable, frozen_plan, reuse_of, standing, sweep
-from runner.reuse import Policy, Reuse
 from runner.run import Conductor, Control, Observer, Summary
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
@@ -69,87 +65,6 @@ class View(Protocol):
     def __call__(self, event: Event) -> None:
         """Something happened; the recorder has it already."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What narrows a run: kept in the record, because a narrowed run is no baseline."""
-
-    only: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    sets: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """A run to be: its jobs, and what the record says of where they come from."""
-
-    work: Work
-    spec: Path
-    """The spec's path; the lock is on it."""
-    episode: str
-    title: str = ""
-    scope: Scope = Scope()
-    replay_of: str = ""
-    samples: tuple[Rendered, ...] = ()
-    """What is asked of the servers before the first job."""
-    inputs: tuple[InputFile, ...] = ()
-    templates: Mapping[str, str] = field(default_factory=dict)
-    """Name → digest."""
-    edited: Callable[[], Sequence[str]] = lambda: ()
-    """The files that are not what the jobs were made from any more."""
-    frozen: Callable[[], Iterator[tuple[str, bytes]]] = lambda: iter(())
-    """(name, content) of what is kept under `plan/`."""
-    model_files: frozenset[tuple[str, str]] = frozenset()
-    """(folder, name) of the model files named."""
-    done_by: str = ""
-    """There is nothing to do: this run holds everything."""
-    unfinished: Callable[[bool], Sequence[tuple[str, str]]] = lambda waited: ()
-    """(run, server) where an earlier run of this spec left attempts open; told whether another process was
-    waited for, whose run may be one of them."""
-    seen: int | None = None
-    """What `lock_seen` said of the spec before anything was read; None = it was not asked."""
-    source: str = ""
-    """The spec's path in its project, as the record names it; empty = as it was given."""
-    policy: Policy = field(default_factory=Policy)
-    """What is rendered although it is up to date."""
-    met: Callable[[Realm, ModelFacts, bool], Batch] | None = None
-    """Looks again at what is up to date, now that realm and model files are known; the last says whether
-    runs have been settled meanwhile. None = earlier runs do not count."""
-
-
-def batch_of(path: Path, plan: Plan, scope: Scope, *, seen: int | None = None) -> Batch:
-    """Return the batch of *plan*, the plan of the spec at *path*; *seen* as in `Batch`."""
-    return Batch(
-        work=plan,
-        spec=path,
-        episode=plan.spec.episode,
-        title=plan.spec.title,
-        scope=scope,
-        samples=plan.samples,
-        inputs=tuple(plan.inputs.values()),
-        templates={name: template.digest for name, template in plan.templates.items()},
-        edited=lambda: edited(plan),
-        frozen=lambda: frozen(plan),
-        model_files=plan.model_files,
-        done_by=plan.done_by,
-        unfinished=plan.unfinished,
-        seen=seen,
-        source=plan.spec.files[0].path,
-        policy=plan.reuse.policy if plan.reuse else Policy(),
-        met=None if plan.reuse is None else partial(_met, path, plan, scope),
-    )
-
-
-def _met(path: Path, plan: Plan, scope: Scope, realm: Realm, models: ModelFacts, settled: bool) -> Batch:
-    """Return the batch as it is for servers of *realm*, of whose model files *models* is known."""
-    assert plan.reuse is not None, "asked only where earlier runs count"
-    changed = any(plan.reuse.changed_since(run, models) for run in plan.makers) if models else False
-    if plan.reuse.realm == realm and not changed and not settled:
-        return batch_of(path, plan, scope)
-    history = History(plan.reuse.history.runs) if settled else plan.reuse.history
-    reuse = Reuse(history, realm, plan.reuse.policy, models)
-    return batch_of(path, plan_of(plan.spec, plan.catalog, plan.expansion, reuse), scope)
 
 
 async def launch(

@@ -35,7 +35,7 @@ LAYERS = [
     {"plan", "foreign"},
     {"preflight", "stored"},
     {"run"},
-    {"resume", "replay"},
+    {"resume", "replay", "batch"},
     {"launch", "compare"},
     {"cli"},
     {"__main__"},

@@ -22,8 +22,8 @@ from runner.cli.options import (
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
+    from runner.batch import Batch
     from runner.cli.progress import RunView
-    from runner.launch import Batch
     from runner.manifest.store import Report
     from runner.replay import Compared, Outcome, Replay
     from runner.run import Control, Summary
@@ -158,7 +158,7 @@ def _announce(view: RunView, work: Replay, *, as_json: bool) -> None:
 
 def _batch(work: Replay, only: tuple[str, ...], without: tuple[str, ...], *, across: bool) -> Batch:
     """Return the run to be; it refuses servers of the other realm before anything is written."""
-    from runner.launch import Batch, Scope
+    from runner.batch import Batch, Scope
 
     record = work.record
 

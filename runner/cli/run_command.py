@@ -80,10 +80,11 @@ def command(
         copy=copy,
         **limits,
     )
+    from runner.batch import Scope, batch_of
     from runner.cli.asking import confirm_size
     from runner.cli.planning import plan_with_history
     from runner.cli.progress import make_view
-    from runner.launch import Scope, batch_of, launch
+    from runner.launch import launch
     from runner.manifest.folder import lock_seen
 
     seen = lock_seen(settings.runs, spec)

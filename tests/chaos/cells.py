@@ -28,12 +28,13 @@ import httpx
 from PIL import Image
 
 from runner import launch as launching
+from runner.batch import Scope, batch_of
 from runner.collect import Bounds, collect
 from runner.comfy import listener
 from runner.comfy.client import Limits
 from runner.comfy.watch import Pace
 from runner.errors import AnimerunError
-from runner.launch import Scope, batch_of, launch
+from runner.launch import launch
 from runner.manifest.journal import Reading
 from runner.plan import make_plan
 from runner.run import Control

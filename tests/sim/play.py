@@ -10,16 +10,18 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
+from runner import batch as batches
 from runner import door, launch
+from runner.batch import Batch, Scope, batch_of
 from runner.domain import ServerFacts
 from runner.errors import AnimerunError
 from runner.events import Event
-from runner.launch import Batch, Scope, batch_of
 from runner.plan import Plan, make_plan, plan_of
 from runner.resume import Standing, frozen_plan
 from runner.reuse import Reuse
@@ -266,16 +268,21 @@ def _reuse_of(state: Standing, runs: Path) -> Reuse | None:
 @contextmanager
 def quick() -> Iterator[None]:
     """Do without the index, which is made from the journal by others, and without compiling twice."""
-    before = launch.keep_up, launch.History, launch.reuse_of, launch.frozen_plan, gc.isenabled()
-    launch.keep_up = lambda *_, **__: None  # type: ignore[assignment]
-    launch.History, launch.reuse_of, launch.frozen_plan = Past, _reuse_of, _frozen_plan  # type: ignore[assignment]
-    gc.disable()
-    try:
-        yield
-    finally:
-        launch.keep_up, launch.History, launch.reuse_of, launch.frozen_plan = before[:4]
-        if before[4]:
-            gc.enable()
+    with ExitStack() as stack:
+        for module, name, other in (
+            (launch, "keep_up", lambda *_, **__: None),
+            (launch, "reuse_of", _reuse_of),
+            (launch, "frozen_plan", _frozen_plan),
+            (batches, "History", Past),
+        ):
+            stack.enter_context(mock.patch.object(module, name, other))
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collecting:
+                gc.enable()
 
 
 async def _go(dots: Project, settings: Settings, *, anew: bool) -> Summary:

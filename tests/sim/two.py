@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from runner import door, launch
+from runner.batch import Batch
 from runner.events import AttemptSucceeded, Event
-from runner.launch import Batch
 from runner.run import Control
 from runner.settings import Settings
 from tests import checker
