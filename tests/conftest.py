@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        # A shell without job control starts what runs behind `&` deaf to Ctrl-C, and children inherit it.
+        signal.signal(_number, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
