@@ -52,10 +52,10 @@ class Bounds:
     other: int = 512 * _MIB
     pixels: int = 64_000_000
     """Per frame, checked before anything is decoded."""
-    tries: int = 5
-    """Downloads of one file until one is whole."""
+    tries: int = 8
+    """Downloads of one file until one is whole: to render it again costs more than any of them."""
     pause_s: float = 0.1
-    """Before the second download; doubles with each further one."""
+    """Before the second download; doubles with each further one, to 6 s before the last."""
 
 
 async def collect(
@@ -141,6 +141,8 @@ async def _take(
 ) -> Output:
     reason = code = ""
     for count in range(bounds.tries):
+        if count:
+            await asyncio.sleep(bounds.pause_s * 2 ** (count - 1))
         part = _part(folder, stem)
         try:
             await _download(ref, part, folder, fetch, bounds.image if kind == "image" else bounds.other)
@@ -156,7 +158,6 @@ async def _take(
             code, reason = "SERVER_REJECTS", str(error)
         finally:
             _remove(part)
-        await asyncio.sleep(bounds.pause_s * 2**count)
     raise Uncollected(_fault(ref, code, f"{reason} ({bounds.tries} downloads)"))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.collect import collect
+from runner.collect import Bounds, collect
 from runner.comfy.client import Limits
 from runner.comfy.server import Pace
 from runner.domain import Attempt, Workflow
@@ -19,6 +20,7 @@ from .fake import Fake
 
 PACE = Pace(settle_s=0.15, server_wait_s=20.0, probe_s=0.02, slowest_s=0.1)
 LIMITS = Limits(connect_s=2.0, read_s=0.4, post_s=0.4, download_s=2.0)
+quickly = partial(collect, bounds=Bounds(pause_s=0.01))
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 8}},
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": {"$prefix": True}}},
@@ -60,7 +62,7 @@ class opened:
     def __init__(self, *fakes: Fake, **options: Any) -> None:
         urls = [fake.url for fake in fakes]
         self._executor = ComfyExecutor(
-            urls, bind=bind, collect=collect, **{"sockets": False, "pace": PACE, "limits": LIMITS} | options
+            urls, bind=bind, collect=quickly, **{"sockets": False, "pace": PACE, "limits": LIMITS} | options
         )
 
     async def __aenter__(self) -> ComfyExecutor:

@@ -315,8 +315,8 @@ async def test_a_damaged_download_is_repeated(
 async def test_a_download_that_never_comes_whole_fails_the_attempt(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
-    """Five damaged downloads are enough, and nothing is left behind."""
-    fake.plan("GET /view", *["corrupt"] * 5)
+    """Eight damaged downloads are enough, and nothing is left behind."""
+    fake.plan("GET /view", *["corrupt"] * 8)
     executor.start(attempt(), tmp_path)
     events = await until_end(executor)
 

@@ -329,12 +329,12 @@ async def test_a_flipped_bit_or_a_cut_is_noticed(tmp_path: Path, seed: int) -> N
     assert output.sha256 == hashlib.sha256(content).hexdigest()
 
 
-async def test_downloads_are_tried_five_times(tmp_path: Path) -> None:
+async def test_downloads_are_tried_eight_times(tmp_path: Path) -> None:
     """Then the attempt may be made again."""
-    served = Served(Ambiguous("cut off"), PNG[:-1], b"", PNG[:-1], Ambiguous("cut off"), PNG)
+    served = Served(*[Ambiguous("cut off"), PNG[:-1], b"", PNG[:-1]] * 2, PNG)
 
     assert await refused(tmp_path, served) == "DOWNLOAD_CORRUPT"
-    assert served.asked == 5
+    assert served.asked == 8
 
 
 @pytest.mark.parametrize(
