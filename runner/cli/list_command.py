@@ -52,6 +52,8 @@ def command(
     head = ("run", "state", "made", "failed", "realm", "took", "spec")
     tell(table([_row(row) for row in found], head=head))
     say("\nThe jobs of the newest: animerun show")
+    if found[0]["state"] == "open":
+        say("It stopped without an end; to go on with it: animerun resume")
     return 0
 
 

@@ -133,16 +133,20 @@ def test_the_same_command_settles_and_reuses(shop: Shop, own: Own) -> None:
 
 
 def test_settling_is_no_end_of_the_old_run(shop: Shop, own: Own) -> None:
-    """What the same command settles stays an unfinished run: it must not pass for a success."""
+    """What the same command settles stays an unfinished run, told as such, and no success."""
     shop.template("slow", nap(0.15))
     shop.write("flat.yaml", spec(jobs=6))
     first = killed_after(shop, own, 1)
+    _, _, before = shop.animerun("list")
     shop.animerun("flat.yaml", "--server", own.url)
+    _, _, after = shop.animerun("list")
     _, out, _ = shop.animerun("list", "--json")
     states = {row["run"]: row["state"] for row in map(json.loads, out.splitlines())}
 
     assert lines(first, "end") == []
     assert states[first.name] == "open"
+    assert "animerun resume" in before
+    assert "animerun resume" not in after
 
 
 def test_what_finished_meanwhile_is_collected(shop: Shop, own: Own) -> None:
