@@ -191,11 +191,15 @@ def test_s04_an_idle_interrupt_is_forgotten(server: Server, prefix: str) -> None
 def test_s04_a_deaf_node_runs_to_its_end(server: Server, need: Callable[..., None]) -> None:
     """A node that reports no progress is not stopped: the interrupt is charged to the next node."""
     need("TSleep")
-    with server.listen() as socket:
-        prompt_id = server.submit(sleeper(0.4, coop=False), client_id=socket.client_id)
-        socket.until(lambda f: f["type"] == "executing" and f["data"]["node"] == "2")
-        server.interrupt(prompt_id)
-        interrupted = of_type(socket.job(prompt_id), "execution_interrupted")[0]
+    for _ in range(5):
+        with server.listen() as socket:
+            prompt_id = server.submit(sleeper(0.4, coop=False), client_id=socket.client_id)
+            socket.until(lambda f: f["type"] == "executing" and f["data"]["node"] == "2")
+            server.interrupt(prompt_id)
+            interrupted = of_type(socket.job(prompt_id), "execution_interrupted")[0]
+        # The frame comes before the node begins: an interrupt in between still is the node's own.
+        if interrupted["node_id"] != "2":
+            break
 
     assert interrupted["node_id"] == "3"
     assert set(interrupted["executed"]) == {"1", "2"}
