@@ -50,6 +50,8 @@ outputs: {out: image}
 KINDS = ("quiet", "net", "chaos")
 LONGEST_S = 48 * 3600.0
 """Virtual time by which every process must have ended."""
+AGAIN_S = 15.0
+"""How long a person waits who was told that no server answers."""
 
 KIND, NET = (
     Faults(),
@@ -347,6 +349,8 @@ async def _live(
         tell(f"process {number}: {count} effects, exit code {code}, at {loop.time():.1f} s")
         if code in (0, 1, 7):
             break
+        if code == 4:
+            await asyncio.sleep(AGAIN_S)
         if number == 0 and case.forget:
             simulation.restart()
         if number == 0 and case.aftermath is not None:
