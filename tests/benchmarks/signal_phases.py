@@ -94,7 +94,9 @@ class Run:
     def disturb(self, stopped_s: float) -> None:
         """Wait for the phase and do what the case says; nothing when the process ends before."""
         if self.case.phase == 0:
+            end = time.monotonic() + 30
             while not self._listens() and self.process.poll() is None:
+                assert time.monotonic() < end, "animerun never set its own handler"
                 time.sleep(0.005)
         else:
             while not self._reached.wait(0.02):

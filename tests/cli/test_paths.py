@@ -65,7 +65,7 @@ def test_the_operating_system_saw_nothing_either(tmp_path: Path) -> None:
         check=False,
         timeout=55,
     )
-    if "ptrace" in done.stderr or not calls.exists():
+    if "ptrace" in done.stderr and "not permitted" in done.stderr:
         pytest.skip("strace may not trace here")
     assert done.returncode == 0, done.stderr
 

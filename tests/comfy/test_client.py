@@ -232,13 +232,18 @@ async def test_a_history_with_nan_and_half_characters_is_read() -> None:
 async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:
     """When no slot comes free, the request fails as not sent, and the next one has a new pool."""
 
+    came: list[asyncio.Event] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        gone = asyncio.Event()
+        came.append(gone)
         await reader.readuntil(b"\r\n\r\n")
         body = b'{"queue_running": [], "queue_pending": []}'
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
         await reader.read()
         writer.close()
+        gone.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     limits = Limits(connections=1, connect_s=0.1, read_s=0.1)
@@ -251,6 +256,9 @@ async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:
     await held.aclose()
     await client.close()
     server.close()
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        for gone in came:
+            await gone.wait()
 
-    assert "x" not in queue
+    assert len(came) == 2, "one connection that was held, one of the new pool"
+    assert not queue.running | queue.pending

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +45,14 @@ def until(holds: Callable[[], bool]) -> None:
             return
         time.sleep(0.02)
     raise AssertionError("it never held")
+
+
+def waiting(sandbox: Sandbox) -> int:
+    """Return how many bytes of a request the child has not read."""
+    process = sandbox._process
+    assert process is not None
+    assert process.stdin is not None
+    return int(struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)))[0])
 
 
 def alive(pid: int) -> bool:
@@ -196,7 +207,7 @@ def test_a_child_that_was_killed_is_replaced(opened: Open) -> None:
     os.kill(first, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as threads:
         asked = threads.submit(client.text, GOOD, {"x": "x" * 1_000_000})
-        time.sleep(0.05)
+        until(lambda: waiting(sandbox) > 0)
         os.kill(first, signal.SIGKILL)
         assert asked.result() == f' "{"x" * 1_000_000}" '
     assert sandbox.pid != first

@@ -220,7 +220,7 @@ def classes() -> dict[str, Any]:
 def need(classes: dict[str, Any]) -> Callable[..., None]:
     def check(*names: str) -> None:
         if missing := [name for name in names if name not in classes]:
-            pytest.skip(f"the model has no {', '.join(missing)}")
+            pytest.fail(f"the model has no {', '.join(missing)}")
 
     return check
 
