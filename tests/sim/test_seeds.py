@@ -27,3 +27,11 @@ def test_nothing_is_lost_and_nothing_recorded_twice(kind: str, part: int) -> Non
         assert verdict.sound, f"{command}\n{verdict}"
         assert verdict.made + verdict.failed == JOBS, f"{command}\n{verdict}"
         assert kind == "chaos" or verdict.duplicates == 0, f"{command}\n{verdict}"
+
+
+def test_a_server_that_is_back_while_earlier_runs_are_settled_is_used() -> None:
+    """What was told of the servers meanwhile reaches the new run, which else waits for one that is there."""
+    played = play(drawn("chaos", 887, jobs=JOBS))
+
+    assert played.verdict.sound
+    assert played.verdict.made + played.verdict.failed == JOBS
