@@ -314,14 +314,14 @@ class Course:
 
     async def _unreadable(self, error: ServerFault) -> Ended:
         """Return what comes of an attempt whose history stays unreadable: its files may be there by name."""
-        refs = await self._by_name() if error.status != 413 else ()
-        if refs:
-            try:
+        try:
+            refs = await self._by_name() if error.status != 413 else ()
+            if refs:
                 return await self._collected(Succeeded(refs=refs))
-            except Uncollected as failed:
-                return self._failed(failed.fault)
-            except (Ambiguous, Refused, Unreachable) as gone:
-                error = gone
+        except Uncollected as failed:
+            return self._failed(failed.fault)
+        except (Ambiguous, Refused, Unreachable) as gone:
+            error = gone
         retry: Retry = "never" if error.status == 413 else "again"
         return self._failed(_fault("UNREADABLE", f"its history cannot be read: {error}", retry))
 
@@ -340,9 +340,11 @@ class Course:
         for number in range(_MOST_FILES):
             name = f"{stem}_{number:05}_.png"
             ref = FileRef(node=outputs[0], index=max(0, number - 1), filename=name, subfolder=folder)
+            view = partial(self._server.client.view, ref, lambda _: None, limit=_LARGEST)
             try:
-                await self._server.client.view(ref, lambda _: None, limit=_LARGEST)
-            except ServerFault:
+                # A line that broke off every look at the history breaks off this one too.
+                await self._server.insist(view, self._watch)
+            except Refused:
                 if number:
                     break
                 continue

@@ -23,7 +23,12 @@ Plain = Any
 Result = TypeVar("Result")
 
 _FOREVER = 1e12
-_UNREAD = 5
+_UNREAD = 8
+"""Looks at one history entry until one is readable: to render it again costs more than any of them."""
+
+_LOOK_AGAIN_S = 3.2
+"""The longest pause between two of them."""
+
 _BLIND = 4
 """How much longer a job may show no progress of which no frames can come."""
 
@@ -206,7 +211,7 @@ class Server:
             raise fault
         if not (isinstance(fault, Ambiguous) and fault.status):
             self.trouble(fault)
-        await asyncio.sleep(0.05 * 2**watch.unread)
+        await asyncio.sleep(min(0.05 * 2**watch.unread, _LOOK_AGAIN_S))
         watch.stir()
 
     def _lost(self, watch: Watch) -> bool:

@@ -185,7 +185,7 @@ async def test_a_history_that_stays_unreadable_fails_the_attempt(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
     """A server that answers about everything but this job is not down; the job is worth another attempt."""
-    fake.plan("GET /history", *[(500, "text/plain", b"500 Internal Server Error")] * 5)
+    fake.plan("GET /history", *[(500, "text/plain", b"500 Internal Server Error")] * 8)
     fake.plan("GET /view", *[(404, "text/plain", b"")] * 2)
     executor.start(attempt(), tmp_path)
     events = await until_end(executor)
@@ -194,7 +194,7 @@ async def test_a_history_that_stays_unreadable_fails_the_attempt(
     assert not any(isinstance(event, ServerDown) for event in events)
 
 
-async def test_a_history_that_always_breaks_off_is_looked_at_five_times(
+async def test_a_history_that_always_breaks_off_is_looked_at_eight_times(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
     """The queue answers between the looks, so it is the entry that is wrong; its files are told by name."""
@@ -203,7 +203,7 @@ async def test_a_history_that_always_breaks_off_is_looked_at_five_times(
     events = await until_end(executor)
 
     assert isinstance(events[-1], AttemptSucceeded)
-    assert fake.count("GET /history") <= 10
+    assert fake.count("GET /history") <= 16
 
 
 async def test_a_damaged_echo_of_our_id_costs_nothing(

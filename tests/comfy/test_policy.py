@@ -296,8 +296,8 @@ async def test_a_server_that_wants_to_be_left_alone_says_for_how_long(
 async def test_an_unreadable_history_is_passed_by_where_the_file_can_be_told(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
-    """After five looks the file that SaveImage must have written is asked for by its name, and suffices."""
-    fake.plan("GET /history", *[NO] * 5)
+    """After eight looks the file that SaveImage must have written is asked for by its name, and suffices."""
+    fake.plan("GET /history", *[NO] * 8)
     it = attempt()
     executor.start(it, tmp_path)
     event = (await until_end(executor))[-1]
@@ -307,11 +307,22 @@ async def test_an_unreadable_history_is_passed_by_where_the_file_can_be_told(
     assert (tmp_path / "s01/a.png").read_bytes() == fake.picture
 
 
+async def test_a_file_told_by_name_is_asked_for_through_a_bad_line(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """That a look by name breaks off says nothing of the file: it is asked for again, not rendered again."""
+    fake.plan("GET /history", *[NO] * 8)
+    fake.plan("GET /view", "drop", (404, "text/plain", b""), "drop", "drop")
+    executor.start(attempt(), tmp_path)
+
+    assert isinstance((await until_end(executor))[-1], AttemptSucceeded)
+
+
 async def test_a_server_that_answers_for_any_name_is_not_believed(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
     """File 0 cannot exist; whoever has it has everything, and the attempt stays unreadable."""
-    fake.plan("GET /history", *[NO] * 5)
+    fake.plan("GET /history", *[NO] * 8)
     fake.plan("GET /view", (200, "image/png", fake.picture))
     executor.start(attempt(), tmp_path)
 

@@ -42,7 +42,8 @@ def tell(case: Case, command: str) -> dict[str, object]:
         "processes": played.processes,
         "virtual_s": played.virtual_s,
     }
-    return told if verdict.sound else {**told, "broken": f"{command}\n  {asdict(verdict)}"}
+    wasted = verdict.duplicates and not case.nemesis_s
+    return told if verdict.sound and not wasted else {**told, "broken": f"{command}\n  {asdict(verdict)}"}
 
 
 def _spare() -> None:
