@@ -91,7 +91,9 @@ def compose_with_warnings(
     try:
         builder.feed(_events(text, parser or _fastest()))
     except yaml.YAMLError as fault:
-        builder.problems.append(syntax_problem(fault, source, inside=builder.inside))
+        builder.problems.append(
+            syntax_problem(fault, source, inside=builder.inside, too_deep=builder.too_deep)
+        )
     except _Stop:
         pass
     return builder.result()
@@ -230,7 +232,7 @@ class _Builder:
         mark = self._mark(event)
         self._refuse_tag(event, mark)
         if len(self.stack) >= self.limits.depth:
-            self._too_deep(mark)
+            self._stop(mark, self.too_deep)
         is_map = isinstance(event, MappingStartEvent)
         if self.stack and self.stack[-1].is_map and self.stack[-1].at_key:
             self._refuse_key(mark)
@@ -256,7 +258,7 @@ class _Builder:
             self._problem(mark, f"no anchor `&{name}` stands above; text that begins with * needs quotes")
             built = _Built(Scalar(f"*{name}", mark))
         if len(self.stack) + built.height > self.limits.depth:
-            self._too_deep(mark)
+            self._stop(mark, self.too_deep)
         if self.nodes + built.size > self.limits.nodes:
             total = self.nodes + built.size
             self._stop(
@@ -338,8 +340,10 @@ class _Builder:
             width = max(1, stop - start.column)
         return Mark(self.source, start.line + 1, start.column + 1, width)
 
-    def _too_deep(self, mark: Mark) -> None:
-        self._stop(mark, f"more than {self.limits.depth} lists and maps inside one another")
+    @property
+    def too_deep(self) -> str:
+        """What is said of a breach of the limit of depth."""
+        return f"more than {self.limits.depth} lists and maps inside one another"
 
     def _problem(self, mark: Mark, message: str) -> None:
         self.problems.append(mark.problem(message))

@@ -19,10 +19,13 @@ _Place = tuple[int, int]
 """Line and column, both from 0."""
 
 
-def syntax_problem(fault: yaml.YAMLError, source: Source, *, inside: Mark | None = None) -> Problem:
+def syntax_problem(
+    fault: yaml.YAMLError, source: Source, *, inside: Mark | None = None, too_deep: str = ""
+) -> Problem:
     """Return *fault* of either parser as a problem in *source*; an unknown one keeps the parser's words.
 
-    *inside* is where the innermost list or map that was still open began.
+    *inside* is where the innermost list or map that was still open began; *too_deep* the words for a nesting
+    that the parser itself refuses, for it reads ahead (PyYAML 6.0.4 with its libyaml, from 1,000 on).
     """
     if not isinstance(fault, MarkedYAMLError) or fault.problem_mark is None:
         return Problem(message=f"this is not YAML: {fault}", path=source.path)
@@ -30,6 +33,8 @@ def syntax_problem(fault: yaml.YAMLError, source: Source, *, inside: Mark | None
     since = (fault.context_mark.line, fault.context_mark.column) if fault.context_mark else at
     words = " ".join(part for part in (fault.context, fault.problem) if part)
     trouble = _Trouble(words, source, since, at, inside)
+    if too_deep and trouble.says("nesting depth"):
+        return trouble.problem(at, too_deep)
     rules = (_tab, _hole, _quote, _escape, _open_end, _missing, _flow, _behind_quote, _colon, _start, _indent)
     found = next((problem for rule in rules if (problem := rule(trouble))), None)
     return found or trouble.problem(at, f"this is not YAML: {fault.problem or words}")
