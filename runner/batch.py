@@ -49,9 +49,8 @@ class Batch:
     """(folder, name) of the model files named."""
     done_by: str = ""
     """There is nothing to do: this run holds everything."""
-    unfinished: Callable[[bool], Sequence[tuple[str, str]]] = lambda waited: ()
-    """(run, server) where an earlier run of this spec left attempts open; told whether another process was
-    waited for, whose run may be one of them."""
+    history: History | None = None
+    """What earlier runs made, as it was looked at for this one. None = they do not count."""
     seen: int | None = None
     """What `lock_seen` said of the spec before anything was read; None = it was not asked."""
     source: str = ""
@@ -78,7 +77,7 @@ def batch_of(path: Path, plan: Plan, scope: Scope, *, seen: int | None = None) -
         frozen=lambda: frozen(plan),
         model_files=plan.model_files,
         done_by=plan.done_by,
-        unfinished=plan.unfinished,
+        history=plan.reuse.history if plan.reuse else None,
         seen=seen,
         source=plan.spec.files[0].path,
         policy=plan.reuse.policy if plan.reuse else Policy(),

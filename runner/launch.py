@@ -20,10 +20,11 @@ from runner.batch import Batch
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
-from runner.errors import NoServer, PreflightRefused, RecordDamaged, SpecError, UsageError
+from runner.errors import NoServer, PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
 from runner.events import Event
 from runner.manifest import folder as folders
-from runner.manifest.journal import Journal
+from runner.manifest.history import History
+from runner.manifest.journal import Journal, last_line
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, keep_up
 from runner.model_files import FoundSizes, facts_of
 from runner.preflight import differences, preflight, told
@@ -76,6 +77,12 @@ async def launch(
     """
     with folders.spec_lock_after_probe(settings.runs, batch.spec) as seen:
         control.waited |= batch.seen not in (None, seen)
+        history = batch.history
+        if history is not None and control.waited:
+            # The process that was waited for may have made a run.
+            history = type(history)(history.runs)
+        if history is not None:
+            _tidy(batch.source, history)
         if batch.done_by and settings.previz and not control.waited:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
         async with servers(settings) as executor:
@@ -88,7 +95,8 @@ async def launch(
                 raise
             realm = agreed(facts, settings)
             view.opened(facts)
-            settled = await _settle_all(batch, executor, settings, control, view)
+            left = history.unfinished(batch.source) if history is not None else ()
+            settled = await _settle_all(left, executor, settings, control, view)
             if settled and control.asked:
                 return settled[-1], None
             sizes = await _sizes(batch.model_files, executor, facts)
@@ -105,16 +113,33 @@ async def launch(
             return await _run(batch, realm, sizes, executor, settings, control, view)
 
 
+def _tidy(spec: str, history: History) -> None:
+    """Remove what the newest run of *spec* left unrecorded, should its process have been killed.
+
+    Every run is the newest before the next one begins, so older ones are tidy.
+    """
+    run = history.newest(spec)
+    if not run or last_line(history.runs / run / JOURNAL).get("t") == "end":
+        return
+    try:
+        journal, lines = Journal.resume(history.runs / run / JOURNAL)
+    except (RunLocked, RecordDamaged):
+        return  # Somebody is at it; or `repair` comes first.
+    try:
+        sweep(history.runs / run, lines, history)
+    finally:
+        journal.close()
+
+
 async def _settle_all(
-    batch: Batch, executor: Executor, settings: Settings, control: Control, view: View
+    left: Sequence[tuple[str, str]], executor: Executor, settings: Settings, control: Control, view: View
 ) -> list[Summary]:
-    """Settle what earlier runs of the spec left open on these servers; return what came of each run.
+    """Settle what (run, server) of *left* hold open on these servers; return what came of each run.
 
     A run whose record or plan cannot be read is left as it is. Raises RunLocked for one that another process
     continues at this moment: what it is about to make would be made twice.
     """
     found = []
-    left = batch.unfinished(control.waited)
     for run in dict.fromkeys(run for run, server in left if server in executor.servers):
         view.settling(run)
         try:
@@ -323,8 +348,8 @@ async def resume(
     try:
         state = standing(lines)
         continuable(run, state)
-        sweep(folder, lines)
         reuse = reuse_of(state, settings.runs)
+        sweep(folder, lines, reuse.history)
         work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
         async with servers(settings) as executor:
             facts = await executor.open()

@@ -101,15 +101,6 @@ class Plan:
         """Nothing of a plan has been started."""
         return ()
 
-    def unfinished(self, anew: bool) -> Sequence[tuple[str, str]]:
-        """Return (run, server) where an earlier run of the spec left attempts open; *anew* = as of now."""
-        if self.reuse is None:
-            return ()
-        history = self.reuse.history
-        if anew:
-            history = type(history)(history.runs)
-        return history.unfinished(self.spec.files[0].path)
-
     @property
     def to_run(self) -> int:
         """Jobs that will be rendered."""

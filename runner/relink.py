@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,9 @@ from typing import Final
 from runner import door
 from runner.domain import Output
 from runner.errors import StorageError
+
+Held = tuple[Path, str, int]
+"""A recorded file: path, sha256, time of the last write."""
 
 _FICLONE: Final = 0x40049409
 """ioctl that shares the blocks of a file. Source: Linux include/uapi/linux/fs.h."""
@@ -61,6 +64,26 @@ def relink(source: Path, output: Output, folder: Path, *, old_name: str, new_nam
         return replace(output, path=path, mtime_ns=target.stat().st_mtime_ns)
     except OSError as error:
         raise StorageError.of(f"put {source / output.path} at", folder / wanted, error) from error
+
+
+def unshare(paths: Iterable[Path], held: Callable[[Collection[str]], Iterable[Held]]) -> None:
+    """Remove those of *paths* that a killed process took over from other runs and did not record.
+
+    That is a file of the same bytes and the same time of writing as one that another run recorded and still
+    has; *held* tells these for contents. Raises StorageError.
+    """
+    content = {path: _sha256(path) for path in paths if path.is_file() and not path.is_symlink()}
+    twins = (
+        {(sha256, mtime_ns) for path, sha256, mtime_ns in held(set(content.values())) if path.is_file()}
+        if content
+        else set()
+    )
+    for path, sha256 in content.items():
+        try:
+            if (sha256, path.stat().st_mtime_ns) in twins:
+                door.unlink(path)
+        except OSError as error:
+            raise StorageError.of("remove", path, error) from error
 
 
 def _placed(source: Path, wanted: Path, sha256: str, *, copy: bool) -> Path:

@@ -6,15 +6,17 @@ Only the run's own folder is read: the frozen spec, templates and inputs under `
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from runner.collect import discard
 from runner.domain import Workflow
-from runner.errors import RecordDamaged, UsageError
+from runner.errors import RecordDamaged, SpecError, UsageError
 from runner.expand import expand
 from runner.inputs import InputFile
 from runner.manifest.export import output_paths
@@ -22,11 +24,13 @@ from runner.manifest.history import History
 from runner.manifest.journal import Line
 from runner.naming import Pattern
 from runner.plan import Plan, plan_of
+from runner.relink import unshare
 from runner.render import Catalog
 from runner.rendered import Open, Rendered
 from runner.reuse import Policy, Reuse
 from runner.spec import load
 
+_RECORD = re.compile(r"(journal|run|notes)\.json")
 _PART = re.compile(r"\..*\.[0-9a-f]{8}\.part")
 
 
@@ -99,12 +103,48 @@ def continuable(run: str, state: Standing) -> None:
         raise UsageError(f"{run} is a replay; it is not resumed", hint=f"animerun replay {replayed}")
 
 
-def sweep(folder: Path, lines: Iterable[Line]) -> None:
-    """Remove what a killed process downloaded and did not record; only for the holder of its journal."""
-    parts = [path for path in folder.rglob(".*.part") if _PART.fullmatch(path.name)]
-    recorded = {folder / path for line in lines for path in output_paths(line)} if parts else set()
-    for part in parts:
-        discard(part, recorded)
+def sweep(folder: Path, lines: Sequence[Line], history: History | None = None) -> None:
+    """Remove what a killed process downloaded and did not record; only for the holder of its journal.
+
+    With *history* also what it had taken over from other runs, see `unshare`.
+    """
+    found = list(_files(folder))
+    recorded = {folder / path for line in lines for path in output_paths(line)}
+    for part in found:
+        if _PART.fullmatch(part.name):
+            discard(part, recorded)
+    left = [
+        path for path in found if path not in recorded and not _RECORD.match(str(path.relative_to(folder)))
+    ]
+    if left and history is not None:
+        _unshare(folder, left, standing(lines), history)
+
+
+def _unshare(folder: Path, left: Sequence[Path], state: Standing, history: History) -> None:
+    """Remove those files of *left* that bear the names of jobs and are what other runs hold."""
+    if state.ended:
+        return
+    try:
+        names = {folder / job.name for job in frozen_plan(folder, state).expansion}
+    except (UsageError, SpecError, RecordDamaged):
+        return  # What its jobs are called cannot be told any more: nothing is ours for certain.
+    ours = [path for path in left if path.is_file() and not names.isdisjoint(_stems(path))]
+    unshare(ours, partial(history.others_hold, folder.name))
+
+
+def _stems(path: Path) -> Iterator[Path]:
+    """Yield every deliver name that *path* may have been made from."""
+    return (
+        path.with_name(path.name[: mark.start()]) for mark in re.finditer(r"[._~]", path.name) if mark.start()
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield every file of a run but its frozen plan; links are not followed."""
+    for parent, below, names in os.walk(folder):
+        if Path(parent) == folder and "plan" in below:
+            below.remove("plan")
+        yield from (Path(parent, name) for name in names)
 
 
 def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Plan:

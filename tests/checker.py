@@ -51,7 +51,7 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
     """Recorded files that are not there, or not what the server made."""
     stray: list[str] = field(default_factory=list)
-    """Files that nobody recorded; a run without an end may hold more names of what others recorded."""
+    """Files that nobody recorded."""
     unknown: list[str] = field(default_factory=list)
     """Submissions that no journal announced."""
     twice: list[str] = field(default_factory=list)
@@ -109,7 +109,6 @@ def judge(runs: Path, keys: Sequence[str], servers: Sequence[Server]) -> Verdict
     failed: set[str] = set()
     owner: dict[str, str] = {}
     files = {name: sha256 for server in servers for name, sha256 in server.files.items()}
-    shared = {output["sha256"] for lines in found.values() for output in _outputs(lines)}
     for run, lines in found.items():
         count = ends(lines)
         verdict.double += [key for key, times in count.items() if times > 1]
@@ -121,10 +120,6 @@ def judge(runs: Path, keys: Sequence[str], servers: Sequence[Server]) -> Verdict
             recorded.add(output["path"])
             verdict.wrong += _wrong(runs / run / output["path"], output, files)
         strays = [runs / run / name for name in _names(runs / run) if name not in recorded]
-        if not any(line["t"] == "end" for line in lines):
-            begun = any(line["t"] == "intent" for line in lines)
-            strays = [path for path in strays if _sha256(path) not in shared]
-            strays = [path for path in strays if begun or path.suffix != ".part"]
         verdict.stray += [str(path.relative_to(runs)) for path in strays]
     verdict.made, verdict.failed = len(made), len(failed - made.keys())
     verdict.lost = [key for key in keys if key not in made and key not in failed]

@@ -83,6 +83,16 @@ class History:
         """Return (run, server) where a run of *spec* left attempts open, newest run first."""
         return [(run, server) for run, server, _ in self._manifest.rows("unfinished", spec=spec)]
 
+    def newest(self, spec: str) -> str:
+        """Return the newest run of *spec* that is no replay, empty where there is none."""
+        found = self._manifest.rows("newest", spec=spec)
+        return str(found[0][0]) if found else ""
+
+    def others_hold(self, run: str, sha256s: Iterable[str]) -> list[tuple[Path, str, int]]:
+        """Return (path, sha256, mtime_ns) of the files of these contents that runs but *run* recorded."""
+        rows = self._manifest.rows("others_hold", run=run, sha256s=list(sha256s))
+        return [(self.runs / other / path, sha256, mtime_ns) for other, path, sha256, mtime_ns in rows]
+
     def _made(self, query: str, realm: Realm, names: Iterable[str]) -> dict[str, Made]:
         wanted = list(names)
         rows = self._manifest.rows(query, realm=realm, names=wanted) if wanted else []

@@ -129,6 +129,15 @@ where r.spec = $spec and r.replay_of = ''
   and not exists (from attempts a where a.run = i.run and a.prompt_id = i.prompt_id)
 order by r.started desc, i.run, i.server;
 
+-- name: newest
+-- The newest run of a spec, replays left out.
+select run from runs where spec = $spec and replay_of = '' order by started desc, run desc limit 1;
+
+-- name: others_hold
+-- Files of these contents that other runs recorded.
+select run, path, sha256, mtime_ns from outputs
+where run <> $run and sha256 in (select unnest($sha256s));
+
 -- name: baselines
 -- The runs that were accepted as a baseline.
 select distinct run from notes where kind = 'baseline';

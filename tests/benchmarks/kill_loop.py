@@ -295,7 +295,7 @@ def main() -> int:
         "duplicate_renders": figures.duplicates, "stray_files": figures.strays, "torn_lines": figures.torn,
         "first_submission_s": {"median": round(statistics.median(first), 2), "max": round(max(first), 2)},
     }))  # fmt: skip
-    return 0 if figures.duplicates <= asked.duplicates else 1
+    return 0 if figures.duplicates <= asked.duplicates and not figures.strays else 1
 
 
 if __name__ == "__main__":

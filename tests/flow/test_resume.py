@@ -500,6 +500,31 @@ def test_half_downloads_of_a_killed_process_go(shop: Shop, own: Own) -> None:
     assert len(shop.outputs()) == 4
 
 
+@pytest.mark.parametrize("how", ["resume", "flat.yaml"])
+def test_what_a_killed_process_had_taken_over_goes(shop: Shop, own: Own, how: str) -> None:
+    """A name of an earlier run's file that was not recorded yet is removed; links that people made stay."""
+    shop.template("slow", nap(0.15))
+    text = spec(jobs=4)
+    shop.write("flat.yaml", text)
+    shop.animerun("flat.yaml", "--server", own.url)
+    [first] = runs(shop)
+    shop.write("flat.yaml", text.replace("takes: 4", "takes: 6"))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("a second run", lambda: len(runs(shop)) == 2 and lines(runs(shop)[1], "intent"))
+    kill(process)
+    run = runs(shop)[1]
+    source = next(first.rglob("*.png"))
+    took, favourite = run / "s" / "flat_s_t05~2.png", run / "s" / "favourite.png"
+    took.hardlink_to(source)
+    favourite.hardlink_to(source)
+    code, _, err = shop.animerun(how, "--server", own.url)
+
+    assert code == 0, err
+    assert not took.exists()
+    assert favourite.exists()
+    assert all((run / output["path"]).exists() for line in lines(run, "reused") for output in line["outputs"])
+
+
 def test_a_run_killed_before_anything_was_recorded_is_no_bug(shop: Shop) -> None:
     """There is nothing to continue in a journal of one line; its spec is to be run again."""
     folder = shop.folder / "runs" / "flat-1"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner import door
 from runner.errors import RecordDamaged, StorageError
-from runner.manifest.journal import FORMAT, Journal, Reading, encode
+from runner.manifest.journal import FORMAT, Journal, Reading, encode, last_line
 from tests.sim.disks import Failing
 
 
@@ -172,6 +173,23 @@ def test_a_write_that_failed_in_part_is_never_followed_by_another(tmp_path: Path
     again, lines = Journal.resume(path)
     again.close()
     assert [line["t"] for line in lines] == ["journal"]
+
+
+def test_the_last_line_is_read_alone(tmp_path: Path) -> None:
+    """It is told without reading the rest; a torn one behind it does not count, nor one that is no JSON."""
+    path = tmp_path / "journal.jsonl"
+    assert last_line(path) == {}
+    with closing(Journal.create(path, run="r")) as journal:
+        for number in range(3):
+            journal.append({"t": "note", "n": number})
+        journal.commit()
+    assert (last_line(path)["t"], last_line(path)["n"]) == ("note", 2)
+    with path.open("ab") as file:
+        file.write(b'{"t":"end"')
+    assert last_line(path)["n"] == 2
+    with path.open("ab") as file:
+        file.write(b"\n")
+    assert last_line(path) == {}
 
 
 def test_a_newer_format_is_named_and_not_read(tmp_path: Path) -> None:

@@ -49,6 +49,20 @@ class Past:
             found |= {(run, line["server"]): None for line in opened}
         return list(found)
 
+    def newest(self, spec: str) -> str:
+        return next(iter(self._runs), "")
+
+    def others_hold(self, run: str, sha256s: Iterable[str]) -> list[tuple[Path, str, int]]:
+        wanted = set(sha256s)
+        return [
+            (self.runs / other / output["path"], output["sha256"], output["mtime_ns"])
+            for other, lines in self._runs.items()
+            if other != run
+            for line in lines
+            for output in (line["outputs"] if line["t"] in ("done", "reused") else ())
+            if output["sha256"] in wanted
+        ]
+
     def _made(self, name: str, wanted: Iterable[str]) -> dict[str, Made]:
         asked, found = set(wanted), dict[str, Made]()
         for run, lines in self._runs.items():

@@ -258,13 +258,13 @@ def _frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> P
     if content not in _PLANS:
         _PLANS[content] = frozen_plan(folder, state)
     plan = _PLANS[content]
-    return plan if reuse is None else plan_of(plan.spec, plan.catalog, plan.expansion, reuse)
+    alone = reuse is None or reuse.history.begun == (folder.name,)  # type: ignore[attr-defined]
+    return plan if alone else plan_of(plan.spec, plan.catalog, plan.expansion, reuse)
 
 
-def _reuse_of(state: Standing, runs: Path) -> Reuse | None:
-    """Return what may be taken over from other runs, where there are some."""
-    past = Past(runs)
-    return Reuse(past, "comfyui") if len(past.begun) > 1 else None  # type: ignore[arg-type]
+def _reuse_of(state: Standing, runs: Path) -> Reuse:
+    """Return what may be taken over from other runs."""
+    return Reuse(Past(runs), "comfyui")  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 from runner import relink as module
 from runner.domain import Output
 from runner.errors import StorageError
-from runner.relink import intact, relink
+from runner.relink import intact, relink, unshare
 
 CONTENT = b"a picture"
 
@@ -113,6 +113,38 @@ def test_nothing_half_done_stays_when_the_disk_is_full(
         put(old, tmp_path / "new", copy=True)
 
     assert list((tmp_path / "new" / "t").iterdir()) == []
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_what_a_killed_process_took_over_goes(old: Path, tmp_path: Path, copy: bool) -> None:
+    """What is, in bytes and time, a file that another run still has is removed, and nothing else."""
+    new = tmp_path / "new"
+    taken = new / put(old, new, copy=copy).path
+    edited, later = new / "t/c.png", new / "t/d.png"
+    for path, content in ((edited, b"b picture"), (later, CONTENT)):
+        path.write_bytes(content)
+    os.utime(edited, ns=(0, output(old).mtime_ns))
+    link = new / "t/e.png"
+    link.symlink_to(old / output(old).path)
+    held = [(old / output(old).path, output(old).sha256, output(old).mtime_ns)]
+    unshare([taken, edited, later, link], lambda _: held)
+
+    assert not taken.exists()
+    assert edited.exists()
+    assert later.exists()
+    assert link.is_symlink()
+    assert intact(old, [output(old)]) == ""
+
+
+def test_the_last_copy_is_kept(old: Path, tmp_path: Path) -> None:
+    """What another run recorded and has no longer is not thrown away here."""
+    new = tmp_path / "new"
+    taken = new / put(old, new).path
+    held = [(old / output(old).path, output(old).sha256, output(old).mtime_ns)]
+    (old / output(old).path).unlink()
+    unshare([taken], lambda _: held)
+
+    assert taken.exists()
 
 
 def test_what_is_intact(old: Path) -> None:
