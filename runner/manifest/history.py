@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.domain import Output, Realm
-from runner.manifest.store import Manifest
+from runner.manifest.store import PUBLISHED, Manifest, journals
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,17 @@ class History:
 
     def __init__(self, runs: Path) -> None:
         self.runs = runs
-        self._manifest = Manifest(runs)
+        # A first run has nothing to ask: to open a database for that takes a tenth of its start.
+        begun = (runs / PUBLISHED).is_file() or any(journals(runs))
+        self._manifest = Manifest(runs) if begun else None
 
     def close(self) -> None:
         """Let go of the manifest."""
-        self._manifest.__exit__()
+        if self._manifest is not None:
+            self._manifest.__exit__()
+
+    def _rows(self, name: str, **values: Any) -> list[tuple[Any, ...]]:
+        return self._manifest.rows(name, **values) if self._manifest is not None else []
 
     def by_recipe(self, realm: Realm, recipes: Iterable[str]) -> dict[str, Made]:
         """Return recipe → the newest job made by it in *realm*."""
@@ -48,7 +54,7 @@ class History:
     def told(self, realm: Realm, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return key → what its newest job in *realm* was made from, JSON columns read."""
         found: dict[str, dict[str, Any]] = {}
-        if not keys:
+        if not keys or self._manifest is None:
             return found
         files: dict[str, dict[str, str]] = {}
         for row in self._manifest.query("last_told", realm=realm, names=list(keys)):
@@ -56,14 +62,14 @@ class History:
                 row[name] = json.loads(row[name])
             run = row["run"]
             if run not in files:
-                files[run] = dict(self._manifest.rows("run_inputs", run=run))
+                files[run] = dict(self._rows("run_inputs", run=run))
             found[row["key"]] = row | {"files": files[run]}
         return found
 
     def model_facts(self, run: str) -> dict[tuple[str, str, str], set[int | str]]:
         """Return (folder, name, `size` or `sha256`) → what *run* was told of the model files it used."""
         found: dict[tuple[str, str, str], set[int | str]] = {}
-        for folder, name, size, sha256 in self._manifest.rows("model_files", run=run):
+        for folder, name, size, sha256 in self._rows("model_files", run=run):
             for what, value in (("size", size), ("sha256", sha256)):
                 if value:
                     found.setdefault((folder, name, what), set()).add(value)
@@ -71,31 +77,31 @@ class History:
 
     def jobs_of(self, run: str) -> int:
         """Return how many jobs *run* was about, waiting ones included; 0 for a stranger."""
-        found = self._manifest.rows("run_total", run=run)
+        found = self._rows("run_total", run=run)
         return int(found[0][0]) if found else 0
 
     def realm_of(self, urls: Sequence[str]) -> Realm | None:
         """Return what the servers at *urls* were when one of them was last used; None when none was."""
-        found = self._manifest.rows("realm_of", urls=list(urls)) if urls else []
+        found = self._rows("realm_of", urls=list(urls)) if urls else []
         return found[0][0] if found else None
 
     def unfinished(self, spec: str) -> list[tuple[str, str]]:
         """Return (run, server) where a run of *spec* left attempts open, newest run first."""
-        return [(run, server) for run, server, _ in self._manifest.rows("unfinished", spec=spec)]
+        return [(run, server) for run, server, _ in self._rows("unfinished", spec=spec)]
 
     def newest(self, spec: str) -> str:
         """Return the newest run of *spec* that is no replay, empty where there is none."""
-        found = self._manifest.rows("newest", spec=spec)
+        found = self._rows("newest", spec=spec)
         return str(found[0][0]) if found else ""
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[tuple[Path, str, int]]:
         """Return (path, sha256, mtime_ns) of the files of these contents that runs but *run* recorded."""
-        rows = self._manifest.rows("others_hold", run=run, sha256s=list(sha256s))
+        rows = self._rows("others_hold", run=run, sha256s=list(sha256s))
         return [(self.runs / other / path, sha256, mtime_ns) for other, path, sha256, mtime_ns in rows]
 
     def _made(self, query: str, realm: Realm, names: Iterable[str]) -> dict[str, Made]:
         wanted = list(names)
-        rows = self._manifest.rows(query, realm=realm, names=wanted) if wanted else []
+        rows = self._rows(query, realm=realm, names=wanted) if wanted else []
         return {name: _read(list(group)) for name, group in groupby(rows, key=lambda row: row[0])}
 
 

@@ -11,6 +11,7 @@ from runner import door
 from runner.errors import RecordDamaged, RunLocked, StorageError
 from runner.manifest import folder as folders
 from runner.manifest import store
+from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import SCHEMA, Manifest, refresh
 from tests.sim.disks import Failing
@@ -179,6 +180,19 @@ def test_a_damaged_journal_leaves_out_that_run_only(tmp_path: Path) -> None:
     assert "journal.jsonl:" in report.damaged[0]
     with Manifest(tmp_path) as manifest:
         assert [row["run"] for row in manifest.query("run_names")] == ["b"]
+
+
+def test_where_nothing_was_run_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first run opens no database: every question about earlier ones has its answer."""
+    monkeypatch.setattr(store.duckdb, "connect", None)
+    (tmp_path / "runs" / ".index").mkdir(parents=True)
+    history = History(tmp_path / "runs")
+
+    assert history.realm_of(["http://a"]) is None
+    assert history.by_recipe("comfyui", ["r"]) == history.by_digest("comfyui", ["d"]) == {}
+    assert history.told("comfyui", ["k"]) == history.model_facts("run") == {}
+    assert (history.newest("ep.yaml"), history.unfinished("ep.yaml"), history.jobs_of("run")) == ("", [], 0)
+    history.close()
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
