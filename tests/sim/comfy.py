@@ -152,6 +152,7 @@ class Comfy:
         self.history: dict[str, bytes] = {}
         self.sockets: dict[str, Socket] = {}
         self.open: list[Socket] = []
+        self._told: tuple[list[Job | None], Answer] | None = None
         self._number = 0
         self._cache: dict[str, Any] = {}
         self._node = ""
@@ -238,8 +239,7 @@ class Comfy:
 
     def _get(self, path: str, query: Mapping[str, str]) -> Answer:
         if path == "/queue":
-            running = [self.running.item] if self.running else []
-            return say({"queue_running": running, "queue_pending": [job.item for job in self.queue]})
+            return self._queue()
         if path.startswith("/history/"):
             name = path.removeprefix("/history/")
             entry = self.history.get(name)
@@ -265,6 +265,21 @@ class Comfy:
         if path == "/system_stats":
             return say(STATS)
         return Answer(404, b"", {"content-type": "application/octet-stream"})
+
+    def _queue(self) -> Answer:
+        """Return what waits and runs, written down once for as long as it stays so."""
+        held = [self.running, *self.queue]
+        if (
+            self._told is None
+            or len(held) != len(self._told[0])
+            or any(a is not b for a, b in zip(held, self._told[0], strict=True))
+        ):
+            running = [self.running.item] if self.running else []
+            self._told = (
+                held,
+                say({"queue_running": running, "queue_pending": [job.item for job in self.queue]}),
+            )
+        return self._told[1]
 
     def _view(self, query: Mapping[str, str]) -> Answer:
         name, kind = query.get("filename"), query.get("type", "output")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import random
-import selectors
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import Context
 from typing import Any
 
 _THREAD_S = 0.003
@@ -17,28 +20,49 @@ class Stuck(Exception):
     """Every task waits for something that nobody is going to do."""
 
 
-class _Jumping(selectors.SelectSelector):
-    """Nobody calls from outside: instead of waiting, time goes by."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise Stuck("nothing is scheduled")
-        self.now += max(timeout, 0.0)
-        return []
-
-
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """asyncio with a virtual clock; threads are calls that come a little later."""
+    """asyncio with a virtual clock; threads are calls that come a little later.
+
+    It has its own round, and a heap of timers in tuples: to compare those of asyncio takes a call each, and
+    there are thousands of them.
+    """
 
     def __init__(self, chance: random.Random) -> None:
-        self._jumping = _Jumping()
+        self._now = 0.0
         self._chance = chance
-        super().__init__(self._jumping)
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._order = itertools.count()
+        super().__init__()
 
     def time(self) -> float:
-        return self._jumping.now
+        return self._now
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._order), handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Leave it in the heap until its time has come."""
+
+    def _run_once(self) -> None:
+        """Do what is ready now; when nothing is, let time go by until something is due."""
+        ready: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if not ready:
+            if not timers:
+                raise Stuck("nothing is scheduled")
+            self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            ready.append(heapq.heappop(timers)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any

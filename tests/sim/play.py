@@ -18,13 +18,15 @@ from unittest import mock
 
 from runner import batch as batches
 from runner import door, launch
+from runner import plan as plans
 from runner.batch import Batch, Scope, batch_of
-from runner.domain import ServerFacts
+from runner.domain import ServerFacts, Workflow
 from runner.errors import AnimerunError
 from runner.events import Event
 from runner.plan import Plan, make_plan, plan_of
+from runner.render import render
 from runner.resume import Standing, frozen_plan
-from runner.reuse import Reuse
+from runner.reuse import Question, Reuse
 from runner.run import Control, Summary, Work
 from runner.settings import Settings
 from tests import checker
@@ -251,6 +253,18 @@ _PLANS: dict[bytes, Plan] = {}
 """Content of a frozen plan → the plan made of it: compiling templates takes longer than a seed."""
 
 
+_WORKFLOWS: dict[tuple[str, str], Workflow] = {}
+"""Recipe and key → workflow: what a template makes of them is always the same, and the child that renders
+takes as long as a quarter of a seed."""
+
+
+def _workflow(question: Question) -> Workflow:
+    key = question.recipe, question.job.key
+    if key not in _WORKFLOWS:
+        _WORKFLOWS[key] = render(question.template, question.job.values, files=question.files)
+    return _WORKFLOWS[key]
+
+
 def _frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Plan:
     """Return the plan frozen in *folder*, read once for each content: equal bytes, equal plan."""
     paths = sorted(path for path in (folder / "plan").rglob("*") if path.is_file())
@@ -269,12 +283,13 @@ def _reuse_of(state: Standing, runs: Path) -> Reuse:
 
 @contextmanager
 def quick() -> Iterator[None]:
-    """Do without the index, which is made from the journal by others, and without compiling twice."""
+    """Do without the index, which is made from the journal by others; compile and render nothing twice."""
     with ExitStack() as stack:
         for module, name, other in (
             (launch, "keep_up", lambda *_, **__: None),
             (launch, "reuse_of", _reuse_of),
             (launch, "frozen_plan", _frozen_plan),
+            (plans, "_workflow", _workflow),
             (batches, "History", Past),
         ):
             stack.enter_context(mock.patch.object(module, name, other))
