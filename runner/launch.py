@@ -10,7 +10,7 @@ import asyncio
 import platform
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,15 @@ from runner.batch import Batch
 from runner.collect import collect
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
-from runner.errors import NoServer, PreflightRefused, RecordDamaged, RunLocked, SpecError, UsageError
+from runner.errors import (
+    NoServer,
+    PreflightRefused,
+    RecordDamaged,
+    RunLocked,
+    SpecError,
+    StorageError,
+    UsageError,
+)
 from runner.events import Event
 from runner.manifest import folder as folders
 from runner.manifest.history import History
@@ -116,19 +124,18 @@ async def launch(
 def _tidy(spec: str, history: History) -> None:
     """Remove what the newest run of *spec* left unrecorded, should its process have been killed.
 
-    Every run is the newest before the next one begins, so older ones are tidy.
+    Every run is the newest before the next one begins, so older ones are tidy. One that another process
+    continues, that is damaged or that was made read-only is left as it is.
     """
     run = history.newest(spec)
     if not run or last_line(history.runs / run / JOURNAL).get("t") == "end":
         return
-    try:
+    with suppress(RunLocked, RecordDamaged, StorageError):
         journal, lines = Journal.resume(history.runs / run / JOURNAL)
-    except (RunLocked, RecordDamaged):
-        return  # Somebody is at it; or `repair` comes first.
-    try:
-        sweep(history.runs / run, lines, history)
-    finally:
-        journal.close()
+        try:
+            sweep(history.runs / run, lines, history)
+        finally:
+            journal.close()
 
 
 async def _settle_all(

@@ -7,12 +7,14 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from runner import launch
 from runner import relink as module
 from runner.domain import Output
-from runner.errors import StorageError
+from runner.errors import AnimerunError, RecordDamaged, RunLocked, StorageError
 from runner.relink import intact, relink, unshare
 
 CONTENT = b"a picture"
@@ -159,3 +161,20 @@ def test_what_is_intact(old: Path) -> None:
     assert intact(old, [recorded]) == "output file s/a_out.png was edited"
     path.unlink()
     assert intact(old, [recorded]) == "output file s/a_out.png is gone"
+
+
+@pytest.mark.parametrize("trouble", [RunLocked("busy"), RecordDamaged("line 3"), StorageError("read-only")])
+def test_a_run_that_cannot_be_tidied_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: AnimerunError
+) -> None:
+    """Somebody continues it, its journal is damaged or may not be written: the new run begins all the same."""
+    asked: list[Path] = []
+
+    def refuse(path: Path) -> None:
+        asked.append(path)
+        raise trouble
+
+    monkeypatch.setattr(launch.Journal, "resume", refuse)
+    launch._tidy("ep.yaml", SimpleNamespace(runs=tmp_path, newest=lambda spec: f"run of {spec}"))
+
+    assert asked == [tmp_path / "run of ep.yaml" / "journal.jsonl"]
