@@ -253,6 +253,9 @@ _PLANS: dict[bytes, Plan] = {}
 """Content of a frozen plan → the plan made of it: compiling templates takes longer than a seed."""
 
 
+_KEPT = 1_000
+"""Where memory is measured, with a hundred thousand jobs, next to nothing may be kept."""
+
 _WORKFLOWS: dict[tuple[str, str], Workflow] = {}
 """Recipe and key → workflow: what a template makes of them is always the same, and the child that renders
 takes as long as a quarter of a seed."""
@@ -260,9 +263,10 @@ takes as long as a quarter of a seed."""
 
 def _workflow(question: Question) -> Workflow:
     key = question.recipe, question.job.key
-    if key not in _WORKFLOWS:
-        _WORKFLOWS[key] = render(question.template, question.job.values, files=question.files)
-    return _WORKFLOWS[key]
+    found = _WORKFLOWS.get(key) or render(question.template, question.job.values, files=question.files)
+    if len(_WORKFLOWS) < _KEPT:
+        _WORKFLOWS[key] = found
+    return found
 
 
 def _frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Plan:
