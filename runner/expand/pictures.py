@@ -9,6 +9,7 @@ from runner.domain import Parameter, Plain
 from runner.faults import Faults
 from runner.text.tree import Mark, Node, Scalar
 from runner.values import project_path
+from runner.values.links import resolved
 
 MOST_FILES = 10_000
 
@@ -51,7 +52,10 @@ class Pictures:
             self.faults.at(mark, self._files[path])
 
     def _trouble(self, path: str) -> str:
-        file = (self.root / path).resolve()
+        try:
+            file = resolved(self.root / path)
+        except OSError as fault:
+            return f"`{path}` is no file: {fault.strerror}"
         if not file.is_relative_to(self.root):
             return f"`{path}` leads out of the project folder {self.root}"
         return "" if _is_file(file) else f"there is no file `{path}` in {self.root}"

@@ -65,13 +65,18 @@ def bind_fresh(nonce: str) -> Callable[..., dict[str, dict[str, Any]]]:
 
 def files_of(value: Plain) -> set[str]:
     """Return `<sha256>.<ext>` of every file that stands anywhere in *value*."""
-    if isinstance(value, dict):
-        if _is_file(value):
-            return {value["$input"]}
-        return set().union(*[files_of(item) for item in value.values() if isinstance(item, (dict, list))])
-    if isinstance(value, list):
-        return set().union(*[files_of(item) for item in value if isinstance(item, (dict, list))])
-    return set()
+    found: set[str] = set()
+    rest = [value]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, dict):
+            if _is_file(each):
+                found.add(each["$input"])
+            else:
+                rest.extend(item for item in each.values() if isinstance(item, (dict, list)))
+        elif isinstance(each, list):
+            rest.extend(item for item in each if isinstance(item, (dict, list)))
+    return found
 
 
 def _bound(value: Plain, uploads: Mapping[str, str]) -> Plain:

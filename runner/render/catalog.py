@@ -18,6 +18,7 @@ from runner.render.series import Series
 from runner.sandbox.client import Facts
 from runner.sandbox.wire import BODY, Refused, Source
 from runner.text.decode import decode
+from runner.values.links import resolved
 
 SUFFIX: Final = ".json.j2"
 MACROS: Final = "nodes.j2"
@@ -69,7 +70,10 @@ class Catalog:
     """
 
     def __init__(self, project: Path | None = None) -> None:
-        self._folders: dict[Origin, Path] = {} if project is None else {"project": project / "templates"}
+        self._astray = "" if project is None else _astray(project / "templates", project)
+        """Why the project's folder is not looked into; empty where it may be."""
+        own = project if not self._astray else None
+        self._folders: dict[Origin, Path] = {} if own is None else {"project": own / "templates"}
         self._folders["shipped"] = shipped_folder()
         self._macros: tuple[File, ...] | None = None
         self._loaded: dict[str, Template] = {}
@@ -94,9 +98,12 @@ class Catalog:
 
         Raises:
             KeyError: There is none.
-            TemplateError: It, or a macro file, is broken; all problems at once.
+            TemplateError: It, or a macro file, is broken; all problems at once. Or the project's folder of
+                templates is a link that leads out of the project: then none is loaded, shipped or not.
 
         """
+        if self._astray:
+            raise TemplateError([Problem(message=self._astray, path="templates")])
         if name not in self._loaded:
             source = next((source for source in self.sources() if source.name == name), None)
             if source is None:
@@ -207,11 +214,21 @@ def _digest(file: File, macros: Sequence[File], facts: Facts) -> str:
     return sha256(b"".join([sha256(file.text.encode()).digest(), *used])).hexdigest()
 
 
+def _astray(folder: Path, project: Path) -> str:
+    """Return why the templates in *folder* are none of *project*'s; empty where they are."""
+    try:
+        if resolved(folder).is_relative_to(resolved(project)):
+            return ""
+    except OSError as fault:
+        return f"cannot be read: {fault.strerror}"
+    return f"it leads out of the project folder {project}; copy the templates into the project"
+
+
 def _text_of(path: Path, *, root: Path, shown: str) -> str:
     """Return the text of a template file; its line ends are LF."""
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise TemplateError([Problem(message=f"it leads out of {root.name}/", path=shown)])
     try:
+        if not resolved(path).is_relative_to(resolved(root)):
+            raise TemplateError([Problem(message=f"it leads out of {root.name}/", path=shown)])
         # Asked before opening: to open a pipe is to wait for its writer.
         if not path.is_file():
             raise TemplateError([Problem(message="it is not a regular file", path=shown)])

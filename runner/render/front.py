@@ -118,7 +118,10 @@ class _Reader:
         return TemplateError(sorted(self.problems, key=lambda problem: (problem.line, problem.column)))
 
     def wrong(self, node: Node, message: str) -> None:
-        self.problems.append(node.mark.problem(message))
+        self.note(node.mark.problem(message))
+
+    def note(self, problem: Problem) -> None:
+        self.problems.append(problem)
         if len(self.problems) >= MAX_PROBLEMS:
             raise self.refusal()
 
@@ -272,5 +275,6 @@ class _Reader:
         try:
             return replace(parameter, default=parse_value(parameter, node))
         except SpecError as fault:
-            self.problems.extend(fault.problems)
+            for problem in fault.problems:
+                self.note(problem)
             return parameter

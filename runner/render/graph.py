@@ -11,8 +11,8 @@ from runner.text.nearest import did_you_mean
 from runner.text.shown import shown
 
 _NODE_KEYS = frozenset({"class_type", "inputs", "_meta"})
-_MOST = 50
-"""Flaws looked for: each message costs a look at all names."""
+_MOST = 20
+"""Flaws looked for, which is as many as are told: each message costs a look at all names."""
 _DEEPEST = 64
 """Lists and maps inside one another in a value."""
 _RING_SHOWN = 12

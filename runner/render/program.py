@@ -18,6 +18,10 @@ from runner.text.shown import shown
 CLIENT: Final = Client()
 MAX_PROBLEMS: Final = 20
 """Most mistakes told of one template at once."""
+_MOST_PARTS: Final = 300_000
+"""Lists, maps and commas of the rendered text, which is what walking it costs; real ones have thousands."""
+_SEARCHED: Final = 2**20
+"""Characters of the rendered text in which nodes with flaws are looked for; real ones have 100,000."""
 _LAST_COMMA = re.compile(r",\s*}\s*\Z")
 _COLON = re.compile(r"\s*:")
 
@@ -103,6 +107,10 @@ class TextProgram:
             text.encode()
         except UnicodeEncodeError as fault:
             raise TemplateError([self._surrogate(values, fault)]) from fault
+        parts = sum(text.count(mark) for mark in "[{,")
+        if parts > _MOST_PARTS:
+            told = f"renders to {parts:,} lists, maps and commas; a graph has at most {_MOST_PARTS:,}"
+            raise TemplateError([self._problem(0, f"{told}, so write fewer values")])
         last = _LAST_COMMA.search(text[-200:])
         if last:
             cut = max(0, len(text) - 200) + last.start()
@@ -129,7 +137,9 @@ class TextProgram:
         return self._problem(self._template_lines([position], values)[0], message)
 
     def _flaws(self, found: Sequence[Flaw], text: str, values: Mapping[str, Plain]) -> list[Problem]:
-        places = [_place_of_key(text, json.dumps(flaw.node, ensure_ascii=False)) for flaw in found]
+        nodes = {flaw.node for flaw in found}
+        known = {node: _place_of_key(text, json.dumps(node, ensure_ascii=False)) for node in nodes}
+        places = [known[flaw.node] for flaw in found]
         lines = self._template_lines([max(0, place) for place in places], values)
         return [
             self._problem(line if flaw.node and place >= 0 else 0, flaw.message)
@@ -171,10 +181,10 @@ def problem_at(path: str, lines: tuple[str, ...], line: int, message: str) -> Pr
 
 
 def _place_of_key(text: str, key: str) -> int:
-    """Return where the JSON text *key* stands before a colon in *text*; -1 where it does not."""
-    place = text.find(key)
+    """Return where the JSON text *key* stands before a colon early in *text*; -1 where it does not."""
+    place = text.find(key, 0, _SEARCHED)
     while place >= 0 and not _COLON.match(text, place + len(key)):
-        place = text.find(key, place + 1)
+        place = text.find(key, place + len(key), _SEARCHED)
     return place
 
 

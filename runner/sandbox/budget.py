@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from jinja2 import Undefined, nodes
 from jinja2.exceptions import SecurityError
+from jinja2.utils import Namespace
 
 from runner.sandbox.wire import LARGEST_GRAPH
 
@@ -67,9 +68,10 @@ class Budget:
             self.spend(STEP * len(value))
             for item in value:
                 self.weigh(item)
-        elif kind is dict:
-            self.spend(STEP * len(value))
-            for key, item in value.items():
+        elif kind is dict or kind is Namespace:
+            entries = entries_of(value) if kind is Namespace else value
+            self.spend(STEP * len(entries))
+            for key, item in entries.items():
                 self.weigh(key)
                 self.weigh(item)
         elif kind is range:
@@ -101,6 +103,11 @@ class Budget:
             items = list(islice(iter(items), BUDGET // STEP))
         self.spend(len(items) * cost)
         return items
+
+
+def entries_of(namespace: Namespace) -> dict[str, Any]:
+    """Return what *namespace* holds, which no template can see but entry by entry."""
+    return cast(dict[str, Any], object.__getattribute__(namespace, "_Namespace__attrs"))
 
 
 def cost(text: str) -> int:

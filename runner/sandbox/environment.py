@@ -25,7 +25,7 @@ from jinja2.tests import TESTS
 from jinja2.utils import Namespace
 from markupsafe import Markup
 
-from runner.sandbox.budget import LARGEST_NUMBER, SEARCH, STEP, Budget, cost
+from runner.sandbox.budget import LARGEST_NUMBER, SEARCH, STEP, Budget, cost, entries_of
 from runner.text.nearest import did_you_mean
 
 MAX_RANGE: Final = 10_000
@@ -78,7 +78,7 @@ class Missing(StrictUndefined):
 def _keys(owner: Any) -> list[str]:
     if isinstance(owner, Mapping):
         return [str(key) for key in owner]
-    return list(object.__getattribute__(owner, "_Namespace__attrs"))
+    return list(entries_of(owner))
 
 
 def _listed(name: object, known: list[str]) -> str:
@@ -167,6 +167,10 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
             raise SecurityError(_NO_TEXT)
         if value is None or isinstance(value, (bool, dict, list)):
             raise TypeError(f"{_encode(value)} is no text")
+        if type(value) is Namespace:
+            raise TypeError("a namespace is no text")
+        if type(value) is tuple:
+            self.budget.weigh(value)
         return str(value)
 
     def _measured(self, name: str, make: Callable[..., Any]) -> Callable[..., Any]:
@@ -223,7 +227,7 @@ class JsonEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(obj, dict):
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
         if type(obj) is Namespace:
-            found = object.__getattribute__(obj, "_Namespace__attrs")
+            found = entries_of(obj)
             return found[attribute] if attribute in found else self.undefined(obj=obj, name=attribute)
         if isinstance(obj, LoopContext) and attribute in _LOOP_ATTRIBUTES:
             return getattr(obj, attribute)

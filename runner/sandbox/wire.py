@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 
 LARGEST_GRAPH: Final = 8 * 2**20
 """Bytes that one rendering may give, and so of any answer."""
-SECONDS: Final = 2.0
-"""Processor time of the child for loading, and for rendering."""
-LINE_SECONDS: Final = 0.5
+SECONDS: Final = 1.2
+"""Processor time of the child for loading, and again for rendering: a template has 3 s with all around it."""
+LINE_SECONDS: Final = 0.3
 """The same for finding the lines of mistakes, which are told without when they take longer."""
 MEMORY: Final = 300 * 2**20
 """Bytes of address space of the child, all in all; it begins with 30 MiB."""

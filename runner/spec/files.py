@@ -13,6 +13,7 @@ from runner.faults import Faults
 from runner.story import SpecFile
 from runner.text.compose import Limits, compose_with_warnings
 from runner.text.tree import Entry, Mapping, Node, Scalar, Sequence
+from runner.values.links import resolved
 
 PROJECT_FILE = "animerun.toml"
 IGNORED = "x-"
@@ -114,7 +115,11 @@ class Shelf:
     def _resolve(self, item: Scalar) -> Path | None:
         """Return the file that *item* names, or None with the mistake noted."""
         trouble = path_trouble(item.text)
-        path = (self.folder / item.text).resolve() if not trouble else self.folder
+        path = self.folder
+        try:
+            path = resolved(self.folder / item.text) if not trouble else path
+        except OSError as fault:
+            trouble = f"cannot be read: {fault.strerror}"
         if not trouble and not path.is_relative_to(self.folder):
             trouble = "leaves the project folder"
         if trouble:

@@ -2,15 +2,18 @@
 
 Holes, filters, `if` and `for`; no calls, arithmetic, assignments, macros or imports, and nothing that
 grows without bounds. What enters a hole is data and is never evaluated. Pure.
+
+Each rendering may take `MAX_STEPS`: a piece of text, a round of a loop with what is in it, each filter, test
+and comparison with the texts it reads cost some of them, so that no text keeps the machine for long.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from jinja2 import (
     StrictUndefined,
@@ -20,8 +23,10 @@ from jinja2 import (
     Undefined,
     meta,
     nodes,
+    pass_context,
 )
 from jinja2.environment import Template
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from runner.text.nearest import did_you_mean, nearest
@@ -34,7 +39,19 @@ MAX_ITEMS: Final = 100
 """Rounds of one `for`."""
 MAX_LOOPS: Final = 2
 """Loops inside each other."""
+MAX_COMPARISONS: Final = 500
+"""Comparisons in one text; compiling more of them takes long."""
+MAX_STEPS: Final = 500_000
+"""What one rendering may cost; a step takes a microsecond or two."""
 
+_CHUNK: Final = 4
+"""Steps of a piece of text, its tidying included."""
+_LETTERS: Final = 50
+"""Letters that a filter, test or comparison reads in one step."""
+_MATCHED: Final = 1_000
+"""Pairs of letters that looking for one text in another compares in one step."""
+_WORST_SEARCH: Final = 3_000
+"""Steps beyond which Python looks for a text in another without trying every place."""
 _NODES: Final = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.List, nodes.Tuple,
     nodes.If, nodes.For, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not,
@@ -48,8 +65,11 @@ _TESTS: Final = (
     "defined", "undefined", "none", "string", "number", "in", "eq", "ne", "equalto", "lt", "le", "gt", "ge",
     "odd", "even", "divisibleby", "lower", "upper",
 )  # fmt: skip
+_BY_ITEM: Final = frozenset({"title", "join", "map", "select", "reject", "selectattr", "rejectattr"})
+"""Filters that look at each letter or item by itself, with all that they are told."""
 _RENDERING: Final = (
     TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError,
+    MemoryError,
 )  # fmt: skip
 
 
@@ -111,8 +131,21 @@ def _map(items: Iterable[object], *others: object, attribute: str = "") -> list[
     return fields
 
 
-def _each(items: Any) -> Sequence[Any]:
-    """Return what a `for` may walk; every loop is parsed to pass through here."""
+class _Rendering(Context):
+    """One rendering, and the steps that it may still take."""
+
+    steps = MAX_STEPS
+
+    def take(self, steps: int) -> None:
+        """Count *steps*; refuse the rendering where they are too many."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise TemplateRuntimeError("it does too much: write fewer or shorter loops and texts")
+
+
+@pass_context
+def _each(context: _Rendering, items: Any, weight: int) -> Sequence[Any]:
+    """Return what a `for` of *weight* nodes may walk; every loop is parsed to pass through here."""
     if isinstance(items, Undefined):
         raise TemplateRuntimeError(str(items))
     if not isinstance(items, list | tuple):
@@ -122,20 +155,81 @@ def _each(items: Any) -> Sequence[Any]:
     walked = list(islice(items, MAX_ITEMS + 1))
     if len(walked) > MAX_ITEMS:
         raise TemplateRuntimeError(f"`for` walks at most {MAX_ITEMS} items")
+    context.take(len(walked) * weight)
     return walked
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    """Return Jinja without globals, calls, arithmetic and every filter that could grow without bounds."""
+@pass_context
+def _compared(context: _Rendering, value: object, searched: bool) -> object:
+    """Return *value*, its steps counted; every operand of a comparison is parsed to pass through here."""
+    context.take(_steps(value))
+    if searched and isinstance(value, str):
+        context.take(_search(len(value), len(value) // 4))
+    return value
+
+
+def _steps(value: object) -> int:
+    """Return what reading *value* once costs."""
+    if isinstance(value, str):
+        return 1 + len(value) // _LETTERS
+    if isinstance(value, Mapping):
+        return 1 + sum(map(_steps, value.values()))
+    return 1 + sum(map(_steps, value)) if isinstance(value, list | tuple) else 1
+
+
+def _search(text: int, word: int) -> int:
+    """Return what looking for a word of *word* letters in a text of *text* letters costs at worst."""
+    return min(text * word // _MATCHED, _WORST_SEARCH)
+
+
+def _own_steps(name: str, value: object, told: Sequence[object]) -> int:
+    """Return what the filter or test *name* does beyond reading *value* and what it is *told* once."""
+    lengths = [len(text) for text in told if isinstance(text, str)]
+    size = len(value) if isinstance(value, str | list | tuple) else 0
+    if name in _BY_ITEM:
+        return size * (1 + sum(lengths))
+    if name == "trim":
+        return size * sum(lengths) // _MATCHED
+    if name == "in":
+        return sum(_search(length, size) for length in lengths)
+    return _search(size, lengths[0]) if name == "replace" and lengths else 0
+
+
+def _counted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the filter or test *name*, done by *call*, with its steps counted; it gives no iterators."""
+
+    @pass_context
+    def counted(context: _Rendering, value: Any, /, *args: Any, **named: Any) -> Any:
+        told = (*args, *named.values())
+        context.take(2 + _steps(value) + sum(map(_steps, told)) + _own_steps(name, value, told))
+        result = call(name, value, args, named, context)
+        result = list(result) if isinstance(result, Iterator) else result
+        context.take(_steps(result))
+        return result
+
+    return counted
+
+
+def _environment(*, counting: ImmutableSandboxedEnvironment | None = None) -> ImmutableSandboxedEnvironment:
+    """Return Jinja without globals, calls, arithmetic and every filter that could grow without bounds.
+
+    With *counting*, the filters and tests are those of that one, counted.
+    """
     made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_finalize, cache_size=0)
     made.globals.clear()
+    made.context_class = _Rendering
+    if counting:
+        made.filters = {name: _counted(name, counting.call_filter) for name in _FILTERS}
+        made.filters.update(each=_each, compared=_compared)
+        made.tests = {name: _counted(name, counting.call_test) for name in _TESTS}
+        return made
     made.filters = {name: made.filters[name] for name in _FILTERS}
-    made.filters.update(replace=_replace, join=_join, map=_map, each=_each)
+    made.filters.update(replace=_replace, join=_join, map=_map)
     made.tests = {name: made.tests[name] for name in _TESTS}
     return made
 
 
-_ENVIRONMENT: Final = _environment()
+_ENVIRONMENT: Final = _environment(counting=_environment())
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +257,7 @@ class Jinja:
         try:
             tree = _ENVIRONMENT.parse(source)
             _refuse(tree, loops=0)
-            _bound_loops(tree)
+            _bound(tree)
             holes = frozenset(meta.find_undeclared_variables(tree))
             plain = _plain(tree)
             return cls(source, holes, _ENVIRONMENT.from_string(tree), plain)
@@ -205,7 +299,8 @@ class Jinja:
         """Yield the rendered text in pieces, each with whether a hole wrote it.
 
         Raises:
-            ValueError: A hole has no value, writes no text, or the output passes `MAX_OUTPUT`.
+            ValueError: A hole has no value, writes no text, the output passes `MAX_OUTPUT`, or the work
+                `MAX_STEPS`.
 
         """
         pieces = self._filled(values)
@@ -214,7 +309,11 @@ class Jinja:
             return
         size = 0
         try:
-            for chunk in self._template.root_render_func(self._template.new_context(dict(values))):
+            context = cast(_Rendering, self._template.new_context(dict(values)))
+            for chunk in self._template.root_render_func(context):
+                context.take(_CHUNK)
+                if not chunk:
+                    continue
                 size += len(chunk.encode("utf-8", "surrogatepass"))
                 if size > MAX_OUTPUT:
                     raise TemplateRuntimeError(f"it renders to more than {MAX_OUTPUT} bytes")
@@ -265,15 +364,30 @@ _REFUSED: Final[Mapping[type[nodes.Node], str]] = {
 }
 
 
-def _bound_loops(tree: nodes.Template) -> None:
-    """Send what every `for` walks through `_each`."""
+def _bound(tree: nodes.Template) -> None:
+    """Send what every `for` walks through `_each`, and what is compared through `_compared`."""
     for loop in list(tree.find_all(nodes.For)):
-        loop.iter = nodes.Filter(loop.iter, "each", [], [], None, None, lineno=loop.lineno)
+        weight = sum(1 for _ in loop.find_all(nodes.Node))
+        loop.iter = _through("each", cast(nodes.Expr, loop.iter), weight)
+    operands = list(tree.find_all(nodes.Operand))
+    if len(operands) > MAX_COMPARISONS:
+        raise TemplateSyntaxError(f"at most {MAX_COMPARISONS} comparisons in one text", operands[-1].lineno)
+    for comparison in list(tree.find_all(nodes.Compare)):
+        comparison.expr = _through("compared", comparison.expr, False)
+    for operand in operands:
+        operand.expr = _through("compared", operand.expr, operand.op in ("in", "notin"))
     tree.set_environment(_ENVIRONMENT)
+
+
+def _through(name: str, node: nodes.Expr, told: int) -> nodes.Filter:
+    """Return *node* with the filter *name*, told *told*, behind it."""
+    return nodes.Filter(node, name, [nodes.Const(told)], [], None, None, lineno=node.lineno)
 
 
 def _sentence(error: BaseException, source: str) -> str:
     """Return one sentence for *error*, with its line where the text has several."""
+    if isinstance(error, MemoryError):
+        return "it needs too much memory: write fewer or shorter loops and texts"
     text = (getattr(error, "message", None) or str(error) or type(error).__name__).rstrip(".")
     line = getattr(error, "lineno", None)
     return f"line {line}: {text}" if line and "\n" in source.strip() else text

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import posixpath
 import re
+from itertools import groupby
+from typing import Final
+
+MAX_ANY_DEPTH: Final = 2
+"""`**` in one pattern: each more multiplies what is walked by the depth of the folder."""
 
 
 def project_path(text: str) -> str:
     """Return *text* as a path below the project's folder, `./` and double slashes taken out.
 
-    A glob passes too. Whether the file exists is not asked here.
+    A glob passes too, `**` right behind `**` taken out. Whether the file exists is not asked here.
 
     Raises:
-        ValueError: Absolute, with a drive, a `..`, a backslash, a home folder or an address; the text
-            names the form to write where there is one.
+        ValueError: Absolute, with a drive, a `..`, a backslash, a home folder, an address or more `**`
+            than `MAX_ANY_DEPTH`; the text names the form to write where there is one.
 
     """
     if not text.strip():
@@ -39,4 +44,11 @@ def _inside(text: str) -> str:
         raise ValueError(f"paths hold no `..`; write {folded}")
     if folded == "." or text.endswith("/"):
         raise ValueError("a file is wanted here, not a folder")
-    return folded
+    return _walked(folded)
+
+
+def _walked(pattern: str) -> str:
+    parts = [part for part, run in groupby(pattern.split("/")) for part in (run if part != "**" else [part])]
+    if parts.count("**") > MAX_ANY_DEPTH:
+        raise ValueError(f"a pattern holds at most {MAX_ANY_DEPTH} `**`; write the folders' names instead")
+    return "/".join(parts)

@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from hashlib import sha512
 from pathlib import Path
 
 from runner.errors import TemplateError
@@ -33,6 +34,11 @@ _PRIME = 2**61 - 1
 
 def _list(count: int, item: Callable[[int], str]) -> str:
     return ", ".join(item(number) for number in range(count))
+
+
+def _name(number: int, differing: int) -> str:
+    """Return 80 letters; those of one number are alike but for the last *differing*."""
+    return sha512(str(number).encode()).hexdigest()[: 80 - differing] + "z" * differing
 
 
 def _doubled(value: str, *, times: int = 15, first: str) -> str:
@@ -163,6 +169,25 @@ NAMED = {
     "a list written out as text": "{% set x = ['\\U000e0001' * 15000000] | string %}",
     "generators in generators": "{% set n = namespace(x=range(99)) %}{% for i in range(9000) %}{% set n.x = n.x|map('abs') %}{% endfor %}{% set y = n.x|list %}",
     "filters in loops": "{% for a in range(9999) %}{% for b in range(99) %}{% set x = prompt|lower|upper|trim|lower|upper|trim %}{% endfor %}{% endfor %}",
+    "2.4 million empty lists": '{"out": {"class_type": "S", "inputs": {"x": {"__value__": [{% for i in range(60) %}'
+    + "[]," * 40000
+    + "{% endfor %} 1]}}}}",
+    "a node's name everywhere": '{ {% for i in range(60) %}{{ "n" ~ i }}: {"class_type": "A", "inputs": {"x": {"__value__": ['
+    + '"a",' * 4000
+    + '1]}}}, {% endfor %}"a": {"class_type": "A", "inputs": {'
+    + _list(30, lambda i: f'"k{i}": [1]')
+    + "}} }",
+    "links that are near 998 nodes": '{"out": {"class_type": "S", "inputs": {'
+    + _list(50, lambda i: f'"k{i}": ["{_name(i, 8)}", 0]')
+    + "}}, "
+    + _list(998, lambda i: f'"{_name(i, 0)}": {{"class_type": "A", "inputs": {{}}}}')
+    + "}",
+    "namespaces doubled": DOUBLED.replace("VALUE", "namespace(a=n.x, b=n.x)") + "{{ n.x|string }}",
+    "namespaces doubled, behind a slow load": "".join(
+        f"{{% set v{i} = prompt|lower|upper %}}" for i in range(2900)
+    )
+    + DOUBLED.replace("VALUE", "namespace(a=n.x, b=n.x)")
+    + "{{ n.x|string }}",
     "a search in a select": "{% set t = 'a' * 29000 %}{% set p = 'a' * 49 ~ 'b' ~ 'a' * 49 %}{% set y = ([p] * 9000)|select('in', t)|list %}",
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.domain import Workflow
-from runner.render import bind
+from runner.render import bind, files_of
 
 from .samples import PICTURE
 
@@ -20,6 +20,15 @@ TWO: dict[str, dict[str, Any]] = {
     "b": {"class_type": "SaveImage", "inputs": {"images": ["many", 0], "filename_prefix": {"$prefix": True}}},
     "own": {"class_type": "SaveImage", "inputs": {"images": ["many", 0], "filename_prefix": "kept"}},
 }
+
+
+def test_files_are_found_at_any_depth() -> None:
+    """In lists and maps inside one another, each once; what only looks like a file is none."""
+    other = {"$input": PICTURE, "more": {"$input": 1}}
+
+    assert files_of(TWO) == {PICTURE}
+    assert files_of([[[]] * 9, {"a": [{"$input": "b.png"}, other]}]) == {"b.png"}
+    assert files_of("$input") == set()
 
 
 def test_one_output_saves_under_the_prefix_itself(rendered: Callable[..., Workflow]) -> None:

@@ -124,6 +124,44 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         Catalog(inside).load("mine")
 
 
+def test_a_template_whose_links_lead_round_in_a_circle_is_refused(tmp_path: Path) -> None:
+    """It is a mistake in the template folder, not a fault of animerun."""
+    catalog = Catalog(project(tmp_path, mine=SOURCE))
+    catalog.load("mine")
+    (tmp_path / "templates" / "round.json.j2").symlink_to("round.json.j2")
+    with pytest.raises(TemplateError, match="cannot be read: its links lead round in a circle"):
+        catalog.load("round")
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [("../outside", "leads out of the project folder"), ("templates", "its links lead round in a circle")],
+)
+def test_a_template_folder_that_is_a_link_out_is_not_looked_into(
+    target: str, told: str, tmp_path: Path, shipped: Templates
+) -> None:
+    """No template of it has a name, and nothing is loaded beside it as if it were not there."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "mine.json.j2").write_text(SOURCE)
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "templates").symlink_to(target)
+    catalog = Catalog(tmp_path / "p")
+
+    assert catalog.names() == shipped.names()
+    for name in ("mine", "txt2img"):
+        with pytest.raises(TemplateError, match=told):
+            catalog.load(name)
+
+
+def test_a_template_folder_may_be_a_link_inside_the_project(tmp_path: Path) -> None:
+    """What matters is where it leads."""
+    project(tmp_path, mine=SOURCE)
+    (tmp_path / "templates").rename(tmp_path / "shared")
+    (tmp_path / "templates").symlink_to("shared")
+
+    assert Catalog(tmp_path).load("mine").name == "mine"
+
+
 def test_a_template_of_more_than_a_mebibyte_is_refused(tmp_path: Path) -> None:
     """A file that large is no template."""
     with pytest.raises(TemplateError, match="at most 1 MiB"):

@@ -10,7 +10,8 @@ import pytest
 
 from runner.domain import Template
 from runner.errors import TemplateError
-from runner.render import render
+from runner.render import graph as rendered_graph
+from runner.render import program, render
 
 from .samples import FILES, HEAD, PICTURE, USES, problems, values_for
 
@@ -162,6 +163,75 @@ def test_all_faults_of_a_graph_are_told_at_once(graph: Callable[..., dict[str, A
         graph('\n{"a": 1,\n"b": {"inputs": {}}}')
 
     assert [line for line, _ in problems(fault)] == [11, 12, 0]
+
+
+def test_a_graph_of_very_many_values_is_refused_before_it_is_read(
+    graph: Callable[..., dict[str, Any]],
+) -> None:
+    """What is small as text may fill the memory as lists and maps, so these are counted first."""
+    lists = "{% for i in range(40) %}" + "[]," * 4_000 + "{% endfor %}"
+    with pytest.raises(TemplateError) as fault:
+        graph('{"out": {"class_type": "SaveImage", "inputs": {"x": {"__value__": [' + lists + "1]}}}}")
+
+    assert problems(fault) == [
+        (
+            0,
+            "renders to 320,006 lists, maps and commas; a graph has at most 300,000, so write fewer values",
+        )
+    ]
+
+
+def test_a_node_is_looked_for_once_and_only_where_graphs_are(
+    graph: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many flaws a node has, its name is searched once; behind a mebibyte the line is not told."""
+    searched: list[str] = []
+    place = program._place_of_key
+    monkeypatch.setattr(program, "_place_of_key", lambda text, key: searched.append(key) or place(text, key))
+    bad = '{"class_type": "X", "inputs": {"b": [1], "c": [2], "d": [3]}}'
+    with pytest.raises(TemplateError) as fault:
+        graph('\n{"a": ' + bad + ',\n"x": {"class_type": "X", "inputs": {"y": {{ "x" * 1100000 }} }},\n'
+              '"late": ' + bad + "," + SAVE + "}")  # fmt: skip
+
+    assert [line for line, _ in problems(fault)] == [11, 11, 11, 0, 0, 0]
+    assert sorted(searched) == ['"a"', '"late"']
+
+
+def test_near_names_are_looked_for_as_often_as_flaws_are_told(
+    graph: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each suggestion costs a look at all names, so what is not told is not looked for."""
+    asked: list[str] = []
+    monkeypatch.setattr(rendered_graph, "did_you_mean", lambda word, _: asked.append(word) or "")
+    links = ", ".join(f'"k{number}": ["n{number}", 0]' for number in range(50))
+    with pytest.raises(TemplateError) as fault:
+        graph('{"a": {"class_type": "X", "inputs": {' + links + "}}, " + SAVE + "}")
+
+    assert len(problems(fault)) == len(asked) == program.MAX_PROBLEMS
+
+
+GROWN = "{% for i in range(40) %}{% set n.x = namespace(a=n.x, b=n.x) %}{% endfor %}"
+NAMESPACES = "{% set n = namespace(x='x') %}" + GROWN
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (NAMESPACES + "{{ n.x | string }}", "it writes, repeats or compares far more than a graph needs"),
+        (NAMESPACES + "{{ n.x ~ '' }}", "a namespace is no text"),
+        ("{% set n = namespace(x='x') %}{% set t = (n, n) %}" + GROWN + "{{ t ~ '' }}",
+         "it writes, repeats or compares far more than a graph needs"),
+        ("{% set n = namespace() %}{% set n.x = n %}{{ n | string }}", "calls itself without end"),
+    ],
+)  # fmt: skip
+def test_namespaces_within_namespaces_are_paid_for(
+    body: str, message: str, graph: Callable[..., dict[str, Any]]
+) -> None:
+    """What they hold counts like the entries of a map, however small they look."""
+    with pytest.raises(TemplateError) as fault:
+        graph(body)
+
+    assert [told for _, told in problems(fault)] == [message]
 
 
 def test_the_runner_sets_the_prefix_of_declared_outputs_alone(graph: Callable[..., dict[str, Any]]) -> None:

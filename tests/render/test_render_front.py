@@ -140,6 +140,16 @@ def test_all_mistakes_are_told_at_once(load: Callable[..., Template]) -> None:
     assert [line for line, _ in problems(fault)] == [2, 4, 5, 6]
 
 
+def test_no_more_than_twenty_mistakes_are_told(load: Callable[..., Template]) -> None:
+    """Wrong defaults count as any other mistake, and reading ends at the twentieth."""
+    wrong = "".join(f"  p{number}: {{type: int, default: x}}\n" for number in range(400))
+
+    with pytest.raises(TemplateError) as fault:
+        load(f"---\noutputs: {{out: image}}\nparameters:\n{wrong}---\n{BODY}")
+
+    assert [line for line, _ in problems(fault)] == list(range(4, 24))
+
+
 @pytest.mark.parametrize("text", ["", BODY, "title: x\n---\n" + BODY, "--- \r\noutputs: {out: image}\n"])
 def test_a_template_without_whole_front_matter_is_refused(text: str, load: Callable[..., Template]) -> None:
     """The two lines of dashes are told about."""

@@ -111,13 +111,15 @@ def test_a_character_inherits_what_it_does_not_set_again(studio):
         ("none.yaml", "there is no file `none.yaml`"),
         ("specs", "there is no file `specs`"),
         ("out.yaml", "leaves the project folder"),
+        ("round.yaml", "`round.yaml` cannot be read: its links lead round in a circle"),
     ],
 )
 def test_includes_stay_inside_the_project(studio, tmp_path_factory, path, reason):
-    """`..`, absolute paths, drives, folders and links that lead out are refused."""
+    """`..`, absolute paths, drives, folders and links that lead out or round in a circle are refused."""
     outside = tmp_path_factory.mktemp("outside") / "x.yaml"
     outside.write_text("models: {}")
     (studio.root / "out.yaml").symlink_to(outside)
+    (studio.root / "round.yaml").symlink_to("round.yaml")
 
     (found,) = studio.messages(HEAD + f"include: ['{path}']\nscenes: {{s: {{prompt: x}}}}")
 

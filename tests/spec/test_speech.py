@@ -256,6 +256,16 @@ def test_pictures_stay_inside_the_project(studio, tmp_path_factory):
     assert found.startswith("`poses/out.png` leads out of the project folder")
 
 
+@pytest.mark.parametrize("path", ["round.png", "around/a.png"])
+def test_a_picture_whose_links_lead_round_in_a_circle_is_refused(studio, path):
+    """It is a mistake of the spec, and the path is named."""
+    (studio.root / "round.png").symlink_to("round.png")
+    (studio.root / "around").symlink_to("around")
+    (found,) = studio.messages(HEAD + f"template: i2v\nscenes: {{s: {{prompt: x, start_image: {path}}}}}")
+
+    assert found == f"`{path}` is no file: its links lead round in a circle"
+
+
 def test_quoted_words_are_text_for_extras_and_names_where_they_fit(studio):
     """A quoted single word never has to be a character; a quoted entry's name is that entry."""
     text = (

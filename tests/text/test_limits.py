@@ -6,6 +6,7 @@ import pytest
 
 from runner.errors import SpecError
 from runner.text.compose import Limits, Parser, compose_with_warnings
+from runner.text.jinja import MAX_COMPARISONS, Jinja
 
 NORMAL = Limits()
 PARSERS: tuple[Parser, ...] = ("c", "python")
@@ -106,3 +107,73 @@ def test_values_are_counted_once() -> None:
 
     assert compose_with_warnings(text, path="s", limits=Limits(nodes=8))
     assert "more than 7 values" in refusal(text, limits=Limits(nodes=7))
+
+
+def loops(body: str) -> str:
+    """Return *body* in two loops of a hundred rounds."""
+    items = "[" + ",".join(["''"] * 100) + "]"
+    return f"{{% for a in {items} %}}{{% for b in {items} %}}{body}{{% endfor %}}{{% endfor %}}"
+
+
+LONG = {"p": "x" * 200_000, "q": "aé" * 100_000, "r": "aé" * 99_999 + "ae", "t": "a" * 2_400}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(loops("{{ a }}" * 2_000), id="empty holes"),
+        pytest.param(loops("{% if a or b %}{% endif %}" * 500), id="nothing written"),
+        pytest.param(loops("{{ (p" + "|upper|lower" * 20 + ")|first }}"), id="filters"),
+        pytest.param("{{ (p" + "|title" * 90 + ")|first }}", id="filters without a loop"),
+        pytest.param(loops("{% if q == r %}{% endif %}" * 100), id="comparisons"),
+        pytest.param(loops("{{ t|replace('" + "a" * 1_200 + "ba', '')|first }}"), id="replacing"),
+        pytest.param(loops("{% if '" + "a" * 1_200 + "ba' in t %}{% endif %}"), id="searching"),
+        pytest.param(loops("{{ p|trim(q)|first }}"), id="trimming"),
+        pytest.param(loops("{% if p|select('eq', q)|first %}{% endif %}"), id="each letter"),
+        pytest.param("{{ [" + "q|upper," * 1_500 + "q]|first }}", id="texts held at once"),
+    ],
+)
+def test_what_a_wording_does_is_bounded(source: str) -> None:
+    """Minutes of loops, filters and comparisons are refused with a sentence, whatever little they write."""
+    with pytest.raises(ValueError, match="it does too much: write fewer or shorter loops and texts"):
+        Jinja.parse(source).text(LONG)
+
+
+def test_a_wording_may_loop_over_many_members() -> None:
+    """A cast of fifty, asked about each other, is far from too much."""
+    members = [{"name": f"m{number}", "prompt": "short silver hair"} for number in range(50)]
+    source = (
+        "{% for m in members %}{% for n in members %}"
+        "{% if m.name == n.name %}{{ m.prompt | upper | replace(' ', '_') }};{% endif %}"
+        "{% endfor %}{% endfor %}"
+    )
+
+    assert Jinja.parse(source).text({"members": members}) == "SHORT_SILVER_HAIR;" * 50
+
+
+def test_empty_pieces_are_not_kept() -> None:
+    """A hole that writes nothing gives no piece."""
+    pieces = Jinja.parse("{% if a == '' %}{{ a }}{{ b }}{{ a }}{% endif %}").chunks({"a": "", "b": "x"})
+
+    assert list(pieces) == [("x", True)]
+
+
+def test_comparisons_of_a_wording_are_counted() -> None:
+    """Thousands of comparisons take long to compile, and are refused before."""
+    source = "{{ a" + " < a" * (MAX_COMPARISONS + 1) + " }}"
+
+    with pytest.raises(ValueError, match="at most 500 comparisons in one text"):
+        Jinja.parse(source)
+    assert Jinja.parse("{{ 'b' if a" + " <= a" * 40 + " }}").text({"a": "1"}) == "b"
+
+
+def test_memory_that_runs_out_is_a_mistake_of_the_wording(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the machine cannot hold is told as any other mistake."""
+
+    def exhausted(_: object) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr("runner.text.jinja._steps", exhausted)
+
+    with pytest.raises(ValueError, match="it needs too much memory: write fewer or shorter loops and texts"):
+        Jinja.parse("{{ a | upper }}").text({"a": "x"})
