@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from PIL import Image, UnidentifiedImageError
+from PIL.MpoImagePlugin import MpoImageFile
 
 PIXELS: Final = 64_000_000
 """Of one frame, in a picture that has no other."""
@@ -25,6 +26,10 @@ _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _SCAN: Final = b"\xff\xda"
 _FRAME_HEADS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Marks of the JPEG segments that say how large it is."""
+_PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+"""Those of them whose pictures come in several scans."""
+_KEPT: Final = 400 * 2**20
+"""Bytes of a JPEG in several scans: all its coefficients are kept beside its pixels until the last."""
 _FRAMES: Final = 20_000
 _MOVING: Final = 16_000_000
 """Pixels of a frame that has others beside it: decoders keep several."""
@@ -55,6 +60,8 @@ class TooMuch(Exception):
 def opened(path: Path, *, pixels: int = PIXELS) -> Iterator[Image.Image]:
     """Yield the picture at *path*, not decoded yet; `n_frames` of it costs nothing any more.
 
+    Of several pictures in one JPEG only the first is there: each other may be of any size.
+
     Args:
         path: Of one of FORMATS, whatever it is called.
         pixels: Most pixels a frame may have.
@@ -72,6 +79,8 @@ def opened(path: Path, *, pixels: int = PIXELS) -> Iterator[Image.Image]:
     try:
         large = width * height > _MOVING
         with _ROOM if large else nullcontext(), Image.open(path, formats=FORMATS) as image:
+            if isinstance(image, MpoImageFile):
+                image.n_frames = 1
             width, height = max(width, image.width), max(height, image.height)
             _bound(width, height, getattr(image, "n_frames", 1), scans, size, pixels)
             yield image
@@ -146,14 +155,20 @@ def walk_png(file: BinaryIO) -> None:
 
 
 def _walk_jpeg(file: BinaryIO) -> tuple[int, int, int]:
-    """Return width, height and scans at most; what stands before the first must be segments, and few."""
+    """Return width, height and scans at most; what stands before the first must be segments, and few.
+
+    Raises TooMuch where its coefficients and pixels together are more than is kept.
+    """
     file.read(2)
-    width = height = 0
+    width = height = colours = 0
+    progressive = False
     for _ in range(_SEGMENTS):
         mark = file.read(2)
         if len(mark) < 2 or mark[0] != 0xFF:
             raise NotWhole("the JPEG is not made of segments")
         if mark == _SCAN:
+            if progressive or file.read(3)[2:] < bytes((colours,)):
+                _bound_kept(width, height, colours)
             return width, height, 1 + _count(file, _SCAN)
         if mark == b"\xff\xff":  # fill, as may stand before a mark
             file.seek(-1, 1)
@@ -162,7 +177,15 @@ def _walk_jpeg(file: BinaryIO) -> tuple[int, int, int]:
         content = file.read(max(0, length - 2))
         if mark[1] in _FRAME_HEADS:
             height, width = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+            colours = max(colours, *content[5:6], 0)
+            progressive = progressive or mark[1] in _PROGRESSIVE
     raise TooMuch(f"the JPEG has more than {_SEGMENTS:,} segments before its picture")
+
+
+def _bound_kept(width: int, height: int, colours: int) -> None:
+    most = _KEPT // (4 + 2 * colours)
+    if width * height > most:
+        raise TooMuch(f"{width}×{height} are more pixels than the {most:,} allowed in several scans")
 
 
 def _count(file: BinaryIO, mark: bytes) -> int:

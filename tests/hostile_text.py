@@ -15,6 +15,13 @@ _UNSEEN = [
         0xD800, 0xDFFF, 0xE000, 0xE0001, 0xE0041, 0xE007F, 0x10FFFF,
     )
 ]  # fmt: skip
+_FILLERS = [
+    f"a{chr(code)}b"
+    for code in (
+        0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0, 0xFE00, 0xFE0E,
+        0xE0100, 0xE01EF,
+    )
+]  # fmt: skip
 _TERMINAL = [
     "\x1b[31mred", "\x1b[2J\x1b[H", "\x1b]0;title\x07", "\x1b]8;;http://evil\x1b\\here\x1b]8;;\x1b\\", "\x9b31m",
     "\x1b[6n", "\x1bP$q\"p\x1b\\", "\x1b]52;c;ZXZpbA==\x07", "\r\x1b[Kdone", "\x08\x08\x08ok", "name\x1b[A\x1b[2K",
@@ -40,6 +47,7 @@ _PLAIN = [
     "桜の木の下で",
     "naïve café",
     "🌸 👩‍🎨",
+    "❤️",
     "a\\x1bb",
     "100 % #1 [1/2] (x) ::",
     "C:\\x",
@@ -47,13 +55,18 @@ _PLAIN = [
     "## not [one",
 ]
 
-TEXTS = (*_CONTROLS, *_UNSEEN, *_TERMINAL, *_CI, *_MARKUP, *_SHEET, *_PLAIN)
+TEXTS = (*_CONTROLS, *_UNSEEN, *_FILLERS, *_TERMINAL, *_CI, *_MARKUP, *_SHEET, *_PLAIN)
 
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0e\U000e0100-\U000e01ef]"
+)
+"""What Python calls printable, and nobody sees."""
 _COMMAND = re.compile(r"\A\s*::|##\w*\[")
 
 
 def trouble(line: str) -> str:
     """Return what is wrong with printing *line*, empty when nothing is."""
-    if any(unicodedata.category(ch) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for ch in line):
+    unseen = any(unicodedata.category(ch) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for ch in line)
+    if unseen or _BLANK.search(line):
         return "holds a character that cannot be seen"
     return "commands a CI" if _COMMAND.search(line) else ""

@@ -20,6 +20,7 @@ from runner import __version__
 from runner.cli.streams import unfailing
 from runner.errors import AnimerunError, PreflightRefused, SpecError
 from runner.text.secrets import Secrets
+from runner.text.shown import seen
 
 _LIMIT = 2_000
 _UNUSUAL = re.compile(r"[^ -~]")
@@ -54,16 +55,12 @@ def clean(text: str, *, limit: int = _LIMIT) -> str:
 
 def _escape(found: re.Match[str], *, json: bool = False) -> str:
     ch = found[0]
-    if _harmless(ch):
+    if seen(ch):
         return ch
     if json:
         units = ch.encode("utf-16-be", "surrogatepass").hex()
         return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
     return ch.encode("unicode_escape").decode()
-
-
-def _harmless(ch: str) -> bool:
-    return ch == " " or (ch.isprintable() and unicodedata.category(ch) not in ("Cf", "Cc", "Cs", "Co"))
 
 
 def block(text: str) -> str:

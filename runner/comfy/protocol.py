@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from runner.text.shown import UNSEEN
+
 Plain = Any
 """Plain JSON data."""
 
@@ -30,7 +32,7 @@ _MARKS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 def printable(text: object, *, limit: int = 500) -> str:
     """Return *text* on one line of at most *limit* characters, safe to print.
 
-    Control, bidirectional, zero-width and surrogate characters become spaces or vanish.
+    Control, bidirectional, invisible and surrogate characters become spaces or vanish.
     """
     raw = text if isinstance(text, str) else str(text)
     kept = "".join(" " if ch in "\n\r\t" else ch for ch in raw[: limit * 4] if ch in "\n\r\t" or _shows(ch))
@@ -39,7 +41,7 @@ def printable(text: object, *, limit: int = 500) -> str:
 
 
 def _shows(ch: str) -> bool:
-    return unicodedata.category(ch) not in _MARKS
+    return unicodedata.category(ch) not in _MARKS and ch not in UNSEEN
 
 
 def parse_json(text: str | bytes) -> Plain:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -18,7 +18,11 @@ from runner.domain import OutputKind
 from runner.pictures import NotWhole, TooMuch, opened, strips
 
 _HEAD_LIMIT = 16 * 2**20
-"""Bytes of JSON that are read of a text or at the head of a latent."""
+"""Bytes that are read of a text or at the head of a latent."""
+_JSON_LIMIT = 2 * 2**20
+"""Bytes of a text that are looked at as JSON."""
+_VALUES = 500_000
+"""Of JSON that is looked at; each takes up to 300 bytes of memory."""
 
 
 class Unwanted(Exception):
@@ -103,7 +107,7 @@ def examine(path: Path, *, kind: OutputKind, pixels: int) -> Facts:
             raise NotWhole("the file is empty")
         media, extension = sniff(head)
         if not media:
-            media, extension = _text(file)
+            media, extension = _text(file, kind)
         if not media.startswith(_SUITS[kind]):
             raise Unwanted("BAD_OUTPUT", f"declared as {kind}, but it is {media}")
         _complete(file, media)
@@ -114,8 +118,11 @@ def examine(path: Path, *, kind: OutputKind, pixels: int) -> Facts:
     return Facts(media=media, extension=extension)
 
 
-def _text(file: BinaryIO) -> tuple[str, str]:
-    """Return the type of a text file; what is not UTF-8 is damaged, for no binary type is unknown here."""
+def _text(file: BinaryIO, kind: OutputKind) -> tuple[str, str]:
+    """Return the type of a text file; what is not UTF-8 is damaged, for no binary type is unknown here.
+
+    JSON is plain text where there is much of it, or where no text was declared.
+    """
     file.seek(0)
     content = file.read(_HEAD_LIMIT + 1)
     if len(content) > _HEAD_LIMIT or b"\0" in content:
@@ -124,13 +131,24 @@ def _text(file: BinaryIO) -> tuple[str, str]:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotWhole("the file is of no known type") from error
-    if text.lstrip()[:1] in ("{", "["):
+    begin = text.lstrip()[:9].lower()
+    if kind == "text" and begin[:1] in ("{", "[") and len(content) <= _JSON_LIMIT:
         try:
-            json.loads(text)
-        except (ValueError, RecursionError):
+            _parsed(content)
+        except ValueError:
             return "text/plain", "txt"
         return "application/json", "json"
-    return ("text/html", "html") if text.lstrip()[:9].lower() == "<!doctype" else ("text/plain", "txt")
+    return ("text/html", "html") if begin == "<!doctype" else ("text/plain", "txt")
+
+
+def _parsed(content: bytes) -> Any:
+    """Return what JSON says; raises ValueError where it is none, too deep, or of more values than allowed."""
+    if sum(map(content.count, (b"{", b"[", b","))) > _VALUES:
+        raise ValueError("too many values")
+    try:
+        return json.loads(content)
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("too deep or too large") from error
 
 
 def _complete(file: BinaryIO, media: str) -> None:
@@ -163,10 +181,10 @@ def _film(file: BinaryIO, media: str, extension: str) -> Facts:
 def _check_safetensors(file: BinaryIO, size: int) -> None:
     length = int.from_bytes(file.read(8), "little")
     try:
-        header = json.loads(file.read(length if length + 8 <= size else 0))
+        header = _parsed(file.read(length if length + 8 <= size else 0))
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         whole = max(ends, default=0) + 8 + length == size
-    except (ValueError, RecursionError, AttributeError, TypeError, LookupError) as error:
+    except (ValueError, AttributeError, TypeError, LookupError) as error:
         raise NotWhole("the latent has no readable header") from error
     if not whole:
         raise NotWhole("the latent is shorter or longer than it says")

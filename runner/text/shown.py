@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 _LONGEST = 40
+_FILLERS = (0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)
+_VARIANTS = (*range(0x180B, 0x1810), *range(0xFE00, 0xFE0F), *range(0xE0100, 0xE01F0))
+UNSEEN = frozenset(map(chr, (*_FILLERS, *_VARIANTS)))
+"""Fillers, blanks and variation selectors: Python calls them printable, but nothing is seen of them.
+
+U+FE0F is not one of them: it makes an emoji of a sign.
+"""
+
+
+def seen(ch: str) -> bool:
+    """Whether *ch* can be printed and is seen, or is a blank."""
+    return ch.isprintable() and ch not in UNSEEN
 
 
 def shown(text: str) -> str:
-    """Return *text* on one line of at most 40 characters, with escapes for what cannot be printed."""
+    """Return *text* on one line of at most 40 characters, with escapes for what cannot be seen."""
     part = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-    if part.isprintable():
-        return part
-    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in part)
+    return "".join(ch if seen(ch) else ch.encode("unicode_escape").decode() for ch in part)

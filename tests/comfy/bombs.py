@@ -101,16 +101,16 @@ def _webp(width: int, height: int, frames: int) -> bytes:
     return _riff((b"VP8X", _canvas(width, height)), (b"ANIM", bytes(6)), *[(b"ANMF", frame)] * frames)
 
 
-def _jpeg(width: int = 64, height: int = 64, **how: object) -> bytes:
+def _jpeg(width: int = 64, height: int = 64, mode: str = "RGB", **how: object) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (width, height), (90, 40, 10)).save(out, "JPEG", **how)
+    Image.new(mode, (width, height), (90, 40, 10, 5)[: len(mode)]).save(out, "JPEG", **how)
     return out.getvalue()
 
 
-def _jpeg_of(width: int, height: int) -> bytes:
+def _jpeg_of(width: int, height: int, mode: str = "RGB", *, progressive: bool = False) -> bytes:
     """Return a small JPEG that says it is larger."""
-    small = _jpeg()
-    at = small.index(b"\xff\xc0")
+    small = _jpeg(mode=mode, progressive=progressive, subsampling=0)
+    at = small.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     return small[: at + 5] + struct.pack(">HH", height, width) + small[at + 9 :]
 
 
@@ -121,9 +121,32 @@ def _scans(width: int, height: int, count: int) -> bytes:
     return whole[:last] + whole[last:-2] * count + b"\xff\xd9"
 
 
-def _mpo(frames: int) -> bytes:
-    """Return a JPEG that says it holds *frames* pictures, all of them the first."""
+def _first_scans(width: int, height: int, count: int) -> bytes:
+    """Return a progressive JPEG of four colours with *count* of its 18 scans."""
+    whole = _jpeg_of(width, height, "CMYK", progressive=True)
+    return b"\xff\xda".join(whole.split(b"\xff\xda")[: count + 1]) + b"\xff\xd9"
+
+
+def _apart(width: int, height: int) -> bytes:
+    """Return a JPEG that is not progressive, and yet has a scan for each colour."""
+    whole = _jpeg_of(width, height)
+    at = whole.index(b"\xff\xda")
+    table = whole[at + 5 : at + 11]
+    scans = [b"\xff\xda\0\x08\1" + table[i : i + 2] + b"\0\x3f\0" + bytes(64) for i in (0, 2, 4)]
+    return whole[:at] + b"".join(scans) + b"\xff\xd9"
+
+
+def _mpo_of(width: int, height: int) -> bytes:
+    """Return a small JPEG that holds a large one behind it."""
+    behind = _jpeg_of(width, height)
+    at = len(_mpo(2, _jpeg())) - 10  # counted from what stands after "MPF\0"
+    return _mpo(2, _jpeg(), struct.pack("<IIIHH", 0, len(behind), at, 0, 0)) + behind
+
+
+def _mpo(frames: int, small: bytes = b"", last: bytes = b"") -> bytes:
+    """Return a JPEG that says it holds *frames* pictures, all of them the first, or the last elsewhere."""
     entries = struct.pack("<IIIHH", 0x20030000, 0, 0, 0, 0) * frames
+    entries = entries[: len(entries) - len(last)] + last
     ifd = (
         struct.pack("<H", 3)
         + struct.pack("<HHI4s", 0xB000, 7, 4, b"0100")
@@ -131,7 +154,7 @@ def _mpo(frames: int) -> bytes:
     )
     ifd += struct.pack("<HHII", 0xB002, 7, len(entries), 8 + len(ifd) + 12 + 4) + bytes(4)
     body = b"MPF\0" + b"II*\0" + struct.pack("<I", 8) + ifd + entries
-    small = _jpeg(2000, 2000)
+    small = small or _jpeg(2000, 2000)
     return small[:2] + b"\xff\xe2" + struct.pack(">H", len(body) + 2) + body + small[2:]
 
 
@@ -141,6 +164,17 @@ def _box(name: bytes, content: bytes = b"") -> bytes:
 
 def _latent(head: bytes) -> bytes:
     return struct.pack("<Q", len(head)) + head
+
+
+def _nested(size: int) -> bytes:
+    """Return JSON of about *size* bytes, all of it maps of one entry."""
+    unit = b'{"":' * 60 + b"0" + b"}" * 60 + b","
+    return b"[" + unit * (size // len(unit)) + b"0]"
+
+
+def _keys(count: int) -> bytes:
+    """Return a map of *count* entries, no two of one name."""
+    return b"{" + b",".join(b'"%x":1e1' % number for number in range(count)) + b"}"
 
 
 def _text(name: bytes, size: int) -> bytes:
@@ -202,7 +236,11 @@ BOMBS: dict[str, tuple[OutputKind, Callable[[], bytes]]] = {
         "image",
         lambda: b"\xff\xd8\xff\xe1\0\2" + b"x" * 10_000_000 + _jpeg()[2:],
     ),
+    "jpeg whose coefficients are kept": ("image", lambda: _first_scans(7_990, 7_990, 7)),
+    "jpeg of a scan for each colour": ("image", lambda: _apart(7_990, 7_990)),
+    "jpeg of several scans, 35 million pixels": ("image", lambda: _first_scans(5_900, 5_900, 7)),
     "mpo of 2,000 pictures": ("image", lambda: _mpo(2_000)),
+    "mpo whose second picture is large": ("image", lambda: _mpo_of(16_000, 16_000)),
     "png cut short": ("image", lambda: _broken(_noise("PNG"))),
     "jpeg cut short": ("image", lambda: _broken(_noise("JPEG")) + b"\xff\xd9"),
     "webp cut short": ("image", lambda: _broken(_noise("WEBP", lossless=True))),
@@ -216,12 +254,23 @@ BOMBS: dict[str, tuple[OutputKind, Callable[[], bytes]]] = {
         lambda: _box(b"ftyp", b"isom" + bytes(4)) + _box(b"moov", _box(b"trak") * 1_000_000),
     ),
     "latent with a large head": ("latent", lambda: _latent(b'{"a":[' + b"[]," * 13_333_333 + b"[]]}")),
+    "latent with maps in maps": ("latent", lambda: _latent(b'{"a":' + _nested(16 * 10**6) + b"}")),
+    "latent with a million names": ("latent", lambda: _latent(_keys(1_000_000))),
+    "latent with half a million maps": ("latent", lambda: _latent(b'{"a":' + _nested(4 * 480_000) + b"}")),
+    "json that is no picture": ("image", lambda: _nested(2**24 - 100)),
+    "json of maps in maps, 16 MiB": ("text", lambda: _nested(2**24 - 100)),
+    "json of maps in maps, 2 MiB": ("text", lambda: _nested(2**21 - 1000)),
     "json of 9 MiB": ("text", lambda: b"[" + b"{}," * 3_000_000 + b"{}]"),
-    "json that is deep": ("text", lambda: b"[" * 10_000_000),
+    "json that is deep": ("text", lambda: b"[" * 400_000),
 }
 """Name → what its node was declared to save, and the bytes."""
 
 HARMLESS = {
+    "jpeg of several scans, 35 million pixels",
+    "mpo of 2,000 pictures",
+    "mpo whose second picture is large",
+    "json of maps in maps, 16 MiB",
+    "json of maps in maps, 2 MiB",
     "png of 36 million pixels",
     "png with a palette, 64 million pixels",
     "png with more data than pixels",

@@ -16,6 +16,9 @@ from runner.text.shown import shown
         ("a" * 41, "a" * 39 + "…"),
         ("a\nb\x1b[31m", r"a\nb\x1b[31m"),
         ("a\u202eb", r"a\u202eb"),
+        ("a\u3164b\u2800", r"a\u3164b\u2800"),
+        ("葛\U000e0100", r"葛\U000e0100"),
+        ("❤\ufe0f", "❤\ufe0f"),
         ("", ""),
     ],
 )
