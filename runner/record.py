@@ -27,8 +27,10 @@ from runner.events import (
 )
 from runner.manifest.journal import Journal
 from runner.manifest.shapes import Packer
+from runner.text.secrets import Secrets
 
 Clock = Callable[[], float]
+_NONE = Secrets()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ class _Who:
 class Recorder:
     """Writes one run's journal. *clock* gives seconds since the epoch."""
 
-    def __init__(self, journal: Journal, *, clock: Clock) -> None:
+    def __init__(self, journal: Journal, *, clock: Clock, secrets: Secrets = _NONE) -> None:
         self._journal = journal
+        self._secrets = secrets
         self._clock = clock
         self._packer = Packer()
         self._intents: dict[str, _Who] = {}
@@ -76,15 +79,15 @@ class Recorder:
                     self._intents.pop(line["id"], None)
                 case _:
                     pass
-        self._journal.append({"t": "resumed", "at": self._clock()})
+        self._append({"t": "resumed", "at": self._clock()})
 
     def head(self, **facts: Any) -> None:
         """Record what is known of the run before its first job."""
-        self._journal.append({"t": "run", "at": self._clock(), **facts})
+        self._append({"t": "run", "at": self._clock(), **facts})
 
     def input(self, *, name: str, path: str, size: int) -> None:
         """Record a file the run uses, under its content name."""
-        self._journal.append({"t": "input", "name": name, "path": path, "size": size})
+        self._append({"t": "input", "name": name, "path": path, "size": size})
 
     def model_file(
         self, *, server: str, folder: str, name: str, size: int | None = None, sha256: str = ""
@@ -92,11 +95,11 @@ class Recorder:
         """Record what is known of a model file the run uses: its *size* on a server, the user's *sha256*."""
         line: dict[str, Any] = {"t": "model_file", "server": server, "folder": folder, "name": name}
         line |= {} if size is None else {"size": size}
-        self._journal.append(line | ({"sha256": sha256} if sha256 else {}))
+        self._append(line | ({"sha256": sha256} if sha256 else {}))
 
     def template(self, *, name: str, digest: str) -> None:
         """Record a template the run uses."""
-        self._journal.append({"t": "template", "name": name, "digest": digest})
+        self._append({"t": "template", "name": name, "digest": digest})
 
     def job(self, job: Job, workflow: Workflow | None, *, recipe: str, reason: str = "") -> None:
         """Record a job once: with its workflow when it is about to start, without when it waits.
@@ -110,29 +113,29 @@ class Recorder:
         name = _hash(variant)
         if name not in self._variants:
             self._variants.add(name)
-            self._journal.append({"t": "variant", "variant": name, **variant})
+            self._append({"t": "variant", "variant": name, **variant})
         line: dict[str, Any] = {"t": "job", **_own(job), "variant": name, "recipe": recipe}
         line |= {"reason": reason} if reason else {}
         if workflow is not None:
             self._declare(job.template, workflow)
             news, packed = self._packer.pack(workflow.nodes)
             for extra in news:
-                self._journal.append(extra)
+                self._append(extra)
             line |= {"digest": workflow.digest, "workflow": packed}
-        self._journal.append(line)
+        self._append(line)
 
     def _declare(self, template: str, workflow: Workflow) -> None:
         """Record once what the outputs of a template are: a replay knows no templates."""
         if template not in self._declared:
             self._declared.add(template)
-            self._journal.append({"t": "declared", "template": template, "outputs": dict(workflow.outputs)})
+            self._append({"t": "declared", "template": template, "outputs": dict(workflow.outputs)})
 
     def handle(self, event: Event, *, final: bool = True) -> None:
         """Record *event*; *final* is False for an attempt that will be followed by another."""
         match event:
             case AttemptIntended(attempt=a, at=at):
                 self._intents[a.prompt_id] = _Who(a.key, a.number, a.server)
-                self._journal.append(
+                self._append(
                     {"t": "intent", "key": a.key, "n": a.number, "id": a.prompt_id, "server": a.server,
                      "prefix": a.prefix, "at": at}
                 )  # fmt: skip
@@ -148,10 +151,10 @@ class Recorder:
             case JobReused():
                 outputs = [asdict(output) for output in event.outputs]
                 who = {"key": event.key, "id": event.prompt_id, "from": event.from_run}
-                self._journal.append({"t": "reused", "at": self._clock(), **who, "outputs": outputs})
+                self._append({"t": "reused", "at": self._clock(), **who, "outputs": outputs})
             case ServerUp(facts=facts) if facts not in self._servers:
                 self._servers.add(facts)
-                self._journal.append({"t": "server", **_facts(facts)})
+                self._append({"t": "server", **_facts(facts)})
             case ServerNotice(server=server, message=told):
                 self._notice(server, told)
             case ServerDown(server=server, reason=told, final=True):
@@ -160,12 +163,18 @@ class Recorder:
                 pass
 
     def _notice(self, server: str, message: str) -> None:
-        self._journal.append({"t": "notice", "at": self._clock(), "server": server, "message": message})
+        self._append({"t": "notice", "at": self._clock(), "server": server, "message": message})
 
     def end(self, *, code: int, reason: str) -> None:
         """Record how the run ended and make it durable."""
-        self._journal.append({"t": "end", "at": self._clock(), "code": code, "reason": reason})
+        self._append({"t": "end", "at": self._clock(), "code": code, "reason": reason})
         self.commit()
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        """Hand *line* to the journal, without credentials in whatever disguise they got as far as here."""
+        if self._secrets:
+            line = json.loads(self._secrets.hide(json.dumps(line)))
+        self._journal.append(line)
 
     def commit(self) -> None:
         """Make everything handed over durable; raises StorageError."""
@@ -178,7 +187,7 @@ class Recorder:
             if kind == "done":
                 self._jobs.discard(who.key)
             told = {"id": prompt_id, "key": who.key, "n": who.number, "server": who.server}
-            self._journal.append({"t": kind, "at": self._clock(), **told, **facts})
+            self._append({"t": kind, "at": self._clock(), **told, **facts})
 
 
 def _own(job: Job) -> dict[str, Any]:

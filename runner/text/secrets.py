@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 SHORTEST: Final = 6
 """Characters; shorter secrets are found everywhere, and hiding them would leave nothing readable."""
 HIDDEN: Final = "***"
+_NAMED: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 
 
 class Secrets:
-    """Hides *values* wherever they stand: as they are, URL-encoded, as JSON writes them, and in base64.
+    """Hides *values* wherever they stand: as they are, in base64, and with any of their characters written as
+    URLs, JSON or HTML may write it.
 
     Base64 is found at any place of a longer encoded text too.
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        forms = {form for value in values if len(value) >= SHORTEST for form in _forms(value)}
+        long = {value for value in values if len(value) >= SHORTEST}
+        forms = {form for value in long for form in _forms(value)}
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        pattern = "|".join(map(re.escape, longest_first))
-        self._text = re.compile(pattern) if forms else None
-        self._bytes = re.compile(pattern.encode()) if forms else None
+        written = [_written(value) for value in sorted(long, key=lambda value: (-len(value), value))]
+        pattern = "|".join([*written, *map(re.escape, longest_first)])
+        self._text = re.compile(pattern) if long else None
+        self._bytes = re.compile(pattern.encode()) if long else None
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to hide."""
+        return self._text is not None
 
     def hide(self, text: str) -> str:
         """Return *text* with `***` for every secret."""
@@ -40,13 +47,40 @@ class Secrets:
         return self._bytes is not None and self._bytes.search(data) is not None
 
 
+def _written(value: str) -> str:
+    """Return the pattern of *value* with each character in any form that a writer of texts may give it."""
+    return "".join(f"(?:{'|'.join(_ways(ch))})" for ch in value)
+
+
+def _ways(ch: str) -> Iterator[str]:
+    """Yield patterns of one character: itself, `%2B`, `\\u002b`, `\\/`, `&#43;`, `&amp;`, escaped again."""
+    yield re.escape(ch)
+    yield "".join(rf"%(?:25){{0,3}}{_digits(byte, 2)}" for byte in ch.encode("utf-8", "surrogatepass"))
+    units = ch.encode("utf-16-be", "surrogatepass")
+    yield "".join(
+        rf"\\{{1,8}}u{_digits(units[at] * 256 + units[at + 1], 4)}" for at in range(0, len(units), 2)
+    )
+    yield rf"&(?:amp;){{0,3}}#(?:0{{0,5}}{ord(ch)}|[xX]0{{0,5}}{_digits(ord(ch), 1)});"
+    if ch in _NAMED:
+        yield rf"&(?:amp;){{0,3}}(?:{_NAMED[ch]});"
+    if ch in '"\\/':
+        yield rf"\\{{1,8}}{re.escape(ch)}"
+    if ch == " ":
+        yield r"\+"
+
+
+def _digits(number: int, least: int) -> str:
+    """Return the pattern of *number* in hex digits of either case."""
+    return "".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{number:0{least}x}")
+
+
 def _forms(value: str) -> set[str]:
-    whole = base64.b64encode(value.encode()).decode()
-    forms = {value, whole, quote(value, safe=""), quote(value), quote_plus(value), json.dumps(value)[1:-1]}
-    forms.add(whole.replace("+", "-").replace("/", "_"))
+    """Return *value* in base64, whole or as a part of something longer."""
+    whole = base64.b64encode(value.encode("utf-8", "surrogatepass")).decode()
+    forms = {whole, whole.replace("+", "-").replace("/", "_"), quote(whole, safe="")}
     for before in range(3):
-        encoded = base64.b64encode(b"\0" * before + value.encode()).decode()
+        encoded = base64.b64encode(b"\0" * before + value.encode("utf-8", "surrogatepass")).decode()
         # The first and last characters hold bits of what stands beside the secret.
-        core = encoded[-(-8 * before // 6) : 8 * (before + len(value.encode())) // 6]
+        core = encoded[-(-8 * before // 6) : 8 * (before + len(value.encode("utf-8", "surrogatepass"))) // 6]
         forms |= {core, core.replace("+", "-").replace("/", "_")}
     return forms

@@ -137,6 +137,32 @@ def test_a_server_that_repeats_it_gives_nothing_away(
     assert traces(project, *said) == []
 
 
+OTHER_WRITERS: dict[str, Callable[[str], str]] = {
+    "PHP": lambda text: text.replace("/", "\\/"),
+    ".NET": lambda text: text.replace("+", "\\u002B"),
+    "all escaped": lambda text: text.replace(CANARY, "".join(f"\\u{ord(ch):04X}" for ch in CANARY)),
+    "as in HTML": lambda text: text.replace("+", "&#43;").replace("/", "&#x2F;"),
+    "invisible inside": lambda text: text.replace("c4n4ry", "c4n\u200b4ry"),
+}
+"""Who wrote the JSON → what becomes of text in it."""
+
+
+@pytest.mark.parametrize("writer", OTHER_WRITERS)
+def test_however_json_is_written_it_stays_hidden(
+    project: Project, farm: Scripted, monkeypatch: pytest.MonkeyPatch, writer: str
+) -> None:
+    """Other languages escape other characters; after parsing it is the secret again, and that is hidden too."""
+    monkeypatch.setenv("ANIMERUN_TOKEN", CANARY)
+    farm.clear()
+    said = {"error": {"type": "x", "message": f"no: Bearer {CANARY}"}, "node_errors": {}}
+    body = OTHER_WRITERS[writer](json.dumps(said)).encode()
+    farm.plan("POST /prompt", *[(400, "application/json", body)] * 9)
+    done = run(project, farm)
+
+    assert done.code == 1
+    assert traces(project, done, project.animerun("show")) == []
+
+
 @pytest.mark.parametrize("loudness", LOUDNESS)
 @pytest.mark.parametrize("serve", SERVERS, ids=lambda serve: serve.__name__)
 def test_no_loudness_gives_it_away(
