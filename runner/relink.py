@@ -6,9 +6,10 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Container, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,17 @@ from runner import door
 from runner.domain import Output
 from runner.errors import StorageError
 
-Held = tuple[Path, str, int]
-"""A recorded file: path, sha256, time of the last write."""
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A recorded file of some run."""
+
+    path: Path
+    tail: str
+    """What stands behind the deliver name in its path: node, number, extension."""
+    sha256: str
+    mtime_ns: int
+
 
 _FICLONE: Final = 0x40049409
 """ioctl that shares the blocks of a file. Source: Linux include/uapi/linux/fs.h."""
@@ -66,24 +76,40 @@ def relink(source: Path, output: Output, folder: Path, *, old_name: str, new_nam
         raise StorageError.of(f"put {source / output.path} at", folder / wanted, error) from error
 
 
-def unshare(paths: Iterable[Path], held: Callable[[Collection[str]], Iterable[Held]]) -> None:
-    """Remove those of *paths* that a killed process took over from other runs and did not record.
+def unshare(
+    folder: Path,
+    paths: Iterable[Path],
+    *,
+    names: Callable[[], Container[str]],
+    held: Callable[[Collection[str]], Iterable[Held]],
+) -> None:
+    """Remove those of *paths*, in *folder*, that a killed process took over from others and did not record.
 
-    That is a file of the same bytes and the same time of writing as one that another run recorded and still
-    has; *held* tells these for contents. Raises StorageError.
+    That is a file under the name that `relink` gives to one of *names*, of the same bytes and the same time
+    of writing as one that another run recorded and has as it was; *held* tells these for contents. Raises
+    StorageError.
     """
-    content = {path: _sha256(path) for path in paths if path.is_file() and not path.is_symlink()}
-    twins = (
-        {(sha256, mtime_ns) for path, sha256, mtime_ns in held(set(content.values())) if path.is_file()}
-        if content
-        else set()
-    )
-    for path, sha256 in content.items():
-        try:
-            if (sha256, path.stat().st_mtime_ns) in twins:
-                door.unlink(path)
-        except OSError as error:
-            raise StorageError.of("remove", path, error) from error
+    content: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.is_file() and not path.is_symlink():
+            content.setdefault(_sha256(path), []).append(path)
+    twins = list(held(content.keys())) if content else []
+    known = names() if twins else ()
+    for twin in twins:
+        for path in content[twin.sha256]:
+            try:
+                _remove_copy(path, path.relative_to(folder).as_posix(), twin, known)
+            except OSError as error:
+                raise StorageError.of("remove", path, error) from error
+
+
+def _remove_copy(path: Path, name: str, twin: Held, known: Container[str]) -> None:
+    """Remove *path*, called *name*, if it is ours, and no more than one name of what *twin* is."""
+    end, dot, extension = twin.tail.rpartition(".")
+    shape = re.fullmatch(rf"(.+?){re.escape(end)}(?:~\d+)?{re.escape(dot + extension)}", name, re.DOTALL)
+    ours = shape is not None and shape[1] in known and path.exists()
+    if ours and path.stat().st_mtime_ns == twin.mtime_ns and _sha256(twin.path) == twin.sha256:
+        door.unlink(path)
 
 
 def _placed(source: Path, wanted: Path, sha256: str, *, copy: bool) -> Path:

@@ -121,22 +121,16 @@ def sweep(folder: Path, lines: Sequence[Line], history: History | None = None) -
 
 
 def _unshare(folder: Path, left: Sequence[Path], state: Standing, history: History) -> None:
-    """Remove those files of *left* that bear the names of jobs and are what other runs hold."""
-    if state.ended:
-        return
-    try:
-        names = {folder / job.name for job in frozen_plan(folder, state).expansion}
-    except (UsageError, SpecError, RecordDamaged):
-        return  # What its jobs are called cannot be told any more: nothing is ours for certain.
-    ours = [path for path in left if path.is_file() and not names.isdisjoint(_stems(path))]
-    unshare(ours, partial(history.others_hold, folder.name))
+    """Remove what of *left* the run in *folder* had taken over from others, unless it ended in good order."""
 
+    def names() -> set[str]:
+        try:
+            return {job.name for job in frozen_plan(folder, state).expansion}
+        except (UsageError, SpecError, RecordDamaged):
+            return set()  # What its jobs are called cannot be told any more: nothing is ours for certain.
 
-def _stems(path: Path) -> Iterator[Path]:
-    """Yield every deliver name that *path* may have been made from."""
-    return (
-        path.with_name(path.name[: mark.start()]) for mark in re.finditer(r"[._~]", path.name) if mark.start()
-    )
+    if not state.ended:
+        unshare(folder, left, names=names, held=partial(history.others_hold, folder.name))
 
 
 def _files(folder: Path) -> Iterator[Path]:

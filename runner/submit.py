@@ -179,7 +179,11 @@ class ComfyExecutor:
             upload=self._upload,
             another_is_up=self._another_is_up,
         )
-        times = {"settle_s": settle_s, "server_wait_s": server_wait_s, "no_progress_s": no_progress_s}
+        times: dict[str, Any] = {
+            "settle_s": settle_s,
+            "server_wait_s": server_wait_s,
+            "no_progress_s": no_progress_s,
+        }
         self._pace = pace or Pace(**times)
         self._awake = Awake()
         self._events: asyncio.Queue[ExecutorEvent | AnimerunError] = asyncio.Queue()

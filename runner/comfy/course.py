@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -135,7 +136,8 @@ class Course:
 
     def cancel(self) -> None:
         """Withdraw it; the terminal event tells whether that came in time."""
-        if self._watch.cancelled:
+        if self._watch.cancelled or self._watch.over:
+            # What has ended there is fetched; should that not come in time, the next process does it.
             return
         self._watch.cancelled = True
         self._watch.stir()
@@ -244,7 +246,9 @@ class Course:
         """Take back a prompt of which the server would make only some outputs."""
         self._watch.accepted = self._watch.cancelled = True
         self._sent()
-        await self._server.entry(self._watch)
+        # Refused it is in any case, also where the server goes before it is proven gone.
+        with suppress(ServerFault):
+            await self._server.entry(self._watch)
         return fault
 
     async def _withdraw(self) -> None:
@@ -383,7 +387,7 @@ class Course:
     def _abandoned(self, silence: Unreachable) -> Fault:
         """Return the fault of an attempt that its server took with it, or holds without running it."""
         watch = self._watch
-        ran = watch.running_at or watch.next_to_run
+        ran = not watch.over and (watch.running_at or watch.next_to_run)
         if ran and (watch.stuck or self._server.refused):
             return _fault("SERVER_DIED", f"was running when its server failed: {silence}", "elsewhere")
         return _fault("LOST", str(silence), "elsewhere")

@@ -23,12 +23,6 @@ Plain = Any
 Result = TypeVar("Result")
 
 _FOREVER = 1e12
-_UNREAD = 8
-"""Looks at one history entry until one is readable: to render it again costs more than any of them."""
-
-_LOOK_AGAIN_S = 3.2
-"""The longest pause between two of them."""
-
 _BLIND = 4
 """How much longer a job may show no progress of which no frames can come."""
 
@@ -197,21 +191,27 @@ class Server:
 
     async def _unread(self, watch: Watch, fault: ServerFault) -> None:
         """Note that history could not be read; raise *fault* when that is not going to change."""
-        watch.look = True
         if fault.status == 413:
             raise fault
+        # What the queue has shown meanwhile is not over: there is no history to read yet.
+        watch.look = bool(watch.missing_since) or watch.tracker.phase == "over"
+        if not watch.look:
+            watch.unread = 0
+            self.kick()
         if isinstance(fault, Unreachable):
             self.trouble(fault)
+        if isinstance(fault, Unreachable) or not watch.look:
             return
         # Only what fails while the server answers about other things is the fault of this entry.
         if fault.status or watch.unread_at < self._answered_at:
             watch.unread += 1
         watch.unread_at = self.clock()
-        if watch.unread >= _UNREAD:
+        if watch.unread >= self.pace.looks:
+            self._give_away(watch)
             raise fault
         if not (isinstance(fault, Ambiguous) and fault.status):
             self.trouble(fault)
-        await asyncio.sleep(min(0.05 * 2**watch.unread, _LOOK_AGAIN_S))
+        await asyncio.sleep(min(0.05 * 2**watch.unread, self.pace.look_again_s))
         watch.stir()
 
     def _lost(self, watch: Watch) -> bool:
@@ -259,7 +259,8 @@ class Server:
         if not (self.down and self.refused):
             return False
         waited = self.clock() - self._down_at
-        return watch.cancelled or (waited > self.pace.refused_s and self._others_up())
+        patience_s = self.pace.fetch_s if watch.over else self.pace.refused_s
+        return watch.cancelled or (waited > patience_s and self._others_up())
 
     def trouble(self, fault: ServerFault) -> None:
         """Note a failed request; the server counts as down when nothing can be sent, or after three."""

@@ -18,6 +18,12 @@ class Pace:
     refused_s: float = 15.0
     """After this long of refused connections, with another server up, what it held counts as lost: nobody
     listens there, and a ComfyUI keeps its queue and history in memory only."""
+    fetch_s: float = 180.0
+    """And after this long what it has made and we have not fetched: its files outlive a restart."""
+    looks: int = 8
+    """At one history entry, until one is readable: to render it again costs more than any of them."""
+    look_again_s: float = 3.2
+    """The longest pause between two of them."""
     server_wait_s: float = 600.0
     """A server silent for this long is left out for good."""
     fastest_s: float = 0.01

@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.domain import Output, Realm
 from runner.manifest.store import PUBLISHED, Manifest, journals
+from runner.relink import Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,13 @@ class History:
         found = self._rows("newest", spec=spec)
         return str(found[0][0]) if found else ""
 
-    def others_hold(self, run: str, sha256s: Iterable[str]) -> list[tuple[Path, str, int]]:
-        """Return (path, sha256, mtime_ns) of the files of these contents that runs but *run* recorded."""
+    def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
+        """Return the files of these contents that runs but *run* recorded."""
         rows = self._rows("others_hold", run=run, sha256s=list(sha256s))
-        return [(self.runs / other / path, sha256, mtime_ns) for other, path, sha256, mtime_ns in rows]
+        return [
+            Held(self.runs / other / path, path.removeprefix(name), sha256, mtime_ns)
+            for other, path, name, sha256, mtime_ns in rows
+        ]
 
     def _made(self, query: str, realm: Realm, names: Iterable[str]) -> dict[str, Made]:
         wanted = list(names)

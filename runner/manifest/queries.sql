@@ -35,6 +35,12 @@ where j.run = $run and j.key = $key;
 -- The files of a run, by job and node.
 select * from current_outputs where run = $run order by key, node, "index";
 
+-- name: recorded_outputs
+-- What was recorded of the files of a run, by job and node.
+select node, "index", path, sha256, size, kind, pixels, width, height, frames, media, server_name,
+       coalesce(mtime_ns, 0) as mtime_ns
+from outputs where run = $run order by key, node, "index";
+
 -- name: attempts
 -- The attempts of one job, first to last.
 select i.number, i.prompt_id, i.server, i.prefix, i.intended, a.state, a.ended, a.queue_s, a.run_s,
@@ -135,8 +141,8 @@ select run from runs where spec = $spec and replay_of = '' order by started desc
 
 -- name: others_hold
 -- Files of these contents that other runs recorded.
-select run, path, sha256, mtime_ns from outputs
-where run <> $run and sha256 in (select unnest($sha256s));
+select o.run, o.path, j.name, o.sha256, o.mtime_ns from outputs o join jobs j on j.run = o.run and j.key = o.key
+where o.run <> $run and o.sha256 in (select unnest($sha256s));
 
 -- name: baselines
 -- The runs that were accepted as a baseline.

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.domain import Output, Realm
 from runner.manifest.history import Made
+from runner.relink import Held
 from tests import checker
 
 
@@ -52,13 +53,18 @@ class Past:
     def newest(self, spec: str) -> str:
         return next(iter(self._runs), "")
 
-    def others_hold(self, run: str, sha256s: Iterable[str]) -> list[tuple[Path, str, int]]:
+    def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
         wanted = set(sha256s)
+        names = {other: _names(lines) for other, lines in self._runs.items() if other != run}
         return [
-            (self.runs / other / output["path"], output["sha256"], output["mtime_ns"])
-            for other, lines in self._runs.items()
-            if other != run
-            for line in lines
+            Held(
+                self.runs / other / output["path"],
+                output["path"].removeprefix(called[line["key"]]),
+                output["sha256"],
+                output["mtime_ns"],
+            )
+            for other, called in names.items()
+            for line in self._runs[other]
             for output in (line["outputs"] if line["t"] in ("done", "reused") else ())
             if output["sha256"] in wanted
         ]
@@ -74,6 +80,11 @@ class Past:
                     made = Made(run, job["key"], job["name"], job["digest"], end["id"], outputs)
                     found.setdefault(job[name], made)
         return found
+
+
+def _names(lines: Sequence[checker.Line]) -> dict[str, str]:
+    """Return key → deliver name."""
+    return {line["key"]: line["name"] for line in lines if line["t"] == "job"}
 
 
 def head(lines: Sequence[checker.Line]) -> checker.Line:

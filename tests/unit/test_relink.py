@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from runner import launch
 from runner import relink as module
 from runner.domain import Output
 from runner.errors import AnimerunError, RecordDamaged, RunLocked, StorageError
-from runner.relink import intact, relink, unshare
+from runner.relink import Held, intact, relink, unshare
 
 CONTENT = b"a picture"
 
@@ -117,34 +118,42 @@ def test_nothing_half_done_stays_when_the_disk_is_full(
     assert list((tmp_path / "new" / "t").iterdir()) == []
 
 
+def held(old: Path) -> list[Held]:
+    made = output(old)
+    return [Held(old / made.path, "_out.png", made.sha256, made.mtime_ns)]
+
+
 @pytest.mark.parametrize("copy", [False, True])
 def test_what_a_killed_process_took_over_goes(old: Path, tmp_path: Path, copy: bool) -> None:
-    """What is, in bytes and time, a file that another run still has is removed, and nothing else."""
+    """What is, in name, bytes and time, a file that another run still has is removed, and nothing else."""
     new = tmp_path / "new"
-    taken = new / put(old, new, copy=copy).path
-    edited, later = new / "t/c.png", new / "t/d.png"
-    for path, content in ((edited, b"b picture"), (later, CONTENT)):
-        path.write_bytes(content)
+    taken = [new / put(old, new, copy=copy).path]
+    taken.append(taken[0].with_name("b_out~2.png"))
+    shutil.copy2(taken[0], taken[1])
+    kept = [new / "t" / name for name in ("b_out_original.png", "b_original_out.png", "c_out.png", "b.png")]
+    for path in kept:
+        shutil.copy2(taken[0], path)
+    later, edited, link = new / "t/b_out~3.png", new / "t/b_out~4.png", new / "t/b_out~5.png"
+    later.write_bytes(CONTENT)
+    edited.write_bytes(b"b picture")
     os.utime(edited, ns=(0, output(old).mtime_ns))
-    link = new / "t/e.png"
     link.symlink_to(old / output(old).path)
-    held = [(old / output(old).path, output(old).sha256, output(old).mtime_ns)]
-    unshare([taken, edited, later, link], lambda _: held)
+    unshare(new, [*taken, *kept, later, edited, link], names=lambda: {"t/b"}, held=lambda _: held(old))
 
-    assert not taken.exists()
-    assert edited.exists()
-    assert later.exists()
-    assert link.is_symlink()
+    assert not any(path.exists() for path in taken)
+    assert all(path.exists() for path in (*kept, later, edited, link))
     assert intact(old, [output(old)]) == ""
 
 
-def test_the_last_copy_is_kept(old: Path, tmp_path: Path) -> None:
-    """What another run recorded and has no longer is not thrown away here."""
+@pytest.mark.parametrize("lost", ["removed", "edited"])
+def test_the_last_copy_is_kept(old: Path, tmp_path: Path, lost: str) -> None:
+    """What another run recorded and has no longer, or no longer as it was, is not thrown away here."""
     new = tmp_path / "new"
-    taken = new / put(old, new).path
-    held = [(old / output(old).path, output(old).sha256, output(old).mtime_ns)]
-    (old / output(old).path).unlink()
-    unshare([taken], lambda _: held)
+    taken, twins = new / put(old, new, copy=True).path, held(old)
+    twins[0].path.unlink()
+    if lost == "edited":
+        twins[0].path.write_bytes(b"b picture")
+    unshare(new, [taken], names=lambda: {"t/b"}, held=lambda _: twins)
 
     assert taken.exists()
 
