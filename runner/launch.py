@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from runner import __version__, door
 from runner.batch import Batch
 from runner.collect import collect
+from runner.comfy.credentials import secrets_of
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
 from runner.errors import (
@@ -32,7 +33,7 @@ from runner.errors import (
 from runner.events import Event
 from runner.manifest import folder as folders
 from runner.manifest.history import History
-from runner.manifest.journal import Journal, last_line
+from runner.manifest.journal import Journal, Line, Reading, last_line
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, keep_up
 from runner.model_files import FoundSizes, facts_of
 from runner.preflight import differences, preflight, told
@@ -40,7 +41,7 @@ from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
 from runner.rendered import Work
-from runner.resume import Remainder, continuable, frozen_plan, reuse_of, standing, sweep
+from runner.resume import Remainder, Standing, continuable, frozen_plan, reuse_of, standing, sweep
 from runner.run import Conductor, Control, Observer, Summary
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
@@ -143,19 +144,24 @@ async def _settle_all(
 ) -> list[Summary]:
     """Settle what (run, server) of *left* hold open on these servers; return what came of each run.
 
-    A run whose record or plan cannot be read is left as it is. Raises RunLocked for one that another process
-    continues at this moment: what it is about to make would be made twice.
+    A run whose record or plan cannot be read, or whose record may not be written, is left as it is. Raises
+    RunLocked for one that another process continues at this moment: what it is about to make would be made
+    twice; StorageError when what is collected cannot be kept.
     """
     found = []
     for run in dict.fromkeys(run for run, server in left if server in executor.servers):
         view.settling(run)
         try:
             found.append(await _settle(run, executor, settings, control))
-        except (RecordDamaged, SpecError, UsageError) as error:
+        except (_NotOurs, RecordDamaged, SpecError, UsageError) as error:
             view.unsettled(run, str(error))
         if control.asked:
             break
     return found
+
+
+class _NotOurs(Exception):
+    """The record of an earlier run may not be written, or what it left may not be removed."""
 
 
 async def _settle(run: str, executor: Executor, settings: Settings, control: Control) -> Summary:
@@ -164,12 +170,11 @@ async def _settle(run: str, executor: Executor, settings: Settings, control: Con
     What the servers still hold is waited for and collected; what they do not is lost. Nothing is submitted.
     """
     folder = settings.runs / run
-    journal, lines = Journal.resume(folder / JOURNAL)
+    journal, lines = _reopened(folder)
     try:
-        sweep(folder, lines)
         state = standing(lines)
         work = Remainder(frozen_plan(folder, state), state, only_on=executor.servers)
-        recorder = Recorder(journal, clock=door.now)
+        recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
         recorder.resume(lines)
         place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
         return await _conduct(
@@ -177,6 +182,20 @@ async def _settle(run: str, executor: Executor, settings: Settings, control: Con
         )
     finally:
         journal.close()
+
+
+def _reopened(folder: Path) -> tuple[Journal, list[Line]]:
+    """Return the journal of the run in *folder* and its lines, with what they do not tell of removed."""
+    try:
+        journal, lines = Journal.resume(folder / JOURNAL)
+        try:
+            sweep(folder, lines)
+        except BaseException:
+            journal.close()
+            raise
+    except StorageError as error:
+        raise _NotOurs(str(error)) from error
+    return journal, lines
 
 
 async def _sizes(
@@ -276,7 +295,7 @@ async def _run(
 ) -> tuple[Summary, Report | None]:
     now = door.utc()
     run, run_uuid = folders.run_name(batch.episode, now, door.token(2)), door.fresh_id()
-    head = _head(batch, run_uuid, realm)
+    head = _head(batch, run_uuid, realm) | {"spec_path": folders.seen_from(settings.runs, batch.spec)}
     versions = {"run": run, "started": now.isoformat(timespec="seconds"), "python": platform.python_version()}
     kept = dict(batch.frozen())
     if changed := batch.edited():
@@ -285,7 +304,7 @@ async def _run(
         )
     folder = folders.create(settings.runs, run, facts=versions | head, frozen=kept)
     journal = Journal.create(folder / JOURNAL, run=run)
-    recorder = Recorder(journal, clock=door.now)
+    recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
     try:
         # No model file goes into a card.
         sums = {} if realm == PREVIZ else settings.model_sums
@@ -347,14 +366,23 @@ async def resume(
 ) -> tuple[Summary, Report | None]:
     """Continue *run* until every job is made or has failed; nothing that is made is rendered again.
 
-    Raises as `launch` does, RecordDamaged for a journal that cannot be trusted, UsageError for another realm.
+    Nobody else runs its spec meanwhile: each would make what the other makes. Raises as `launch` does,
+    RecordDamaged for a journal that cannot be trusted, UsageError for another realm.
     """
+    told = Reading(settings.runs / run / JOURNAL)
+    head = next((line for line in told if line["t"] == "run"), {})
+    continuable(run, Standing(head=head))
+    with folders.spec_lock_after_probe(settings.runs, folders.spec_of(settings.runs, head)):
+        return await _resume(run, retry_failed, settings, control, view)
+
+
+async def _resume(
+    run: str, retry_failed: bool, settings: Settings, control: Control, view: View
+) -> tuple[Summary, Report | None]:
     folder = settings.runs / run
-    folders.probe(settings.runs)
     journal, lines = Journal.resume(folder / JOURNAL)
     try:
         state = standing(lines)
-        continuable(run, state)
         reuse = reuse_of(state, settings.runs)
         sweep(folder, lines, reuse.history)
         work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
@@ -371,7 +399,7 @@ async def resume(
             )
             if findings:
                 raise PreflightRefused(told(findings))
-            recorder = Recorder(journal, clock=door.now)
+            recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
             recorder.resume(lines)
             lines.clear()
             view.began(run, folder, work)

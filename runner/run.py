@@ -19,6 +19,7 @@ from runner import door
 from runner.awake import Awake, Timetable
 from runner.collect import part_of
 from runner.domain import Attempt, Fault, Job, Workflow
+from runner.durable import Durable
 from runner.errors import StorageError
 from runner.events import (
     AttemptCancelled,
@@ -148,10 +149,7 @@ class Conductor:
         self._rendered: Iterator[Rendered] = iter(work.rendered())
         self._held: dict[str, Rendered] = {}
         self._shared: list[JobReused] = []
-        self._named_in: set[Path] = set()
-        """Folders with names of shared files that are not durable yet."""
-        self._parts: list[Path] = []
-        """Second names of collected files that are not durably recorded yet."""
+        self._durable = Durable(recorder)
         self._counts = _Counts()
         self._stop: Stopping | None = None
         self._trouble: StorageError | None = None
@@ -184,7 +182,10 @@ class Conductor:
             self._events.put_nowait(event)
 
     async def conduct(self) -> Summary:
-        """Run every job to its end and return what came of it."""
+        """Run every job to its end and return what came of it.
+
+        Raises StorageError when the record cannot be written, and in settling when a file cannot be kept.
+        """
         began = door.monotonic()
         self._control.conducting = not self._settling
         pumps = [asyncio.ensure_future(self._pump()), asyncio.ensure_future(self._listen())]
@@ -194,11 +195,13 @@ class Conductor:
             while self._control.asked < 2 and self._trouble is None:
                 self._feed()
                 starting = self._intend_all()
-                await self._commit()
+                await self._durable.commit()
                 self._tell(told, starting)
                 if self._schedule.done:
                     break
-                told = [told for event in await self._events_now() for told in self._decide(event)]
+                # While there is room, the next jobs are taken: of those made already no event will ever tell.
+                events = await self._events_now(wait=not self._schedule.room)
+                told = [told for event in events for told in self._decide(event)]
                 self._judge_servers()
             await self._drain()
         finally:
@@ -207,6 +210,9 @@ class Conductor:
             for pump in pumps:
                 with suppress(asyncio.CancelledError):
                     await pump
+        if self._settling and self._trouble is not None:
+            # Of a run that is settled no end is recorded that could tell it.
+            raise self._trouble
         return self._summary(door.monotonic() - began)
 
     # -- the loop --------------------------------------------------------------------------------------
@@ -265,7 +271,7 @@ class Conductor:
             )
             for output in made.outputs
         )
-        self._named_in.update((self._folder / output.path).parent for output in outputs)
+        self._durable.named_in.update((self._folder / output.path).parent for output in outputs)
         self._recorder.job(job, rendered.workflow, recipe=rendered.recipe, reason=rendered.reason)
         event = JobReused(
             key=job.key,
@@ -297,9 +303,9 @@ class Conductor:
             self._show(event)
         self._shared.clear()
 
-    async def _events_now(self) -> list[ExecutorEvent | Elapsed | Stopping]:
-        """Wait for one event and return it with all that have come by then; none when a deadline passed."""
-        first = await self._wait()
+    async def _events_now(self, *, wait: bool) -> list[ExecutorEvent | Elapsed | Stopping]:
+        """Return all events that have come, with *wait* at least one unless a deadline passes first."""
+        first = await self._wait() if wait else None
         seen = [first] if first is not None else []
         while not self._events.empty():
             seen.append(self._events.get_nowait())
@@ -322,11 +328,13 @@ class Conductor:
                     return await self._events.get()
 
     async def _drain(self) -> None:
-        """Record what came in behind the last decision."""
+        """Record what came in behind the last decision, a request to stop among it."""
+        while not self._control.requests.empty():
+            self._events.put_nowait(self._control.requests.get_nowait())
         while not self._events.empty():
             for event in self._decide(self._events.get_nowait()):
                 self._show(event)
-        await self._commit()
+        await self._durable.commit()
 
     def _show(self, event: Event) -> None:
         """Tell people; when that fails it is told at the end, and what the run makes goes on unseen."""
@@ -336,25 +344,6 @@ class Conductor:
             self._observe(event)
         except Exception as error:  # noqa: BLE001 - kept in the summary
             self._unseen = error
-
-    async def _commit(self) -> None:
-        await asyncio.to_thread(self._make_durable)
-
-    def _make_durable(self) -> None:
-        """Make names durable, then what speaks of them: once per folder, however many jobs share files.
-
-        On file systems that share blocks, syncing the folder commits what was shared before it too.
-        """
-        try:
-            for path in sorted(self._named_in):
-                door.sync_folder(path)
-            self._named_in.clear()
-            self._recorder.commit()
-            for path in self._parts:
-                door.unlink(path)
-            self._parts.clear()
-        except OSError as error:
-            raise StorageError.of("write", path, error) from error
 
     # -- decisions handed on ---------------------------------------------------------------------------
 
@@ -392,7 +381,7 @@ class Conductor:
             case AttemptSucceeded(outputs=outputs):
                 self._counts.succeeded += 1
                 self._counts.files += len(outputs)
-                self._parts += (part_of(self._folder / output.path) for output in outputs)
+                self._durable.parts += (part_of(self._folder / output.path) for output in outputs)
             case AttemptFailed(fault=fault):
                 self._counts.failed += 1
                 self._counts.failures.append((ended.key, fault))
@@ -494,7 +483,9 @@ class Conductor:
             failures=tuple(counts.failures),
             unseen=self._unseen,
         )
-        if stop is None or not summary.unfinished:
+        if not summary.unfinished or self._settling:
             # A stop that left nothing undone stopped nothing.
             return summary
+        if stop is None:
+            return replace(summary, exit_code=1, reason=f"{summary.unfinished} jobs were taken back unasked")
         return replace(summary, exit_code=stop.exit_code, reason=stop.reason)

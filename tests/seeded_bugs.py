@@ -68,8 +68,8 @@ BUGS = (
     Bug(
         "intent written after the submission",
         "runner/run.py",
-        "                await self._commit()\n                self._tell(told, starting)\n",
-        "                self._tell(told, starting)\n                await self._commit()\n",
+        "                await self._durable.commit()\n                self._tell(told, starting)\n",
+        "                self._tell(told, starting)\n                await self._durable.commit()\n",
         (RUN,),
     ),
     Bug(

@@ -30,7 +30,7 @@ LAYERS = [
     },
     {"comfy", "manifest", "previz", "sandbox"},
     {"spec", "expand", "render", "schedule", "submit", "collect", "record"},
-    {"inputs", "rendered", "reuse", "embedded", "completions"},
+    {"inputs", "rendered", "reuse", "embedded", "completions", "durable"},
     {"variants"},
     {"plan", "foreign"},
     {"preflight", "stored"},

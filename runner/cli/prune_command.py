@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def command(older: str, keep: int | None, do_it: bool, runs: Path | None, as_jso
         refresh(settings.runs)
     if as_json:
         for each in gone:
-            emit({"event": "pruned", "dry": not do_it, **asdict(each)})
+            emit({"event": "pruned", "dry": not do_it, **each.facts()})
         return 0
     rows = [(e.run, f"{len(e.paths):,}", f"{e.size:,}", f"{e.freed:,}", e.spec) for e in gone]
     if rows:

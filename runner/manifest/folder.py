@@ -79,6 +79,17 @@ def create(runs: Path, run: str, *, facts: Mapping[str, Any], frozen: Mapping[st
     return folder
 
 
+def seen_from(runs: Path, spec: Path) -> str:
+    """Return the path of *spec* from *runs*, which stays the same when both are moved together."""
+    return os.path.relpath(spec.resolve(), runs.resolve())
+
+
+def spec_of(runs: Path, head: Mapping[str, Any]) -> Path:
+    """Return the spec of the run that *head* tells of: where it was, else its name in the working folder."""
+    path = os.path.normpath(runs.resolve() / head.get("spec_path", ""))
+    return Path(path) if os.path.isfile(path) else Path(head["spec"])  # noqa: PTH113 - names no file can have
+
+
 @contextmanager
 def spec_lock_after_probe(runs: Path, spec: Path) -> Iterator[int]:
     """Hold the lock of *spec*, with *runs* proven writable. A lock held by another is told first."""

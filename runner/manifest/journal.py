@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -132,7 +133,10 @@ class Reading:
 
 
 class Journal:
-    """The one writer of a journal file, and its lock. `append` is cheap; `commit` makes it durable."""
+    """The one writer of a journal file, and its lock. `append` is cheap; `commit` makes it durable.
+
+    Commits of two threads come one after the other, and no line is written by both.
+    """
 
     def __init__(self, path: Path, position: Position) -> None:
         self.path = path
@@ -140,6 +144,7 @@ class Journal:
         self._end = position.offset
         self._trouble: StorageError | None = None
         self._pending: list[bytes] = []
+        self._committing = threading.Lock()
         try:
             self._file = door.File(path, "ab")
         except OSError as error:
@@ -201,11 +206,14 @@ class Journal:
         On failure nothing of it counts and nothing more is ever written: what is there in part is cut off,
         and after a failed sync nobody can say what the disk holds.
         """
-        if self._trouble is not None:
-            raise self._trouble
-        if not self._pending:
-            return
-        block = b"".join(self._pending)
+        with self._committing:
+            if self._trouble is not None:
+                raise self._trouble
+            if taken := self._pending[:]:
+                del self._pending[: len(taken)]
+                self._write(b"".join(taken))
+
+    def _write(self, block: bytes) -> None:
         try:
             self._file.write(block)
             self._file.sync()
@@ -215,7 +223,6 @@ class Journal:
                 door.truncate(self.path, self._end)
             raise self._trouble from error
         self._end += len(block)
-        self._pending.clear()
 
     def close(self) -> None:
         """Commit what is pending and close the file; nothing is tried again after a failure."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from runner import door
-from runner.errors import StorageError
-from runner.manifest.folder import spec_lock
+from runner.domain import Output
+from runner.errors import RecordDamaged, StorageError
+from runner.manifest.folder import spec_lock, spec_of
+from runner.manifest.journal import Reading
 from runner.manifest.notes import add_note
-from runner.manifest.store import Manifest
+from runner.manifest.store import JOURNAL, Manifest
+from runner.relink import intact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,13 @@ class Candidate:
     """Bytes of *paths*."""
     freed: int = 0
     """Bytes the disk gets back; a file that another run shares gives none until that one goes too."""
+    outputs: list[Output] = field(default_factory=list, repr=False)
+    """What was recorded of *paths*."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what people are told: plain data."""
+        names = ("run", "spec", "paths", "edited", "size", "freed")
+        return {name: getattr(self, name) for name in names}
 
 
 def candidates(manifest: Manifest, rule: Rule) -> tuple[list[Candidate], dict[str, str]]:
@@ -70,25 +81,25 @@ def _old(newest_first: Sequence[Mapping[str, Any]], rule: Rule) -> Iterator[Mapp
 
 def _candidate(manifest: Manifest, row: Mapping[str, Any]) -> Candidate:
     found = Candidate(row["run"], row["spec"])
-    folder = manifest.runs / row["run"]
-    for output in manifest.query("outputs", run=row["run"]):
-        size = _size(folder, output["path"])
-        if size is None:
-            continue
-        if size == output["size"]:
-            found.paths.append(output["path"])
-            found.size += size
-        else:
-            found.edited.append(output["path"])
+    found.outputs = [Output(**output) for output in manifest.query("recorded_outputs", run=row["run"])]
+    _look(manifest.runs / row["run"], found)
     return found
 
 
-def _size(folder: Path, path: str) -> int | None:
-    """Return the size of the plain file *path*, None when it is gone or does not lie in *folder*."""
+def _look(folder: Path, found: Candidate) -> None:
+    """Keep of the outputs of *found* those whose files are in *folder* as recorded."""
+    there = [output for output in found.outputs if _plain(folder, output.path)]
+    edited = {output.path for output in there if intact(folder, (output,))}
+    found.edited += sorted(edited)
+    found.outputs = [output for output in there if output.path not in edited]
+    found.paths = [output.path for output in found.outputs]
+    found.size = sum(output.size for output in found.outputs)
+
+
+def _plain(folder: Path, path: str) -> bool:
+    """Return whether *path* is a plain file that lies in *folder*."""
     file = folder / path
-    if file.is_symlink() or not file.resolve().is_relative_to(folder.resolve()) or not file.is_file():
-        return None
-    return file.stat().st_size
+    return not file.is_symlink() and file.resolve().is_relative_to(folder.resolve()) and file.is_file()
 
 
 def _count_freed(runs: Path, old: Sequence[Candidate]) -> None:
@@ -105,18 +116,30 @@ def _count_freed(runs: Path, old: Sequence[Candidate]) -> None:
 def prune(runs: Path, old: Candidate, *, at: float) -> None:
     """Delete the files of *old* and note which, the note first; *at* in seconds since the epoch.
 
+    What was edited since it was looked at stays, and *old* says so afterwards.
+
     Raises RunLocked while the run's spec is being run, StorageError when a file cannot be deleted.
     """
     folder = runs / old.run
-    with spec_lock(runs, Path(old.spec)):
+    with spec_lock(runs, _spec(runs, old)):
+        _look(folder, old)
         add_note(folder, "pruned", {"size": old.size, "paths": old.paths}, at=at)
         try:
-            for path in old.paths:
-                door.unlink(folder / path)
+            for output in old.outputs:
+                if _plain(folder, output.path) and not intact(folder, (output,)):
+                    door.unlink(folder / output.path)
             for place in {parent for path in old.paths for parent in Path(path).parents}:
                 _remove_empty(folder, place)
         except OSError as error:
             raise StorageError(f"cannot delete {error.filename}: {error.strerror}") from error
+
+
+def _spec(runs: Path, old: Candidate) -> Path:
+    """Return where the spec of *old* is; of a run whose journal is damaged, its name as the index has it."""
+    with suppress(RecordDamaged, StorageError):
+        lines = Reading(runs / old.run / JOURNAL)
+        return spec_of(runs, next((line for line in lines if line["t"] == "run"), {"spec": old.spec}))
+    return Path(old.spec)
 
 
 def _remove_empty(folder: Path, place: Path) -> None:

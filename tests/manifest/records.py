@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,23 @@ def output(folder: Path, path: str, content: bytes) -> dict[str, Any]:
 
 
 def run_of(
-    runs: Path, run: str, *, jobs: int = 3, at: float = 1.7e9, ended: bool = True, spec: str = "a.yaml"
+    runs: Path,
+    run: str,
+    *,
+    jobs: int = 3,
+    at: float = 1.7e9,
+    ended: bool = True,
+    spec: str = "a.yaml",
+    more: Mapping[str, Any] = {},
 ) -> Path:
-    """Write a run of *jobs* finished jobs with a file each; return its folder."""
+    """Write a run of *jobs* finished jobs with a file each; return its folder. *more* goes into its head."""
     folder = runs / run
     (folder / "plan").mkdir(parents=True)
     (folder / "plan" / "index.json").write_text("{}")
     facts = {"uuid": "u", "spec": spec, "episode": "ep", "title": "", "realm": "previz", "animerun": "0",
              "total": jobs, "waiting": 0, "scope": {}, "replay_of": ""}  # fmt: skip
     journal = Journal.create(folder / "journal.jsonl", run=run)
-    journal.append({"t": "run", "at": at, **facts})
+    journal.append({"t": "run", "at": at, **facts, **more})
     journal.append({"t": "shape", "shape": "S", "nodes": {}})
     for number in range(jobs):
         key, who = f"ep/s/take={number}", {"n": 1, "id": f"{run}-{number}", "server": "a"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -173,6 +174,29 @@ def test_a_write_that_failed_in_part_is_never_followed_by_another(tmp_path: Path
     again, lines = Journal.resume(path)
     again.close()
     assert [line["t"] for line in lines] == ["journal"]
+
+
+def test_two_commits_at_once_write_every_line_once(tmp_path: Path) -> None:
+    """A commit that comes while another is at the disk waits for it, and writes what that one has not."""
+
+    class Meanwhile(door.Disk):
+        def sync(self, fd: int) -> None:
+            if not seconds:
+                journal.append({"t": "y"})
+                seconds.append(threading.Thread(target=journal.commit))
+                seconds[0].start()
+                seconds[0].join(0.2)
+            super().sync(fd)
+
+    seconds: list[threading.Thread] = []
+    journal = Journal.create(tmp_path / "j", run="r")
+    journal.append({"t": "x"})
+    with door.entered(door.World(disk=Meanwhile())):
+        journal.commit()
+        seconds[0].join()
+    journal.close()
+
+    assert [line["t"] for line in Reading(tmp_path / "j")] == ["journal", "x", "y"]
 
 
 def test_the_last_line_is_read_alone(tmp_path: Path) -> None:

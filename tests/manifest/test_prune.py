@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import RunLocked
-from runner.manifest.folder import spec_lock
+from runner.manifest.folder import seen_from, spec_lock
 from runner.manifest.journal import Journal
 from runner.manifest.notes import add_note
 from runner.manifest.prune import Candidate, Rule, candidates, prune
@@ -72,10 +72,10 @@ def test_a_shared_file_gives_its_space_with_its_last_name(tmp_path: Path) -> Non
     (second / "s").mkdir()
     os.link(first / "s" / "00.png", second / "s" / "00.png")
     journal, _ = Journal.resume(second / "journal.jsonl")
-    said = output(second, "s/x.png", b"")
-    size = (first / "s" / "00.png").stat().st_size
+    content = (first / "s" / "00.png").read_bytes()
+    said, size = output(second, "s/x.png", content), len(content)
     journal.append({"t": "reused", "key": "k", "id": "i", "from": "a", "at": 2.0,
-                    "outputs": [said | {"path": "s/00.png", "size": size}]})  # fmt: skip
+                    "outputs": [said | {"path": "s/00.png"}]})  # fmt: skip
     journal.append({"t": "end", "at": 3.0, "code": 0, "reason": ""})
     journal.close()
     alone, _ = old(tmp_path, keep=1)
@@ -94,6 +94,30 @@ def test_edited_files_stay(tmp_path: Path) -> None:
 
     assert found.edited == ["s/01.png"]
     assert [path.name for path in folder.glob("s/*")] == ["01.png"]
+
+
+def test_a_file_edited_to_the_same_size_stays(tmp_path: Path) -> None:
+    """Bytes count, not lengths: also of a file that was edited after it was looked at."""
+    folder = run_of(tmp_path, "a")
+    first, second = folder / "s" / "01.png", folder / "s" / "02.png"
+    first.write_bytes(b"x" * first.stat().st_size)
+    [found], _ = old(tmp_path)
+    assert found.edited == ["s/01.png"]
+    second.write_bytes(b"y" * second.stat().st_size)
+    prune(tmp_path, found, at=9.0)
+
+    assert (found.edited, found.paths) == (["s/01.png", "s/02.png"], ["s/00.png"])
+    assert sorted(path.name for path in folder.glob("s/*")) == ["01.png", "02.png"]
+    assert verify(folder).pruned == 1
+
+
+def test_a_file_that_was_only_touched_goes(tmp_path: Path) -> None:
+    """Another time of writing is no edit where the bytes are those that were recorded."""
+    folder = run_of(tmp_path, "a")
+    (folder / "s" / "01.png").touch()
+    [found], _ = old(tmp_path)
+
+    assert (found.edited, len(found.paths)) == ([], 3)
 
 
 def test_nothing_outside_the_run_is_deleted(tmp_path: Path) -> None:
@@ -126,3 +150,16 @@ def test_a_spec_that_is_being_run_is_left_alone(tmp_path: Path) -> None:
 
     assert len(list(folder.glob("s/*.png"))) == 3
     assert not (folder / "notes.jsonl").exists()
+
+
+def test_the_spec_is_where_it_was_run_from(tmp_path: Path) -> None:
+    """Its lock is found from the folder of runs, wherever one stands when pruning."""
+    runs, spec = tmp_path / "runs", tmp_path / "specs" / "a.yaml"
+    spec.parent.mkdir()
+    spec.touch()
+    run_of(runs, "a", more={"spec_path": seen_from(runs, spec)})
+    [found], _ = old(runs)
+    with spec_lock(runs, spec), pytest.raises(RunLocked):
+        prune(runs, found, at=9.0)
+
+    assert found.paths
