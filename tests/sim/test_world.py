@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runner.durable import Durable
 from runner.run import Conductor
 from tests.sim.loop import Stuck, VirtualLoop
 from tests.sim.play import Case, drawn, play
@@ -71,19 +72,19 @@ def test_a_deadlock_is_told() -> None:
 
 def test_an_intent_that_is_not_durable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts that start before they are on disk are submitted twice when the process dies in between."""
-    intend, tell, commit = Conductor._intend_all, Conductor._tell, Conductor._commit
+    intend, tell, commit = Conductor._intend_all, Conductor._tell, Durable.commit
 
     def start_at_once(self: Conductor) -> list[Any]:
         starting = intend(self)
         tell(self, [], starting)
         return []
 
-    async def commit_late(self: Conductor) -> None:
+    async def commit_late(self: Durable) -> None:
         await asyncio.sleep(0.1)
         await commit(self)
 
     monkeypatch.setattr(Conductor, "_intend_all", start_at_once)
-    monkeypatch.setattr(Conductor, "_commit", commit_late)
+    monkeypatch.setattr(Durable, "commit", commit_late)
     case, effects = Case(jobs=1, servers=1, longest_job_s=1.0), []
     play(case, effects=effects)
     posted = 1 + effects.index("POST")
