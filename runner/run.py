@@ -483,9 +483,9 @@ class Conductor:
             failures=tuple(counts.failures),
             unseen=self._unseen,
         )
-        if not summary.unfinished or self._settling:
-            # A stop that left nothing undone stopped nothing.
-            return summary
-        if stop is None:
+        if summary.unfinished and stop is not None:
+            return replace(summary, exit_code=stop.exit_code, reason=stop.reason)
+        if summary.unfinished and not self._settling:
             return replace(summary, exit_code=1, reason=f"{summary.unfinished} jobs were taken back unasked")
-        return replace(summary, exit_code=stop.exit_code, reason=stop.reason)
+        # A stop that left nothing undone stopped nothing.
+        return summary
