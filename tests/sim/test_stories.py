@@ -80,10 +80,9 @@ def live(tmp_path: Path) -> Callable[[Tell], None]:
 
     def play(story: Tell) -> None:
         loop = VirtualLoop(random.Random(0))
-        loop.call_later(48 * 3600, lambda: pytest.fail("it hangs"))
         try:
             with quick():
-                loop.run_until_complete(story(loop, tmp_path / "runs"))
+                loop.run_until_complete(asyncio.wait_for(story(loop, tmp_path / "runs"), 48 * 3600))
         finally:
             loop.close()
 
