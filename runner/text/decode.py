@@ -9,7 +9,7 @@ from runner.errors import Problem, SpecError
 from runner.text.tree import Mark, Source
 
 _BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-REFUSED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+REFUSED = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 """Characters that no YAML text holds: control characters, surrogates, U+FEFF and its like."""
 _MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import SpecError
+from runner.text.bounded import MAX_COMPARISONS
 from runner.text.compose import Limits, Parser, compose_with_warnings
-from runner.text.jinja import MAX_COMPARISONS, Jinja
+from runner.text.jinja import Jinja
 
 NORMAL = Limits()
 PARSERS: tuple[Parser, ...] = ("c", "python")
@@ -173,7 +174,7 @@ def test_memory_that_runs_out_is_a_mistake_of_the_wording(monkeypatch: pytest.Mo
     def exhausted(_: object) -> str:
         raise MemoryError
 
-    monkeypatch.setattr("runner.text.jinja._steps", exhausted)
+    monkeypatch.setattr("runner.text.bounded._steps", exhausted)
 
     with pytest.raises(ValueError, match="it needs too much memory: write fewer or shorter loops and texts"):
         Jinja.parse("{{ a | upper }}").text({"a": "x"})
