@@ -18,7 +18,7 @@ How an attempt can fail, and what may help:
     LOST              again      nowhere for the settle time (elsewhere: its server was given up)
     REMOVED           again      somebody took it out of the queue
     CACHED_OUTPUT     again      an older file in place of a new one, or one that is gone
-    DOWNLOAD_CORRUPT  again      five downloads, none whole
+    DOWNLOAD_CORRUPT  again      eight downloads, none whole
     INTERRUPTED       again      somebody stopped it
     UNREADABLE        again      its history says nothing that can be understood
 """
@@ -26,7 +26,6 @@ How an attempt can fail, and what may help:
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -39,18 +38,18 @@ from runner.awake import BEAT_S, Awake
 from runner.comfy.client import Client, Limits
 from runner.comfy.course import Bind, Collect, Course, Means
 from runner.comfy.credentials import credentials_for, normalise_url
+from runner.comfy.facts import facts_of, refuse_old
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.server import Server
 from runner.comfy.tls import trust
 from runner.comfy.watch import Pace, Watch
-from runner.domain import Attempt, Plain, ServerFacts
+from runner.domain import Attempt, Plain, Realm, ServerFacts
 from runner.errors import (
     Ambiguous,
     AnimerunError,
     NoServer,
     NoSuchHost,
     PreflightRefused,
-    Refused,
     ServerFault,
     StorageError,
     Unreachable,
@@ -63,9 +62,8 @@ Place = Literal["queued", "running", "finished", "absent"]
 _FIRST_SOCKET_S = 2.0
 _PAUSES_S = (0.3, 1.0)
 """Before asking once more what a server is."""
-_OLDEST = (0, 3, 45)
-"""The first ComfyUI that runs a submission under the id it was sent with (July 2025)."""
-
+_LATE_S = 15.0
+"""Without any answer, once a server can be used, before the others are left for later."""
 _ASK_AGAIN_S = 0.5
 """Between two tries to learn what a server is that has come back."""
 
@@ -203,12 +201,14 @@ class ComfyExecutor:
                 on_state=state,
                 sockets=sockets,
                 others_up=partial(self._another_is_up, url),
+                unlike=partial(self._other_realm, url),
                 clock=self._awake,
                 tell=partial(self._notice, url),
             )
             self._known[url] = _Known(server=server)
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup | None = None
+        self._realms: set[Realm] = set()
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -229,16 +229,35 @@ class ComfyExecutor:
 
         """
         self._group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        async with asyncio.TaskGroup() as contacts:
-            tried = [contacts.create_task(self._contact(known)) for known in self._known.values()]
-        failed = [fault for task in tried if (fault := task.result())]
+        failed = await self._contact_all()
         if len(failed) == len(self._known):
             await self.close()
             if all(_lasting(fault) for fault in failed):
                 raise PreflightRefused([str(fault) for fault in failed], hint=failed[0].hint)
             raise NoServer("no server can be used:\n" + "\n".join(f"  {fault}" for fault in failed))
+        facts = tuple(known.facts for known in self._known.values() if known.facts is not None)
+        self._realms = {each.realm for each in facts}
         await self._listen()
-        return tuple(known.facts for known in self._known.values() if known.facts is not None)
+        return facts
+
+    async def _contact_all(self) -> list[ServerFault]:
+        """Return why servers cannot be used; once one can, the others have a little time, or join later."""
+        one_up, waiting = False, set[asyncio.Task[ServerFault | None]]()
+        async with asyncio.TaskGroup() as contacts:
+            asked = {contacts.create_task(self._contact(known)): known for known in self._known.values()}
+            waiting.update(asked)
+            while waiting:
+                patience_s = _LATE_S if one_up else None
+                done, waiting = await asyncio.wait(
+                    waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    break
+                one_up = one_up or any(task.result() is None for task in done)
+            for task in waiting:
+                task.cancel()
+                asked[task].server.out(f"{asked[task].server.url} does not answer", final=False)
+        return [fault for task in asked if task not in waiting and (fault := task.result())]
 
     async def _contact(self, known: _Known) -> ServerFault | None:
         """Return why the server cannot be used, None when it can."""
@@ -267,7 +286,7 @@ class ComfyExecutor:
         latency_s = door.monotonic() - began
         known.object_info = ObjectInfo(await client.object_info(), server=client.url)
         facts = facts_of(client.url, stats, classes=len(known.object_info), latency_s=latency_s)
-        _refuse_old(facts)
+        refuse_old(facts)
         known.facts = replace(facts, packs=known.object_info.packs)
 
     def _facts(self, known: _Known) -> ServerFacts:
@@ -309,6 +328,14 @@ class ComfyExecutor:
         while True:
             self._awake()
             await asyncio.sleep(BEAT_S)
+
+    def _other_realm(self, url: str, stats: Mapping[str, Plain]) -> str:
+        """Return why a server with these *stats* has no place in this run, "" when it has."""
+        realm = facts_of(url, stats).realm
+        if realm in self._realms:
+            return ""
+        draws = "draws previz cards" if realm == "previz" else "draws pictures, no previz cards"
+        return f"{url} {draws} now; a run never mixes the two"
 
     def _state(self, url: str, reason: str, final: bool) -> None:
         known = self._known[url]
@@ -444,36 +471,3 @@ def _lasting(fault: ServerFault) -> bool:
     if isinstance(fault, (Untrusted, NoSuchHost)):
         return True
     return not isinstance(fault, (Unreachable, Ambiguous))
-
-
-def _refuse_old(facts: ServerFacts) -> None:
-    """Raise Refused for a ComfyUI that chooses prompt ids itself: what was sent could not be found again."""
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", facts.version)
-    if found and tuple(map(int, found.groups())) < _OLDEST:
-        raise Refused(
-            f"{facts.url} is ComfyUI {facts.version}, which chooses the ids of jobs itself",
-            hint=f"update ComfyUI there: {'.'.join(map(str, _OLDEST))} or newer is needed",
-        )
-
-
-def facts_of(
-    url: str, stats: Mapping[str, Plain], *, classes: int = 0, latency_s: float = 0.0
-) -> ServerFacts:
-    """Return what `/system_stats` says; unknown parts stay empty."""
-    system = stats.get("system")
-    system = system if isinstance(system, dict) else {}
-    devices = stats.get("devices")
-    device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
-    previz = str(system.get("animerun_previz") or "")
-    return ServerFacts(
-        url=url,
-        realm="previz" if previz else "comfyui",
-        version=str(system.get("comfyui_version") or ""),
-        torch=str(system.get("pytorch_version") or ""),
-        python=str(system.get("python_version") or "").partition(" ")[0],
-        device=str(device.get("name") or ""),
-        os=str(system.get("os") or ""),
-        classes=classes,
-        previz=previz,
-        latency_s=latency_s,
-    )

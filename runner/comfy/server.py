@@ -39,6 +39,7 @@ class Server:
             whether that is final.
         sockets: Whether a socket is to be opened.
         others_up: Tells whether another server could take its jobs.
+        unlike: Tells from its stats, when it comes back, why it can no longer be used; "" when it can.
         clock: What all times are taken from.
         tell: Called with what people should know about it.
 
@@ -52,6 +53,7 @@ class Server:
         on_state: Callable[[str, bool], None],
         sockets: bool = True,
         others_up: Callable[[], bool] = lambda: False,
+        unlike: Callable[[Mapping[str, Plain]], str] = lambda _: "",
         clock: Awake | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -59,29 +61,23 @@ class Server:
         self.url = client.url
         self.down = ""
         """Why it counts as down now; empty = it answers."""
-        self.final = False
+        self.final = self._strangers_run = False
         self.alters = False
         """It was seen to run something else than it was sent; said once."""
         self.pace = pace
         self.clock = clock or Awake()
         self._tell = tell
         self._on_state = on_state
-        self._others_up = others_up
+        self._others_up, self._unlike = others_up, unlike
         self.refused = False
         """Nothing could be sent to it when it was last tried."""
         self._watches: dict[str, Watch] = {}
         self._orphans: dict[str, float] = {}
         """Ids given up here that the server may still hold → when."""
         self._vigil = Vigil()
-        self._strangers_run = False
-        self._interrupted_at = 0.0
-        self._shakes = 0
         self._loss_told = -1
-        self._down_at = 0.0
-        self._failures = 0
-        self._changed_at = 0.0
-        self._polled_at = 0.0
-        self._answered_at = 0.0
+        self._shakes = self._failures = 0
+        self._down_at = self._changed_at = self._polled_at = self._answered_at = self._interrupted_at = 0.0
         self._kicked = asyncio.Event()
         self.listener: Listener | None = None
         if sockets:
@@ -300,9 +296,9 @@ class Server:
 
     def _give_up(self) -> None:
         waited = self.clock() - self._down_at
-        self._leave_out(f"{self.url} has not answered for {waited:.0f} s; last: {self.down}")
+        self.leave_out(f"{self.url} has not answered for {waited:.0f} s; last: {self.down}")
 
-    def _leave_out(self, reason: str) -> None:
+    def leave_out(self, reason: str) -> None:
         """Use it no more in this run; what it held goes elsewhere."""
         self.down, self.final = reason, True
         for watch in self._watches.values():
@@ -398,6 +394,9 @@ class Server:
         self._polled_at = began
         try:
             queue = await self.client.queue()
+            if self.down and not self.final and (why := self._unlike(await self.client.system_stats())):
+                self.leave_out(why)
+                return
         except ServerFault as fault:
             self.trouble(fault)
             return
@@ -432,7 +431,7 @@ class Server:
         """Interrupt a job of ours that shows none; leave the server out when that changes nothing."""
         now = self.clock()
         if not self.final and self._vigil.idle_s(now) >= min(self.pace.idle_s, self.pace.no_progress_s):
-            self._leave_out(f"{self.url} accepts jobs but runs none: restart it")
+            self.leave_out(f"{self.url} accepts jobs but runs none: restart it")
         if self.final:
             return
         silent_s = self._vigil.silent_s(now)
@@ -450,14 +449,14 @@ class Server:
         waiting = queue.running and not queue.pending.isdisjoint(self._watches)
         if waiting and silent_s >= self.pace.no_progress_s and self._others_up():
             told = f"a job of somebody else has been running there for {silent_s:.0f} s"
-            self._leave_out(f"{self.url} is left out: {told}, or it needs a restart")
+            self.leave_out(f"{self.url} is left out: {told}, or it needs a restart")
 
     async def _wait_for(self, watch: Watch, silent_s: float) -> None:
         """Interrupt *watch*, which runs, when it shows no progress; leave the server out when it stays."""
         now = self.clock()
         given_s = min(self.pace.interrupt_s, self.pace.no_progress_s)
         if watch.stuck and now - self._interrupted_at >= given_s <= silent_s:
-            self._leave_out(f"{self.url} accepts jobs but runs none, and no interrupt helps: restart it")
+            self.leave_out(f"{self.url} accepts jobs but runs none, and no interrupt helps: restart it")
         elif not watch.stuck and silent_s >= self._patience_s(watch):
             await self.client.interrupt(watch.prompt_id)
             tracker = watch.tracker

@@ -35,6 +35,7 @@ class Fake:
         self.history: dict[str, Any] = {}
         self.inputs: dict[str, bytes] = {}
         self.hold = False
+        self.previz = False
         self.wedged = False
         """Its worker is dead: an interrupt changes nothing."""
         self.picture = PNG.getvalue()
@@ -173,7 +174,8 @@ class Fake:
         match f"{method} {path.split('/')[1]}":
             case "GET system_stats":
                 answer: Any = {
-                    "system": {"comfyui_version": "0.3.64", "os": "posix"},
+                    "system": {"comfyui_version": "0.3.64", "os": "posix"}
+                    | ({"animerun_previz": "1"} if self.previz else {}),
                     "devices": [{"name": "gpu", "vram_free": 2**29, "vram_total": 8 * 2**30}],
                 }
             case "GET object_info":

@@ -15,7 +15,7 @@ import pytest
 
 from runner.comfy.tls import trust
 from runner.errors import NoServer, PreflightRefused, UsageError
-from runner.events import AttemptSucceeded, ServerDown, ServerUp
+from runner.events import AttemptSucceeded, ExecutorEvent, ServerDown, ServerUp
 
 from .conftest import make, opened
 from .fake import Fake
@@ -240,3 +240,38 @@ async def test_a_server_that_is_back_but_not_whole_is_knocked_at_again(fake: Fak
 
     assert isinstance(up, ServerUp)
     assert asked == 6
+
+
+async def test_a_server_that_never_answers_holds_up_no_other(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once one can be used, a server that says nothing is left for later; it joins when it speaks."""
+    monkeypatch.setattr("runner.submit._LATE_S", 0.3)
+    async with Fake() as mute:
+        mute.plan("GET /system_stats", "stall")
+        async with opened(fake, mute) as executor:
+            first = [await executor.next_event() for _ in range(2)]
+            executor.start(make(executor.servers[0]), tmp_path)
+            later: list[ExecutorEvent] = []
+            while not {ServerUp, AttemptSucceeded} <= {type(event) for event in later}:
+                later.append(await executor.next_event())
+
+    assert [(type(event), event.server) for event in first] == [(ServerUp, fake.url), (ServerDown, mute.url)]
+    assert [event.server for event in later if isinstance(event, ServerUp)] == [mute.url]
+
+
+async def test_a_previz_that_takes_the_place_of_a_server_is_left_out(fake: Fake, tmp_path: Path) -> None:
+    """A run never mixes cards with pictures, also where another program comes up at the same address."""
+    async with opened(fake) as executor:
+        await executor.next_event()
+        await fake.down()
+        executor.start(make(executor.servers[0]), tmp_path)
+        await until(executor, ServerDown)
+        fake.previz = True
+        await fake.up()
+        down = await until(executor, ServerDown)
+
+    assert isinstance(down, ServerDown)
+    assert down.final
+    assert "draws previz cards" in down.reason
+    assert not fake.posts
