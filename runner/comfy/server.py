@@ -325,7 +325,7 @@ class Server:
         if tracker is watch.tracker:
             return
         watch.tracker = tracker
-        watch.missing_since = 0.0
+        watch.missing_since, watch.heard_at = 0.0, self.clock()
         if tracker.phase == "running":
             self._runs(watch)
         watch.on_news(watch)
@@ -403,7 +403,8 @@ class Server:
         self._answered()
         sent = [watch for watch in self._watches.values() if watch.sent_at and watch.sent_at <= began]
         for watch in sent:
-            self._place(watch, queue)
+            if watch.prompt_id in queue or watch.heard_at <= began:
+                self._place(watch, queue)
         self._strangers_run = bool(queue.running - self._watches.keys())
         self._vigil.look(self.clock(), queue, {watch.prompt_id for watch in sent})
         try:

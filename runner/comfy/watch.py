@@ -61,6 +61,8 @@ class Watch:
     """Monotonic time from which the queue can be expected to know it; 0 = not sent yet."""
     accepted: bool = False
     """The server confirmed it (or somebody saw it there)."""
+    heard_at: float = 0.0
+    """Monotonic time of its last frame: a queue that was asked for before says nothing of where it is."""
     running_at: float = 0.0
     """Monotonic time at which it was first known to run; 0 = not yet."""
     missing_since: float = 0.0

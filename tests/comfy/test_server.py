@@ -102,6 +102,24 @@ def test_a_frame_ends_an_absence(server: Server, watch: Watch) -> None:
     assert watch.running_at > 0
 
 
+async def test_a_queue_that_was_asked_for_before_a_frame_proves_no_absence(
+    server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancelled prompt that arrives late, and is heard of under a look, is not taken for gone."""
+
+    async def queue() -> Queue:
+        server._hear(Frame(type="execution_start", prompt_id="a"))
+        return NOWHERE
+
+    server._place(watch, NOWHERE)
+    watch.cancelled = watch.accepted = True
+    monkeypatch.setattr(server.client, "queue", queue)
+    await server._poll()
+
+    assert watch.missing_since == 0
+    assert not server._lost(watch)
+
+
 def test_one_unclear_answer_is_not_an_outage(server: Server, states: list[tuple[str, bool]]) -> None:
     """Three in a row are; a refused connection is at once; either is told once."""
     for _ in range(2):

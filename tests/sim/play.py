@@ -20,6 +20,7 @@ from runner import batch as batches
 from runner import door, launch
 from runner import plan as plans
 from runner.batch import Batch, Scope, batch_of
+from runner.cli.stopping import LEAVE_S
 from runner.domain import ServerFacts, Workflow
 from runner.errors import AnimerunError
 from runner.events import Event
@@ -80,6 +81,9 @@ class Case:
     """The effects at which the processes die, one process after the other; the last one lives."""
     anew: tuple[bool, ...] = ()
     """Whether the second process and those after it are given the spec again; others resume the last run."""
+    stops: tuple[tuple[float, ...], ...] = ()
+    """For each process, after how much of its time somebody presses Ctrl-C, once or twice; () = nobody."""
+    grace_s: float = 30.0
     torn: bool = False
     """A process that dies in a write has written half of it."""
     forget: bool = False
@@ -106,10 +110,25 @@ def drawn(kind: str, seed: int, *, jobs: int = 30) -> Case:
     crashes = tuple(chance.randrange(1, 13 * jobs) for _ in range(chance.randrange(4)))
     torn, anew = chance.random() < 0.5, tuple(chance.random() < 0.4 for _ in crashes)
     case = Case(seed=seed, jobs=jobs, crashes=crashes, torn=torn, anew=anew)
+    case = _impatient(case, random.Random(f"Ctrl-C {kind} {seed}"))
     if kind == "quiet":
         return case
     case = replace(case, faults=NET)
     return replace(case, nemesis_s=120.0, fail=0.05) if kind == "chaos" else case
+
+
+def _impatient(case: Case, chance: random.Random) -> Case:
+    """Return *case*, a third of all with somebody who presses Ctrl-C; a few have next to no jobs or many."""
+    lot = chance.random()
+    jobs = chance.randint(1, 4) if lot < 0.03 else 20 * case.jobs if lot > 0.996 else case.jobs
+    if chance.random() < 2 / 3:
+        return replace(case, jobs=jobs)
+    stops = []
+    for _ in range(chance.randint(1, 3)):
+        first = chance.choice([0.0, chance.uniform(0.0, 1.0), chance.uniform(0.0, 3.0 * jobs)])
+        stops.append((first, *([first + chance.uniform(0.0, 10.0)] if chance.random() < 0.4 else [])))
+    anew = tuple(chance.random() < 0.4 for _ in range(len(case.crashes) + len(stops)))
+    return replace(case, jobs=jobs, stops=tuple(stops), anew=anew, grace_s=chance.choice([0.5, 5.0, 30.0]))
 
 
 def again(kind: str, seed: int, jobs: int) -> str:
@@ -306,16 +325,16 @@ def quick() -> Iterator[None]:
                 gc.enable()
 
 
-async def _go(dots: Project, settings: Settings, *, anew: bool) -> Summary:
+async def _go(dots: Project, settings: Settings, control: Control, *, anew: bool) -> Summary:
     """Do what a person does: run the spec, and once there is a run, resume it or run the spec *anew*."""
     begun = Past(settings.runs).begun
     if begun and not anew:
         found = await launch.resume(
-            begun[0], retry_failed=False, settings=settings, control=Control(), view=Nobody()
+            begun[0], retry_failed=False, settings=settings, control=control, view=Nobody()
         )
     else:
         batch = dots.batch(settings.runs)
-        found = await launch.launch(batch, settings=settings, control=Control(), view=Nobody())
+        found = await launch.launch(batch, settings=settings, control=control, view=Nobody())
     return found[0]
 
 
@@ -333,9 +352,13 @@ async def _process(
         assert isinstance(world, SimWorld)
         world.names = names
         anew = bool(number) and simulation.case.anew[number - 1 : number] == (True,)
-        life = asyncio.ensure_future(_go(dots, settings, anew=anew))
+        control = Control()
+        life = asyncio.ensure_future(_go(dots, settings, control, anew=anew))
         death = asyncio.ensure_future(world.died.wait())
+        stops = [*simulation.case.stops[number : number + 1], ()][0]
+        signals = asyncio.ensure_future(_signals(stops, control, life, world))
         await asyncio.wait({life, death}, return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST_S)
+        signals.cancel()
         rest = [*everyone(before)]
         if not world.died.is_set() and life.done():
             death.cancel()
@@ -343,6 +366,8 @@ async def _process(
                 return life.result().exit_code, world.effects
             except AnimerunError as error:
                 return error.exit_code, world.effects
+            except asyncio.CancelledError:
+                return 130, world.effects
         for task in rest:
             task.cancel()
         await asyncio.gather(life, *rest, return_exceptions=True)
@@ -351,12 +376,28 @@ async def _process(
         return None, world.effects
 
 
+async def _signals(
+    times: Sequence[float], control: Control, life: asyncio.Future[Summary], world: SimWorld
+) -> None:
+    """Do at *times* what Ctrl-C does, as `runner.cli.conducting` and `stopping` have it."""
+    now = 0.0
+    for number, at in enumerate(times):
+        await asyncio.sleep(at - now)
+        now = at
+        control.stop("Ctrl-C", 130)
+        if not control.conducting:
+            life.cancel()
+        if number:
+            await asyncio.sleep(LEAVE_S)
+            world.kill()
+
+
 async def _live(
     case: Case, loop: VirtualLoop, runs: Path, tell: Callable[[str], None], names: list[str] | None
 ) -> Played:
     dots = project(case.jobs)
     simulation = Simulation(case, loop)
-    settings = Settings(runs=runs, servers=tuple(simulation.hosts), depth=case.depth)
+    settings = Settings(runs=runs, servers=tuple(simulation.hosts), depth=case.depth, grace_s=case.grace_s)
     lasts: list[int | None] = [*case.crashes]
     effects: list[int] = []
     codes: list[int | None] = []

@@ -344,6 +344,11 @@ class SimWorld(door.World):
             self.died.set()
             raise Killed(name)
 
+    def kill(self) -> None:
+        """Let the process die now, whatever it is at; it has no further effect."""
+        self._last = self.effects
+        self.died.set()
+
     def http_pool(self, **settings: Any) -> Any:
         network = Network(self._hosts, self.chance, self._faults)
         return (
