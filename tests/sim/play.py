@@ -110,25 +110,28 @@ def drawn(kind: str, seed: int, *, jobs: int = 30) -> Case:
     crashes = tuple(chance.randrange(1, 13 * jobs) for _ in range(chance.randrange(4)))
     torn, anew = chance.random() < 0.5, tuple(chance.random() < 0.4 for _ in crashes)
     case = Case(seed=seed, jobs=jobs, crashes=crashes, torn=torn, anew=anew)
-    case = _impatient(case, random.Random(f"Ctrl-C {kind} {seed}"))
+    case = _varied(case, random.Random(f"more {kind} {seed}"))
     if kind == "quiet":
         return case
     case = replace(case, faults=NET)
     return replace(case, nemesis_s=120.0, fail=0.05) if kind == "chaos" else case
 
 
-def _impatient(case: Case, chance: random.Random) -> Case:
-    """Return *case*, a third of all with somebody who presses Ctrl-C; a few have next to no jobs or many."""
+def _varied(case: Case, chance: random.Random) -> Case:
+    """Return *case* with other numbers of jobs, servers and depth at times; in a third somebody presses Ctrl-C."""
     lot = chance.random()
     jobs = chance.randint(1, 4) if lot < 0.03 else 20 * case.jobs if lot > 0.996 else case.jobs
+    case = replace(
+        case, jobs=jobs, servers=chance.choice((1, 2, 2, 2, 3)), depth=chance.choice((1, 2, 2, 2, 4))
+    )
     if chance.random() < 2 / 3:
-        return replace(case, jobs=jobs)
+        return case
     stops = []
     for _ in range(chance.randint(1, 3)):
         first = chance.choice([0.0, chance.uniform(0.0, 1.0), chance.uniform(0.0, 3.0 * jobs)])
         stops.append((first, *([first + chance.uniform(0.0, 10.0)] if chance.random() < 0.4 else [])))
     anew = tuple(chance.random() < 0.4 for _ in range(len(case.crashes) + len(stops)))
-    return replace(case, jobs=jobs, stops=tuple(stops), anew=anew, grace_s=chance.choice([0.5, 5.0, 30.0]))
+    return replace(case, stops=tuple(stops), anew=anew, grace_s=chance.choice([0.5, 5.0, 30.0]))
 
 
 def again(kind: str, seed: int, jobs: int) -> str:
