@@ -92,26 +92,29 @@ async def collect(
     except BaseException:
         # No record will tell of them.
         for output in taken:
-            discard(part_of(folder / output.path))
+            discard(part_of(folder / output.path, output.mtime_ns))
         raise
     return tuple(taken)
 
 
-def part_of(path: Path) -> Path:
-    """Return the second name that a collected file *path* has until it is recorded."""
-    mark = hashlib.sha256(path.name.encode()).hexdigest()[:8]
+def part_of(path: Path, mtime_ns: int) -> Path:
+    """Return the second name that a collected *path*, written at *mtime_ns*, has until it is recorded."""
+    mark = hashlib.sha256(f"{path.name} {mtime_ns}".encode()).hexdigest()[:8]
     return path.with_name(f".{path.name[:80]}.{mark}.part")
 
 
 def discard(part: Path, recorded: Container[Path] = ()) -> None:
     """Remove a download, and the name it was given, unless that is *recorded*; raises StorageError.
 
-    Only what is one file with *part*, under the name that *part* stands for, was named by us.
+    Only what is one file with *part*, under the name and of the time that *part* stands for, was named by us
+    and written by nobody since.
     """
     try:
         named = part.exists() and part.stat().st_nlink > 1
         for path in part.parent.iterdir() if named else ():
-            if part_of(path) == part and path not in recorded and path.lstat().st_ino == part.stat().st_ino:
+            found = path.lstat()
+            ours = part_of(path, found.st_mtime_ns) == part and found.st_ino == part.stat().st_ino
+            if ours and path not in recorded:
                 door.unlink(path)
     except OSError as error:
         raise _storage("remove", part, error) from error
@@ -238,13 +241,14 @@ def _name(part: Path, folder: Path, name: str, digest: str) -> Path:
     stem, _, extension = name.rpartition(".")
     for count in range(1, 10_000):
         path = folder / (name if count == 1 else f"{stem}~{count}.{extension}")
-        kept = part_of(path)
+        kept = part_of(path, part.stat().st_mtime_ns)
         door.rename(part, kept)
         part = kept
         try:
             door.link(part, path)
         except FileExistsError:
             if not path.is_symlink() and path.is_file() and _hash(path)[0] == digest:
+                door.unlink(part)
                 return path
             continue
         except OSError:

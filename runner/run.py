@@ -381,7 +381,9 @@ class Conductor:
             case AttemptSucceeded(outputs=outputs):
                 self._counts.succeeded += 1
                 self._counts.files += len(outputs)
-                self._durable.parts += (part_of(self._folder / output.path) for output in outputs)
+                self._durable.parts += (
+                    part_of(self._folder / output.path, output.mtime_ns) for output in outputs
+                )
             case AttemptFailed(fault=fault):
                 self._counts.failed += 1
                 self._counts.failures.append((ended.key, fault))

@@ -70,7 +70,7 @@ async def test_an_attempt_ends_as_a_file(
     assert (output.path, output.kind, output.width, output.media) == ("s01/a.png", "image", 8, "image/png")
     assert (tmp_path / output.path).read_bytes() == fake.picture
     path = tmp_path / output.path
-    assert {*path.parent.iterdir()} == {path, part_of(path)}
+    assert {*path.parent.iterdir()} == {path, part_of(path, output.mtime_ns)}
 
 
 async def test_what_is_sent_names_us_and_the_job(

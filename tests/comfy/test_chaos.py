@@ -44,8 +44,9 @@ def mislead(fake: Fake, chance: random.Random) -> None:
 
 def names(folder: Path) -> set[str]:
     """Return the names of what was collected; nobody recorded it, so each still has its second one."""
-    found = {path.name for path in folder.iterdir()}
-    parts = {part_of(folder / name).name for name in found if not name.startswith(".")}
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    found = set(times)
+    parts = {part_of(folder / name, times[name]).name for name in found if not name.startswith(".")}
     assert parts <= found
     return found - parts
 

@@ -101,7 +101,7 @@ async def test_a_picture_is_stored_verified_and_described(tmp_path: Path) -> Non
     assert (output.media, output.server_name) == ("image/png", "animerun/x/p_00001_.png")
     assert output.pixels == hashlib.sha256(b"RGB 6 4 1\n" + bytes((9, 8, 7)) * 24).hexdigest()
     path = tmp_path / output.path
-    assert {*files(tmp_path)} == {path, part_of(path)}
+    assert {*files(tmp_path)} == {path, part_of(path, path.stat().st_mtime_ns)}
 
 
 class Noting(door.Disk):
@@ -260,7 +260,7 @@ async def test_the_same_bytes_are_kept_once(tmp_path: Path) -> None:
 
     path = tmp_path / first[0].path
     assert first == second
-    assert {*files(tmp_path)} == {path, part_of(path)}
+    assert {*files(tmp_path)} == {path, part_of(path, path.stat().st_mtime_ns)}
 
 
 async def test_when_one_output_fails_none_remains(tmp_path: Path) -> None:
@@ -290,14 +290,27 @@ async def test_of_a_killed_process_only_what_is_ours_and_unrecorded_is_removed(t
 async def test_a_link_under_the_name_of_a_lost_file_is_left_alone(tmp_path: Path) -> None:
     """Somebody replaced the file by a link to its part: what is no file of ours is not removed."""
     (output,) = await taken(tmp_path, Served(PNG))
-    path = tmp_path / output.path
-    part_of(path).with_name("another").hardlink_to(path)
+    path, part = tmp_path / output.path, part_of(tmp_path / output.path, output.mtime_ns)
+    part.with_name("another").hardlink_to(path)
     path.unlink()
-    path.symlink_to(part_of(path))
+    path.symlink_to(part)
+    os.utime(path, ns=(output.mtime_ns, output.mtime_ns), follow_symlinks=False)
     sweep(tmp_path, [])
 
     assert path.is_symlink()
-    assert not part_of(path).exists()
+    assert not part.exists()
+
+
+async def test_what_was_retouched_before_the_run_went_on_stays(tmp_path: Path) -> None:
+    """A file of a killed process that somebody has written into since, in place, is somebody's work."""
+    (output,) = await taken(tmp_path, Served(PNG))
+    path = tmp_path / output.path
+    with path.open("ab") as file:
+        file.write(b"retouched")
+    sweep(tmp_path, [])
+
+    assert files(tmp_path) == [path]
+    assert path.read_bytes() == PNG + b"retouched"
 
 
 @pytest.mark.parametrize("content", [None, b"other", PNG], ids=["dangling", "other", "same"])
