@@ -19,19 +19,21 @@ def test_nothing_is_lost_and_nothing_recorded_twice(kind: str, part: int) -> Non
     first, after = KINDS[kind]
     for seed in range(first + part, after, PARTS):
         command = again(kind, seed, JOBS)
+        case = drawn(kind, seed, jobs=JOBS)
         try:
-            verdict = play(drawn(kind, seed, jobs=JOBS)).verdict
+            verdict = play(case).verdict
         except Exception as error:
             error.add_note(command)
             raise
         assert verdict.sound, f"{command}\n{verdict}"
-        assert verdict.made + verdict.failed == JOBS, f"{command}\n{verdict}"
+        assert verdict.made + verdict.failed == case.jobs, f"{command}\n{verdict}"
         assert kind == "chaos" or verdict.duplicates == 0, f"{command}\n{verdict}"
 
 
 def test_a_server_that_is_back_while_earlier_runs_are_settled_is_used() -> None:
     """What was told of the servers meanwhile reaches the new run, which else waits for one that is there."""
-    played = play(drawn("chaos", 887, jobs=JOBS))
+    case = drawn("chaos", 887, jobs=JOBS)
+    played = play(case)
 
     assert played.verdict.sound
-    assert played.verdict.made + played.verdict.failed == JOBS
+    assert played.verdict.made + played.verdict.failed == case.jobs
