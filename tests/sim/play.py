@@ -105,12 +105,16 @@ class Case:
 
 
 def drawn(kind: str, seed: int, *, jobs: int = 30) -> Case:
-    """Return the case of *seed*: `quiet` = kills, `net` = with an unkind network, `chaos` = with nemesis."""
+    """Return the case of *seed*: `plain`, with other numbers and somebody who presses Ctrl-C at times."""
+    return _varied(plain(kind, seed, jobs=jobs), random.Random(f"more {kind} {seed}"))
+
+
+def plain(kind: str, seed: int, *, jobs: int = 30) -> Case:
+    """Return a case of *kind*: `quiet` = kills, `net` = with an unkind network, `chaos` = with nemesis."""
     chance = random.Random(f"{kind} {seed}")
     crashes = tuple(chance.randrange(1, 13 * jobs) for _ in range(chance.randrange(4)))
     torn, anew = chance.random() < 0.5, tuple(chance.random() < 0.4 for _ in crashes)
     case = Case(seed=seed, jobs=jobs, crashes=crashes, torn=torn, anew=anew)
-    case = _varied(case, random.Random(f"more {kind} {seed}"))
     if kind == "quiet":
         return case
     case = replace(case, faults=NET)

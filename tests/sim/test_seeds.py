@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.play import again, drawn, play
+from tests.sim.play import again, drawn, plain, play
 
 JOBS = 12
 SEEDS = 300
@@ -32,8 +32,7 @@ def test_nothing_is_lost_and_nothing_recorded_twice(kind: str, part: int) -> Non
 
 def test_a_server_that_is_back_while_earlier_runs_are_settled_is_used() -> None:
     """What was told of the servers meanwhile reaches the new run, which else waits for one that is there."""
-    case = drawn("chaos", 887, jobs=JOBS)
-    played = play(case)
+    played = play(plain("chaos", 887, jobs=JOBS))
 
     assert played.verdict.sound
-    assert played.verdict.made + played.verdict.failed == case.jobs
+    assert played.verdict.made + played.verdict.failed == JOBS
