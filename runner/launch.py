@@ -40,7 +40,7 @@ from runner.preflight import differences, preflight, told
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
-from runner.rendered import Work
+from runner.rendered import Rendered, Work
 from runner.resume import Remainder, Standing, continuable, frozen_plan, reuse_of, standing, sweep
 from runner.run import Conductor, Control, Observer, Summary
 from runner.settings import PREVIZ, Settings
@@ -114,11 +114,7 @@ async def launch(
                 batch = batch.met(realm, facts_of(sizes, settings.model_sums), news)
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
-            findings = await preflight(
-                batch.samples, executor, facts, allow_nodes=settings.allow_nodes, tell=view
-            )
-            if findings:
-                raise PreflightRefused(told(findings))
+            await _admit(batch.samples, executor, settings, view)
             return await _run(batch, realm, sizes, executor, settings, control, view)
 
 
@@ -198,6 +194,21 @@ def _reopened(folder: Path) -> tuple[Journal, list[Line]]:
     return journal, lines
 
 
+async def _admit(samples: Sequence[Rendered], executor: Executor, settings: Settings, view: View) -> None:
+    """Raise PreflightRefused where a server lacks what *samples* ask for; who joins later is left out."""
+    there = executor.facts
+
+    async def lacks(facts: ServerFacts) -> list[str]:
+        findings = await preflight(samples, executor, (facts,), allow_nodes=settings.allow_nodes)
+        unlike = differences((*there[:1], facts)) if settings.require_uniform else ()
+        return [*told(findings), *unlike]
+
+    executor.admit(lacks)
+    findings = await preflight(samples, executor, there, allow_nodes=settings.allow_nodes, tell=view)
+    if findings:
+        raise PreflightRefused(told(findings))
+
+
 async def _sizes(
     wanted: frozenset[tuple[str, str]], executor: Executor, facts: Sequence[ServerFacts]
 ) -> FoundSizes:
@@ -205,7 +216,11 @@ async def _sizes(
     found: FoundSizes = {}
     folders_named = {folder for folder, _ in wanted if folder}
     for each in facts:
-        told = await executor.model_sizes(each.url, folders_named) if each.realm != PREVIZ else {}
+        if each.realm == PREVIZ:
+            continue
+        told: Mapping[tuple[str, str], int] = {}
+        with suppress(NoServer):  # It has gone meanwhile; what is not known counts as equal.
+            told = await executor.model_sizes(each.url, folders_named)
         for which in wanted & told.keys():
             found.setdefault(which, {})[each.url] = told[which]
     return found
@@ -390,15 +405,17 @@ async def _resume(
             facts = await executor.open()
             _same_realm(state.head["realm"], agreed(facts, settings), run)
             view.opened(facts)
+            left = [each for each in reuse.history.unfinished(state.head["spec"]) if each[0] != run]
+            if settled := await _settle_all(left, executor, settings, control, view):
+                if control.asked:
+                    return settled[-1], None
+                reuse = reuse_of(state, settings.runs)
+                work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
             found = await _sizes(work.model_files, executor, facts)
             if models := facts_of(found, settings.model_sums):
                 reuse = replace(reuse, models=models)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
-            findings = await preflight(
-                work.samples, executor, facts, allow_nodes=settings.allow_nodes, tell=view
-            )
-            if findings:
-                raise PreflightRefused(told(findings))
+            await _admit(work.samples, executor, settings, view)
             recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
             recorder.resume(lines)
             lines.clear()

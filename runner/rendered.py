@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,13 @@ class Rendered:
     """Why it is rendered, or why not."""
     made: Made | None = None
     """What an earlier run made of it; then it is not rendered."""
+
+
+def made_anew(rendered: Rendered, reason: str) -> Rendered:
+    """Return *rendered*, which was made already, to be rendered again for *reason*."""
+    assert rendered.workflow is not None, "what waits is not made"
+    ticket = ticket_of(rendered.job, rendered.workflow)
+    return replace(rendered, made=None, ticket=ticket, reason=reason)
 
 
 def ticket_of(job: Job, workflow: Workflow) -> Ticket:

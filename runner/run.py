@@ -36,8 +36,8 @@ from runner.events import (
 )
 from runner.manifest.history import Made
 from runner.record import Recorder
-from runner.relink import relink
-from runner.rendered import Rendered, Work, tags
+from runner.relink import intact, relink
+from runner.rendered import Rendered, Work, made_anew, tags
 from runner.schedule import Ended, Limits, Schedule, Start
 from runner.settings import Settings
 from runner.submit import Executor
@@ -207,9 +207,10 @@ class Conductor:
         finally:
             for pump in pumps:
                 pump.cancel()
-            for pump in pumps:
-                with suppress(asyncio.CancelledError):
-                    await pump
+            ends = await asyncio.gather(*pumps, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
         if self._settling and self._trouble is not None:
             # Of a run that is settled no end is recorded that could tell it.
             raise self._trouble
@@ -236,8 +237,12 @@ class Conductor:
             if rendered is None:
                 self._schedule.close_feed()
                 return
-            if rendered.made is not None:
-                self._share(rendered, rendered.made)
+            made = rendered.made
+            if made is not None and (why := intact(self._settings.runs / made.run, made.outputs)):
+                # It was whole when the plan looked, maybe hours ago.
+                rendered, made = made_anew(rendered, why), None
+            if made is not None:
+                self._share(rendered, made)
             elif rendered.ticket is None:
                 self._recorder.job(rendered.job, None, recipe=rendered.recipe)
             else:
@@ -485,6 +490,8 @@ class Conductor:
             failures=tuple(counts.failures),
             unseen=self._unseen,
         )
+        if summary.unfinished and self._trouble is not None:
+            return replace(summary, exit_code=self._trouble.exit_code, reason=str(self._trouble))
         if summary.unfinished and stop is not None:
             return replace(summary, exit_code=stop.exit_code, reason=stop.reason)
         if summary.unfinished and not self._settling:

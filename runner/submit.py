@@ -1,37 +1,14 @@
-"""Attempts on servers: what the conductor knows of them (Executor), and the one over ComfyUI by URL.
-
-How an attempt can fail, and what may help:
-
-    VALIDATION        never      the server refused the graph, or a part of it
-    TOO_LARGE         never      workflow, input or output above a limit
-    NODE_ERROR        never      a node raised
-    MISSING_OUTPUT    never      success, but a declared node saved nothing
-    BAD_OUTPUT        never      an output of another kind than declared
-    OOM               elsewhere  out of memory
-    SERVER_SICK       elsewhere  the machine failed, not the job: CUDA error, its disk full
-    SERVER_REJECTS    elsewhere  not let in, redirected, input not taken, ids not ours to choose
-    SERVER_DIED       elsewhere  was running when its server stopped, or stopped working
-    HUNG              elsewhere  showed no progress, and was interrupted for that
-    UNREACHABLE       elsewhere  could not be sent, and another server is up
-    SERVER_BUSY       again      not taken: too many requests
-    SERVER_ERROR      elsewhere  not taken: the server or what stands before it failed
-    LOST              again      nowhere for the settle time (elsewhere: its server was given up)
-    REMOVED           again      somebody took it out of the queue
-    CACHED_OUTPUT     again      an older file in place of a new one, or one that is gone
-    DOWNLOAD_CORRUPT  again      eight downloads, none whole
-    INTERRUPTED       again      somebody stopped it
-    UNREADABLE        again      its history says nothing that can be understood
-"""
+"""Attempts on servers: what the conductor knows of them (Executor), and the one over ComfyUI by URL."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from runner import door
 from runner.awake import BEAT_S, Awake
@@ -57,6 +34,7 @@ from runner.errors import (
 )
 from runner.events import ExecutorEvent, ServerDown, ServerNotice, ServerUp
 
+_Answer = TypeVar("_Answer")
 Place = Literal["queued", "running", "finished", "absent"]
 
 _FIRST_SOCKET_S = 2.0
@@ -66,6 +44,10 @@ _LATE_S = 15.0
 """Without any answer, once a server can be used, before the others are left for later."""
 _ASK_AGAIN_S = 0.5
 """Between two tries to learn what a server is that has come back."""
+
+
+Lacks = Callable[[ServerFacts], Awaitable[Sequence[str]]]
+"""Returns what a server lacks for the run, a sentence each."""
 
 
 class Executor(Protocol):
@@ -83,6 +65,15 @@ class Executor(Protocol):
 
     async def open(self) -> tuple[ServerFacts, ...]:
         """Contact every server once; return what those that answered said, raise NoServer when none did."""
+        ...
+
+    @property
+    def facts(self) -> tuple[ServerFacts, ...]:
+        """What the servers are that can be used at this moment."""
+        ...
+
+    def admit(self, lacks: Lacks) -> None:
+        """From now on ask *lacks* of who joins or comes back, and leave out one that lacks anything."""
         ...
 
     async def object_info(self, server: str) -> ObjectInfo:
@@ -209,6 +200,7 @@ class ComfyExecutor:
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup | None = None
         self._realms: set[Realm] = set()
+        self._lacks: Lacks | None = None
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -219,6 +211,16 @@ class ComfyExecutor:
     def told(self) -> tuple[ServerUp | ServerDown, ...]:
         """What was said last of each server."""
         return tuple(self._told.values())
+
+    @property
+    def facts(self) -> tuple[ServerFacts, ...]:
+        """What the servers are that can be used at this moment."""
+        usable = (known.facts for known in self._known.values() if not known.server.down)
+        return tuple(facts for facts in usable if facts is not None)
+
+    def admit(self, lacks: Lacks) -> None:
+        """From now on ask *lacks* of who joins or comes back, and leave out one that lacks anything."""
+        self._lacks = lacks
 
     async def open(self) -> tuple[ServerFacts, ...]:
         """Contact every server once; emits ServerUp or ServerDown for each.
@@ -235,10 +237,9 @@ class ComfyExecutor:
             if all(_lasting(fault) for fault in failed):
                 raise PreflightRefused([str(fault) for fault in failed], hint=failed[0].hint)
             raise NoServer("no server can be used:\n" + "\n".join(f"  {fault}" for fault in failed))
-        facts = tuple(known.facts for known in self._known.values() if known.facts is not None)
-        self._realms = {each.realm for each in facts}
+        self._realms = {each.realm for each in self.facts}
         await self._listen()
-        return facts
+        return self.facts
 
     async def _contact_all(self) -> list[ServerFault]:
         """Return why servers cannot be used; once one can, the others have a little time, or join later."""
@@ -271,13 +272,8 @@ class ComfyExecutor:
         return None
 
     async def _ask(self, known: _Known) -> None:
-        """Ask a server what it is and what it offers; an answer that broke off is asked for again."""
-        for pause_s in _PAUSES_S:
-            try:
-                return await self._ask_once(known)
-            except Ambiguous:
-                await asyncio.sleep(pause_s)
-        return await self._ask_once(known)
+        """Ask a server what it is and what it offers."""
+        await _insisting(partial(self._ask_once, known))
 
     async def _ask_once(self, known: _Known) -> None:
         client = known.server.client
@@ -356,6 +352,10 @@ class ComfyExecutor:
                 await asyncio.sleep(_ASK_AGAIN_S)
             else:
                 break
+        lacks = () if known.server.down or self._lacks is None else await self._lacks(self._facts(known))
+        if lacks:
+            more = f" (and {len(lacks) - 1} more)" if len(lacks) > 1 else ""
+            known.server.leave_out(f"{known.server.url} is left out: {lacks[0]}{more}")
         if not known.server.down:
             self._emit(ServerUp(server=known.server.url, facts=self._facts(known)))
 
@@ -376,7 +376,7 @@ class ComfyExecutor:
         found: dict[tuple[str, str], int] = {}
         for folder in sorted(folders):
             try:
-                sizes = await client.model_sizes(folder)
+                sizes = await _insisting(partial(client.model_sizes, folder))
             except ServerFault as fault:
                 raise NoServer(str(fault)) from fault
             found |= {(folder, name): size for name, size in sizes.items()}
@@ -457,6 +457,16 @@ class ComfyExecutor:
         finally:
             for known in self._known.values():
                 await known.server.client.close()
+
+
+async def _insisting(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Return what *ask* returns; an answer that broke off is asked for again, for reading changes nothing."""
+    for pause_s in _PAUSES_S:
+        try:
+            return await ask()
+        except Ambiguous:
+            await asyncio.sleep(pause_s)
+    return await ask()
 
 
 async def _read(path: Path) -> bytes:

@@ -387,7 +387,7 @@ class Course:
     def _abandoned(self, silence: Unreachable) -> Fault:
         """Return the fault of an attempt that its server took with it, or holds without running it."""
         watch = self._watch
-        ran = not watch.over and (watch.running_at or watch.next_to_run)
+        ran = not (watch.over or watch.tracker.phase == "over") and (watch.running_at or watch.next_to_run)
         if ran and (watch.stuck or self._server.refused):
             return _fault("SERVER_DIED", f"was running when its server failed: {silence}", "elsewhere")
         return _fault("LOST", str(silence), "elsewhere")

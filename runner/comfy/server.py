@@ -78,6 +78,7 @@ class Server:
         self._loss_told = -1
         self._shakes = self._failures = 0
         self._down_at = self._changed_at = self._polled_at = self._answered_at = self._interrupted_at = 0.0
+        self._slowest_s = 0.0
         self._kicked = asyncio.Event()
         self.listener: Listener | None = None
         if sockets:
@@ -91,8 +92,8 @@ class Server:
 
     @property
     def settle_s(self) -> float:
-        """How long an id must be absent before it counts as lost."""
-        return max(self.pace.settle_s, 3 * self.client.slowest_post_s)
+        """How long an id must be absent before it counts as lost: longer where answers take long."""
+        return max(self.pace.settle_s, 3 * self.client.slowest_post_s, 3 * self._slowest_s)
 
     def watch(self, prompt_id: str, on_news: Callable[[Watch], None]) -> Watch:
         """Start to follow *prompt_id*; before it is sent, for frames can overtake the answer."""
@@ -251,12 +252,13 @@ class Server:
             raise Unreachable(self.down)
 
     def _gone(self, watch: Watch) -> bool:
-        """Whether to stop waiting: nobody listens, and *watch* is unwanted or can be made elsewhere."""
+        """Whether to stop waiting: nobody listens, and *watch* was never sent or can be made elsewhere."""
         if not (self.down and self.refused):
             return False
         waited = self.clock() - self._down_at
         patience_s = self.pace.fetch_s if watch.over else self.pace.refused_s
-        return watch.cancelled or (waited > patience_s and self._others_up())
+        unsent = watch.cancelled and not watch.sent_at
+        return unsent or (waited > patience_s and self._others_up())
 
     def trouble(self, fault: ServerFault) -> None:
         """Note a failed request; the server counts as down when nothing can be sent, or after three."""
@@ -293,10 +295,6 @@ class Server:
         self.down, self.final, self._down_at = reason, final, self.clock()
         self._on_state(reason, final)
         self.kick()
-
-    def _give_up(self) -> None:
-        waited = self.clock() - self._down_at
-        self.leave_out(f"{self.url} has not answered for {waited:.0f} s; last: {self.down}")
 
     def leave_out(self, reason: str) -> None:
         """Use it no more in this run; what it held goes elsewhere."""
@@ -349,8 +347,8 @@ class Server:
                 probe_s = self.pace.probe_s
             elif self.final:
                 continue
-            elif self.clock() - self._down_at > self.pace.server_wait_s:
-                self._give_up()
+            elif (waited_s := self.clock() - self._down_at) > self.pace.server_wait_s:
+                self.leave_out(f"{self.url} has not answered for {waited_s:.0f} s; last: {self.down}")
             elif any(self._gone(watch) for watch in self._watches.values()):
                 for watch in self._watches.values():
                     watch.stir()
@@ -400,6 +398,7 @@ class Server:
         except ServerFault as fault:
             self.trouble(fault)
             return
+        self._slowest_s = max(0.9 * self._slowest_s, self.clock() - began)
         self._answered()
         sent = [watch for watch in self._watches.values() if watch.sent_at and watch.sent_at <= began]
         for watch in sent:

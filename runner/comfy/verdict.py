@@ -1,4 +1,27 @@
-"""How an attempt ended: a history entry or a refusal in, references to files or a Fault out. Pure."""
+"""How an attempt ended: a history entry or a refusal in, references to files or a Fault out. Pure.
+
+How an attempt can fail, and what may help:
+
+    VALIDATION        never      the server refused the graph, or a part of it
+    TOO_LARGE         never      workflow, input or output above a limit
+    NODE_ERROR        never      a node raised
+    MISSING_OUTPUT    never      success, but a declared node saved nothing
+    BAD_OUTPUT        never      an output of another kind than declared
+    OOM               elsewhere  out of memory
+    SERVER_SICK       elsewhere  the machine failed, not the job: CUDA error, its disk full
+    SERVER_REJECTS    elsewhere  not let in, redirected, input not taken, ids not ours to choose
+    SERVER_DIED       elsewhere  was running when its server stopped, or stopped working
+    HUNG              elsewhere  showed no progress, and was interrupted for that
+    UNREACHABLE       elsewhere  could not be sent, and another server is up
+    SERVER_BUSY       again      not taken: too many requests
+    SERVER_ERROR      elsewhere  not taken: the server or what stands before it failed
+    LOST              again      nowhere for the settle time (elsewhere: its server was given up)
+    REMOVED           again      somebody took it out of the queue
+    CACHED_OUTPUT     again      an older file in place of a new one, or one that is gone
+    DOWNLOAD_CORRUPT  again      eight downloads, none whole
+    INTERRUPTED       again      somebody stopped it
+    UNREADABLE        again      its history says nothing that can be understood
+"""
 
 from __future__ import annotations
 

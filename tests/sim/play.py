@@ -124,7 +124,7 @@ def plain(kind: str, seed: int, *, jobs: int = 30) -> Case:
 def _varied(case: Case, chance: random.Random) -> Case:
     """Return *case* with other numbers of jobs, servers and depth; in a third somebody presses Ctrl-C."""
     lot = chance.random()
-    jobs = chance.randint(1, 4) if lot < 0.03 else 20 * case.jobs if lot > 0.996 else case.jobs
+    jobs = chance.randint(1, 4) if lot < 0.03 else 20 * case.jobs if lot > 0.998 else case.jobs
     case = replace(
         case, jobs=jobs, servers=chance.choice((1, 2, 2, 2, 3)), depth=chance.choice((1, 2, 2, 2, 4))
     )
