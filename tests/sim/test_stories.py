@@ -4,89 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from runner import door, launch
-from runner.run import Control, Summary
-from runner.settings import Settings
-from tests import checker
 from tests.sim.comfy import BROKEN, Answer
 from tests.sim.loop import VirtualLoop
-from tests.sim.play import Case, Nobody, Project, Simulation, facts_of, project, quick
+from tests.sim.play import Case, project
+from tests.sim.story import Story, Tell, Told
 from tests.sim.world import HTML, Fate
-
-Told = dict[str, str]
-Meddle = Callable[[str, str, Told, Answer], Answer]
-"""(method, path, query, answer) → what is answered instead."""
-
-
-class Story:
-    """A case on its servers, the first of which somebody meddles with."""
-
-    def __init__(self, case: Case, loop: VirtualLoop, runs: Path, *, control: Control | None = None) -> None:
-        self.case, self.loop, self.control = case, loop, control or Control()
-        self.simulation = Simulation(case, loop)
-        self.comfy = next(iter(self.simulation.hosts.values())).comfy
-        self.settings = Settings(
-            runs=runs, servers=tuple(self.simulation.hosts), depth=case.depth, grace_s=2.0
-        )
-
-    def meddle(self, meddle: Meddle) -> None:
-        """Have the first server's answers pass *meddle*."""
-        request = self.comfy.request
-
-        def asked(method: str, path: str, query: Any, body: bytes) -> Answer:
-            return meddle(method, path, query, request(method, path, query, body))
-
-        self.comfy.request = asked  # type: ignore[method-assign]
-
-    async def run(self, dots: Project | None = None) -> Summary:
-        """Run the spec in a process of its own."""
-        batch = (dots or project(self.case.jobs)).batch(self.settings.runs)
-        with door.entered(self.simulation.world(None, 0)):
-            found = await launch.launch(batch, settings=self.settings, control=self.control, view=Nobody())
-        return found[0]
-
-    async def resume(self, run: str) -> Summary:
-        """Continue *run* in another process."""
-        with door.entered(self.simulation.world(None, 1)):
-            found = await launch.resume(
-                run, retry_failed=False, settings=self.settings, control=Control(), view=Nobody()
-            )
-        return found[0]
-
-    def verdict(self) -> checker.Verdict:
-        """Return what the judge says of it."""
-        servers = [facts_of(host.comfy) for host in self.simulation.hosts.values()]
-        return checker.judge(self.settings.runs, project(self.case.jobs).keys, servers)
-
-    def codes(self) -> list[str]:
-        """Return what ended attempts were recorded as, in order."""
-        [lines] = checker.journals(self.settings.runs).values()
-        return [line.get("code", line["t"]) for line in lines if line["t"] in ("done", "failed", "cancelled")]
-
-
-Tell = Callable[[VirtualLoop, Path], Awaitable[None]]
-
-
-@pytest.fixture
-def live(tmp_path: Path) -> Callable[[Tell], None]:
-    """Plays a story to its end, in virtual time; one that takes two days never ends."""
-
-    def play(story: Tell) -> None:
-        loop = VirtualLoop(random.Random(0))
-        try:
-            with quick():
-                loop.run_until_complete(asyncio.wait_for(story(loop, tmp_path / "runs"), 48 * 3600))
-        finally:
-            loop.close()
-
-    return play
 
 
 def test_what_is_new_is_made_beside_very_much_that_is_not(live: Callable[[Tell], None]) -> None:
