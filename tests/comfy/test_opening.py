@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from runner import launch
 from runner.comfy.tls import trust
 from runner.errors import NoServer, PreflightRefused, UsageError
 from runner.events import AttemptSucceeded, ExecutorEvent, ServerDown, ServerUp
@@ -275,3 +276,19 @@ async def test_a_previz_that_takes_the_place_of_a_server_is_left_out(fake: Fake,
     assert down.final
     assert "draws previz cards" in down.reason
     assert not fake.posts
+
+
+async def test_who_goes_while_model_sizes_are_asked_for_ends_nothing(fake: Fake) -> None:
+    """A broken answer about sizes is asked for again; of a server that has gone nothing is known."""
+    route, wanted = "/experiment/models/checkpoints", frozenset({("checkpoints", "x")})
+    told = (200, "application/json", b'[{"name": "x", "size": 7}]')
+    async with Fake() as other, opened(fake, other) as executor:
+        facts = [event.facts for _ in range(2) if isinstance(event := await executor.next_event(), ServerUp)]
+        fake.plan(f"GET {route}", told, told)
+        other.plan(f"GET {route}", "drop", told)
+        both = await launch._sizes(wanted, executor, facts)
+        await other.down()
+        one = await launch._sizes(wanted, executor, facts)
+
+    assert both == {("checkpoints", "x"): {fake.url: 7, other.url: 7}}
+    assert one == {("checkpoints", "x"): {fake.url: 7}}

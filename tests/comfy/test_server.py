@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from unittest.mock import Mock
+
 import pytest
 
 from runner import door
 from runner.comfy.client import Client
+from runner.comfy.course import Course
 from runner.comfy.protocol import Frame, Queue
 from runner.comfy.server import Pace, Server, Watch
 from runner.errors import Ambiguous, ServerFault, Unreachable
+
+from .conftest import make
 
 NOWHERE = Queue(running=frozenset(), pending=frozenset())
 RUNNING = Queue(running=frozenset({"a"}), pending=frozenset())
@@ -197,3 +203,20 @@ async def test_frames_of_success_only_say_when_to_look(
 
     assert watch.tracker.hint == "success"
     assert await server.entry(watch) is entry
+
+
+@pytest.mark.parametrize(("ended", "code"), [(False, "SERVER_DIED"), (True, "LOST")])
+def test_a_job_that_had_ended_did_not_take_its_server_with_it(
+    server: Server, tmp_path: Path, ended: bool, code: str
+) -> None:
+    """Where frames told the end of a job before its server failed, the job is lost and not to blame."""
+    it = make(server.url)
+    course = Course(it, tmp_path, server, Mock())
+    server.sent(course._watch)
+    server._hear(Frame(type="execution_start", prompt_id=it.prompt_id))
+    if ended:
+        server._hear(Frame(type="executing", prompt_id=it.prompt_id, data={"node": None}))
+    silence = Unreachable("refused")
+    server.trouble(silence)
+
+    assert course._abandoned(silence).code == code
