@@ -32,6 +32,7 @@ _parse = json.JSONDecoder().raw_decode
 TAIL = len(MARK) + 8 + 2  # the mark, eight hex digits, `"}`
 
 _LAST = 2**16
+_TRIES = 50
 
 Line = dict[str, Any]
 
@@ -246,13 +247,19 @@ def held(path: Path) -> bool:
 
 
 def take_lock(fd: int) -> None:
-    """Take the one lock there is on a file; raises BlockingIOError where another process has it."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        # Who only looks shares; that one is through in a moment, and must not be taken for a holder.
+    """Take the one lock there is on a file; raises BlockingIOError where another process has it.
+
+    Who only looks shares it for a moment and must not be taken for a holder: while it can be shared, it is
+    tried again. Our own share is given back at once: two who wait would shut each other out.
+    """
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        door.pause(0.001)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _holder(fd: int) -> str:

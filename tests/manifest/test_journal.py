@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import door
-from runner.errors import RecordDamaged, StorageError
+from runner.errors import RecordDamaged, RunLocked, StorageError
 from runner.manifest.journal import FORMAT, Journal, Reading, encode, last_line
 from tests.sim.disks import Failing
 
@@ -225,3 +227,42 @@ def test_a_newer_format_is_named_and_not_read(tmp_path: Path) -> None:
         RecordDamaged, match=rf"newer animerun \(format {FORMAT + 1}, this one knows {FORMAT}\)"
     ):
         list(Reading(path))
+
+
+class Paced(door.World):
+    """Calls *meanwhile* with the number of each pause, and waits for nothing."""
+
+    def __init__(self, meanwhile: Callable[[int], object]) -> None:
+        super().__init__()
+        self.pauses = 0
+        self._meanwhile = meanwhile
+
+    def pause(self, seconds: float) -> None:
+        self.pauses += 1
+        self._meanwhile(self.pauses)
+
+
+def test_who_only_looks_makes_no_start_fail(tmp_path: Path) -> None:
+    """A lock that is shared for a moment is waited for, not for long; one that is held is refused at once."""
+    path = tmp_path / "j"
+    written(path)
+    with path.open("rb") as looker:
+
+        def leaves(pause: int) -> None:
+            fcntl.flock(looker, fcntl.LOCK_UN if pause == 3 else fcntl.LOCK_SH)
+
+        leaves(0)
+        with door.entered(Paced(leaves)) as world:
+            Journal.resume(path)[0].close()
+        assert isinstance(world, Paced)
+        assert world.pauses == 3
+
+        fcntl.flock(looker, fcntl.LOCK_SH)
+        with door.entered(Paced(lambda _: None)) as stays, pytest.raises(RunLocked):
+            Journal.resume(path)
+        assert isinstance(stays, Paced)
+        assert stays.pauses == 50
+
+        fcntl.flock(looker, fcntl.LOCK_EX)
+        with door.entered(Paced(lambda _: pytest.fail("waited"))), pytest.raises(RunLocked):
+            Journal.resume(path)
