@@ -162,11 +162,14 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, **head: Any) -> Journal:
-        """Return the writer of a new journal whose first line carries *head*; refuses an existing file."""
-        if path.exists():
-            raise StorageError(f"{path} exists already; a journal is never written over")
+        """Return the writer of a new journal whose first line carries *head*.
+
+        Raises RunLocked where another process was first: only with the lock can it be seen who is.
+        """
         journal = cls(path, Position())
         try:
+            if os.fstat(journal._file.fileno()).st_size:
+                raise RunLocked(f"{path} exists already; a journal is never written over")
             journal.append({"t": "journal", "format": FORMAT, **head})
             journal.commit()
             door.sync_folder(path.parent)

@@ -135,7 +135,7 @@ def test_a_journal_is_never_written_over(tmp_path: Path) -> None:
     """Creating a journal where one is refuses."""
     written(tmp_path / "j")
 
-    with pytest.raises(StorageError, match="exists already"):
+    with pytest.raises(RunLocked, match="exists already"):
         Journal.create(tmp_path / "j", run="r")
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import door
 from runner.manifest.notes import add_note, read_notes
 from runner.manifest.verify import facts_of, verify
 from tests.manifest.records import damage, run_of
@@ -94,3 +95,21 @@ def test_notes_come_back_in_order(tmp_path: Path) -> None:
         ("a", 1.0, {"n": 1}),
         ("b", 2.0, {"n": 2}),
     ]
+
+
+def test_two_first_notes_at_once_are_both_kept(tmp_path: Path) -> None:
+    """The file of notes that another process made between our look for it and our lock is gone on with."""
+
+    class Meanwhile(door.World):
+        def effect(self, name: str) -> None:
+            if not notes.is_file() and not began:
+                began.append(name)
+                add_note(notes.parent, "baseline", {"a": 1}, at=1.0)
+
+    began: list[str] = []
+    notes = run_of(tmp_path, "a") / "notes.jsonl"
+    with door.entered(Meanwhile()):
+        add_note(notes.parent, "verified", {"b": 2}, at=2.0)
+
+    assert began == ["open"]
+    assert [note["kind"] for note in read_notes(notes.parent)] == ["baseline", "verified"]
