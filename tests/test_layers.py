@@ -194,7 +194,6 @@ NO_DOOR = {
     "manifest/folder.py:truncate": "the same",
     "manifest/intake.py:rmtree": "what is being unpacked, before it has its name",
     "manifest/prune.py:rmdir": "empty folders",
-    "manifest/repair.py:open": "a lock",
     "manifest/store.py:open": "a lock",
     "manifest/store.py:copyfile": "the index, which can be made again; its name comes by door.rename",
 }

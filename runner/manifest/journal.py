@@ -17,7 +17,7 @@ import socket
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,19 +146,7 @@ class Journal:
         self._trouble: StorageError | None = None
         self._pending: list[bytes] = []
         self._committing = threading.Lock()
-        try:
-            self._file = door.File(path, "ab")
-        except OSError as error:
-            raise StorageError.of("write", path, error) from error
-        try:
-            take_lock(self._file.fileno())
-        except BlockingIOError:
-            told = f"{path} is being written by another process ({_holder(self._file.fileno())})"
-            self._file.close()
-            raise RunLocked(told, hint="--wait-lock waits for it") from None
-        except OSError as error:
-            self._file.close()
-            raise StorageError.of("lock", path, error) from error
+        self._file = open_alone(path, hint="--wait-lock waits for it")
 
     @classmethod
     def create(cls, path: Path, **head: Any) -> Journal:
@@ -247,6 +235,31 @@ def held(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def open_alone(path: Path, *, hint: str) -> door.File:
+    """Return *path* open at its end, with the lock of its one writer; raises RunLocked, StorageError.
+
+    Who has the lock may put another file in its place, as `repair` does: until we have the lock of the one
+    that has the name, it is opened again.
+    """
+    while True:
+        try:
+            file = door.File(path, "ab")
+        except OSError as error:
+            raise StorageError.of("write", path, error) from error
+        with ExitStack() as opened:
+            opened.enter_context(file)
+            try:
+                take_lock(file.fileno())
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    opened.pop_all()
+                    return file
+            except BlockingIOError:
+                told = f"{path} is being written by another process ({_holder(file.fileno())})"
+                raise RunLocked(told, hint=hint) from None
+            except OSError as error:
+                raise StorageError.of("lock", path, error) from error
 
 
 def take_lock(fd: int) -> None:

@@ -7,12 +7,10 @@ again; an empty variant takes its place, so that its jobs stay visible. Nothing 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BufferedWriter
@@ -20,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from runner import door
-from runner.errors import RunLocked, StorageError
+from runner.errors import StorageError
 from runner.manifest.export import output_paths, run_files
-from runner.manifest.journal import FORMAT, Line, body_of, seal
+from runner.manifest.journal import FORMAT, Line, body_of, open_alone, seal
 from runner.manifest.salvage import is_whole, salvage
 from runner.manifest.store import JOURNAL
 
@@ -56,7 +54,7 @@ def mend(folder: Path, name: str = JOURNAL, *, stamp: str = "") -> Mended | None
     to `<name>.torn`. Raises RunLocked while somebody writes the file, StorageError.
     """
     path = folder / name
-    with _alone(path):
+    with open_alone(path, hint="wait for it to end"):
         if is_whole(path):
             return None
         found = _survey(path, folder.name)
@@ -240,23 +238,6 @@ def _files_of_open(folder: Path, found: _Survey) -> dict[str, list[str]]:
         name = found.jobs.get(key, "")
         opened[key] = [path for path in extra if name and path.startswith((f"{name}.", f"{name}_"))]
     return opened
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold the lock of the file's writer."""
-    try:
-        file = path.open("ab")
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunLocked(
-                f"{path} is being written by another process", hint="wait for it to end"
-            ) from None
-        yield
 
 
 def _keep(path: Path, stamp: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner import door
 from runner.errors import RecordDamaged, RunLocked
 from runner.manifest.journal import Journal, Reading
 from runner.manifest.repair import Mended, mend
@@ -247,3 +248,30 @@ def test_the_index_takes_the_mended_journal_for_the_damaged_one(tmp_path: Path) 
         assert manifest.query("jobs", run="a") == seen
 
     assert [job["state"] for job in seen] == ["submitted", "succeeded", "succeeded"]
+
+
+def test_who_opened_a_file_that_a_repair_replaces_goes_on_at_the_new_one(tmp_path: Path) -> None:
+    """What a repair replaces between our opening and our locking has lost its name: nothing is told to it."""
+
+    class Meanwhile(door.Disk):
+        def open(self, path: Path, flags: int, mode: int) -> int:
+            fd = super().open(path, flags, mode)
+            if not opened:
+                opened.append(path)
+                mended(folder)
+            return fd
+
+    opened: list[Path] = []
+    folder = run_of(tmp_path, "a", ended=False)
+    path = folder / "journal.jsonl"
+    damage(path, 5)
+    with door.entered(door.World(disk=Meanwhile())):
+        journal, lines = Journal.resume(path)
+    assert opened == [path]
+    with pytest.raises(RunLocked):
+        mend(folder)
+    journal.append({"t": "end", "at": 1.0, "code": 0, "reason": ""})
+    journal.close()
+
+    assert list(Reading(path))[:-1] == lines
+    assert list(Reading(path))[-1]["t"] == "end"
