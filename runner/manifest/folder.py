@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from runner import door
-from runner.errors import RunLocked, StorageError
-from runner.manifest.journal import take_lock
+from runner.errors import RecordDamaged, RunLocked, StorageError
+from runner.manifest.journal import Reading, take_lock
 
 
 def run_name(episode: str, now: datetime, token: str) -> str:
@@ -88,6 +88,21 @@ def spec_of(runs: Path, head: Mapping[str, Any]) -> Path:
     """Return the spec of the run that *head* tells of: where it was, else its name in the working folder."""
     path = os.path.normpath(runs.resolve() / head.get("spec_path", ""))
     return Path(path) if os.path.isfile(path) else Path(head["spec"])  # noqa: PTH113 - names no file can have
+
+
+def head_of(runs: Path, run: str) -> Mapping[str, Any]:
+    """Return the line that says what *run* is, empty where its journal has none that can be read."""
+    with suppress(RecordDamaged, StorageError):
+        return next((line for line in Reading(runs / run / "journal.jsonl") if line["t"] == "run"), {})
+    return {}
+
+
+def may_be_of(spec: Path, runs: Path, head: Mapping[str, Any]) -> bool:
+    """Return whether the run that *head* tells of, of a spec with the name of *spec*, can be one of it.
+
+    It is not where the spec it was made from is still there and is another one.
+    """
+    return spec_of(runs, {**head, "spec": spec}).resolve() == spec.resolve()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.domain import Output, Realm
+from runner.manifest.folder import head_of, may_be_of
 from runner.manifest.store import PUBLISHED, Manifest, journals
 from runner.relink import Held
 
@@ -86,14 +87,21 @@ class History:
         found = self._rows("realm_of", urls=list(urls)) if urls else []
         return found[0][0] if found else None
 
-    def unfinished(self, spec: str) -> list[tuple[str, str]]:
-        """Return (run, server) where a run of *spec* left attempts open, newest run first."""
-        return [(run, server) for run, server, _ in self._rows("unfinished", spec=spec)]
+    def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
+        """Return (run, server) where a run of *spec* left attempts open, newest run first.
 
-    def newest(self, spec: str) -> str:
-        """Return the newest run of *spec* that is no replay, empty where there is none."""
-        found = self._rows("newest", spec=spec)
-        return str(found[0][0]) if found else ""
+        Its name is told within its project; with *path*, where it is, runs of other projects are left out.
+        """
+        found = [(run, server) for run, server, _ in self._rows("unfinished", spec=spec)]
+        ours = {run for run in dict(found) if self._is_of(run, path)}
+        return [(run, server) for run, server in found if run in ours]
+
+    def newest(self, spec: str, path: Path | None = None) -> str:
+        """Return the newest run of *spec* that is no replay, empty where there is none; see `unfinished`."""
+        return next((run for (run,) in self._rows("newest", spec=spec) if self._is_of(run, path)), "")
+
+    def _is_of(self, run: str, path: Path | None) -> bool:
+        return path is None or may_be_of(path, self.runs, head_of(self.runs, run))
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
         """Return the files of these contents that runs but *run* recorded."""

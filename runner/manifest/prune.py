@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +15,10 @@ from typing import Any
 
 from runner import door
 from runner.domain import Output
-from runner.errors import RecordDamaged, StorageError
-from runner.manifest.folder import spec_lock, spec_of
-from runner.manifest.journal import Reading
+from runner.errors import StorageError
+from runner.manifest.folder import head_of, spec_lock, spec_of
 from runner.manifest.notes import add_note
-from runner.manifest.store import JOURNAL, Manifest
+from runner.manifest.store import Manifest
 from runner.relink import intact
 
 
@@ -121,7 +119,8 @@ def prune(runs: Path, old: Candidate, *, at: float) -> None:
     Raises RunLocked while the run's spec is being run, StorageError when a file cannot be deleted.
     """
     folder = runs / old.run
-    with spec_lock(runs, _spec(runs, old)):
+    # Of a run whose journal is damaged, the name as the index has it.
+    with spec_lock(runs, spec_of(runs, {"spec": old.spec, **head_of(runs, old.run)})):
         _look(folder, old)
         add_note(folder, "pruned", {"size": old.size, "paths": old.paths}, at=at)
         try:
@@ -132,14 +131,6 @@ def prune(runs: Path, old: Candidate, *, at: float) -> None:
                 _remove_empty(folder, place)
         except OSError as error:
             raise StorageError(f"cannot delete {error.filename}: {error.strerror}") from error
-
-
-def _spec(runs: Path, old: Candidate) -> Path:
-    """Return where the spec of *old* is; of a run whose journal is damaged, its name as the index has it."""
-    with suppress(RecordDamaged, StorageError):
-        lines = Reading(runs / old.run / JOURNAL)
-        return spec_of(runs, next((line for line in lines if line["t"] == "run"), {"spec": old.spec}))
-    return Path(old.spec)
 
 
 def _remove_empty(folder: Path, place: Path) -> None:

@@ -136,8 +136,8 @@ where r.spec = $spec and r.replay_of = ''
 order by r.started desc, i.run, i.server;
 
 -- name: newest
--- The newest run of a spec, replays left out.
-select run from runs where spec = $spec and replay_of = '' order by started desc, run desc limit 1;
+-- The runs of a spec, newest first, replays left out.
+select run from runs where spec = $spec and replay_of = '' order by started desc, run desc;
 
 -- name: others_hold
 -- Files of these contents that other runs recorded.

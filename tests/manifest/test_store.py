@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ from runner.manifest import store
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import SCHEMA, Manifest, refresh
+from tests.manifest.records import run_of
 from tests.sim.disks import Failing
 
 OUTPUT = {
@@ -360,3 +362,30 @@ def test_a_run_folder_is_new(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "plan" / "files" / "a.yaml").read_bytes() == b"x"
     with pytest.raises(StorageError):
         folders.create(tmp_path, "a", facts={}, frozen={})
+
+
+def test_another_projects_spec_of_the_same_name_is_another_spec(tmp_path: Path) -> None:
+    """While the spec of a run is there, the run is of no other; one that does not tell counts for each."""
+    runs, ours, other = tmp_path / "runs", tmp_path / "one" / "a.yaml", tmp_path / "two" / "a.yaml"
+    for at, (run, path) in enumerate({"untold": None, "ours": ours, "other": other}.items()):
+        more = {}
+        if path is not None:
+            path.parent.mkdir()
+            path.touch()
+            more = {"spec_path": folders.seen_from(runs, path)}
+        folder = run_of(runs, run, at=1.7e9 + at, ended=False, more=more)
+        with closing(Journal.resume(folder / "journal.jsonl")[0]) as open_:
+            open_.append(
+                {"t": "intent", "key": "k", "n": 2, "id": run, "server": "a", "prefix": "", "at": 1.0}
+            )
+    history = History(runs)
+
+    def of(path: Path | None) -> tuple[str, list[str]]:
+        return history.newest("a.yaml", path), [run for run, _ in history.unfinished("a.yaml", path)]
+
+    assert of(None) == ("other", ["other", "ours", "untold"])
+    assert of(other) == ("other", ["other", "untold"])
+    assert of(ours) == ("ours", ["ours", "untold"])
+    other.rename(tmp_path / "moved.yaml")
+    assert of(ours) == ("other", ["other", "ours", "untold"])
+    history.close()

@@ -42,7 +42,7 @@ class Past:
     def jobs_of(self, run: str) -> int:
         return int(head(self._runs[run])["total"])
 
-    def unfinished(self, spec: str) -> list[tuple[str, str]]:
+    def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
         found: dict[tuple[str, str], None] = {}
         for run, lines in self._runs.items():
             ended = {line["id"] for line in lines if line["t"] in ("done", "failed", "cancelled")}
@@ -50,7 +50,7 @@ class Past:
             found |= {(run, line["server"]): None for line in opened}
         return list(found)
 
-    def newest(self, spec: str) -> str:
+    def newest(self, spec: str, path: Path | None = None) -> str:
         return next(iter(self._runs), "")
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
