@@ -91,7 +91,7 @@ async def launch(
             # The process that was waited for may have made a run.
             history = type(history)(history.runs)
         if history is not None:
-            _tidy(batch.source, history)
+            _tidy(batch.source, batch.spec, history)
         if batch.done_by and settings.previz and not control.waited:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
         async with servers(settings) as executor:
@@ -104,7 +104,7 @@ async def launch(
                 raise
             realm = agreed(facts, settings)
             view.opened(facts)
-            left = history.unfinished(batch.source) if history is not None else ()
+            left = history.unfinished(batch.source, batch.spec) if history is not None else ()
             settled = await _settle_all(left, executor, settings, control, view)
             if settled and control.asked:
                 return settled[-1], None
@@ -118,13 +118,13 @@ async def launch(
             return await _run(batch, realm, sizes, executor, settings, control, view)
 
 
-def _tidy(spec: str, history: History) -> None:
+def _tidy(spec: str, path: Path, history: History) -> None:
     """Remove what the newest run of *spec* left unrecorded, should its process have been killed.
 
     Every run is the newest before the next one begins, so older ones are tidy. One that another process
     continues, that is damaged or that was made read-only is left as it is.
     """
-    run = history.newest(spec)
+    run = history.newest(spec, path)
     if not run or last_line(history.runs / run / JOURNAL).get("t") == "end":
         return
     with suppress(RunLocked, RecordDamaged, StorageError):
@@ -405,7 +405,8 @@ async def _resume(
             facts = await executor.open()
             _same_realm(state.head["realm"], agreed(facts, settings), run)
             view.opened(facts)
-            left = [each for each in reuse.history.unfinished(state.head["spec"]) if each[0] != run]
+            spec, path = state.head["spec"], folders.spec_of(settings.runs, state.head)
+            left = [each for each in reuse.history.unfinished(spec, path) if each[0] != run]
             if settled := await _settle_all(left, executor, settings, control, view):
                 if control.asked:
                     return settled[-1], None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from runner.domain import Output, Realm
+from runner.manifest.folder import may_be_of
 from runner.manifest.history import Made
 from runner.relink import Held
 from tests import checker
@@ -44,14 +45,21 @@ class Past:
 
     def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
         found: dict[tuple[str, str], None] = {}
-        for run, lines in self._runs.items():
+        for run in self._of(path):
+            lines = self._runs[run]
             ended = {line["id"] for line in lines if line["t"] in ("done", "failed", "cancelled")}
             opened = [line for line in lines if line["t"] == "intent" and line["id"] not in ended]
             found |= {(run, line["server"]): None for line in opened}
         return list(found)
 
     def newest(self, spec: str, path: Path | None = None) -> str:
-        return next(iter(self._runs), "")
+        return next(self._of(path), "")
+
+    def _of(self, path: Path | None) -> Iterator[str]:
+        """Yield the runs of the spec at *path*, newest first."""
+        for run, lines in self._runs.items():
+            if path is None or may_be_of(path, self.runs, head(lines)):
+                yield run
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
         wanted = set(sha256s)
