@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from runner.comfy.protocol import printable
 from runner.domain import Plain, ServerFacts
 from runner.errors import Refused
 
@@ -16,24 +17,30 @@ _OLDEST: Final = (0, 3, 45)
 def facts_of(
     url: str, stats: Mapping[str, Plain], *, classes: int = 0, latency_s: float = 0.0
 ) -> ServerFacts:
-    """Return what `/system_stats` says; unknown parts stay empty."""
+    """Return what `/system_stats` says; what it does not say in words stays empty."""
     system = stats.get("system")
     system = system if isinstance(system, dict) else {}
     devices = stats.get("devices")
     device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
-    previz = str(system.get("animerun_previz") or "")
+    previz = _text(system, "animerun_previz")
     return ServerFacts(
         url=url,
         realm="previz" if previz else "comfyui",
-        version=str(system.get("comfyui_version") or ""),
-        torch=str(system.get("pytorch_version") or ""),
-        python=str(system.get("python_version") or "").partition(" ")[0],
-        device=str(device.get("name") or ""),
-        os=str(system.get("os") or ""),
+        version=_text(system, "comfyui_version"),
+        torch=_text(system, "pytorch_version"),
+        python=_text(system, "python_version").partition(" ")[0],
+        device=_text(device, "name"),
+        os=_text(system, "os"),
         classes=classes,
         previz=previz,
         latency_s=latency_s,
     )
+
+
+def _text(facts: Mapping[str, Plain], name: str) -> str:
+    """Return what a server says under *name*, fit for a record and a terminal whatever it sends."""
+    told = facts.get(name)
+    return printable(told, limit=200) if isinstance(told, str) else ""
 
 
 def refuse_old(facts: ServerFacts) -> None:

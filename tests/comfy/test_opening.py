@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runner import launch
+from runner.comfy.facts import facts_of
 from runner.comfy.tls import trust
 from runner.errors import NoServer, PreflightRefused, UsageError
 from runner.events import AttemptSucceeded, ExecutorEvent, ServerDown, ServerUp
@@ -126,6 +127,19 @@ async def test_one_that_may_come_back_makes_it_a_matter_of_waiting(fake: Fake) -
     with pytest.raises(NoServer, match=r"(?s)like a ComfyUI.*cannot be reached"):
         async with opened(fake, At("http://127.0.0.1:1")):
             pass
+
+
+def test_what_a_server_says_of_itself_is_made_fit_for_a_record() -> None:
+    """Surrogates and escapes are taken out, long words cut, and what is no text stays empty."""
+    system = {"os": "linux\ud800", "comfyui_version": "v" * 999, "python_version": "3.12 \x1b[2J"}
+    stats: dict[str, Any] = {
+        "system": system | {"pytorch_version": [2]},
+        "devices": [{"name": "gpu\x1b[2J\n"}],
+    }
+    facts = facts_of("http://a", stats)
+
+    assert (facts.os, facts.python, facts.torch, facts.device) == ("linux", "3.12", "", "gpu[2J")
+    assert len(facts.version) == 200
 
 
 @pytest.mark.parametrize(
