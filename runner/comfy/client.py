@@ -52,6 +52,8 @@ _WORN = 3
 _LATER = (408, 425, 429)
 """What may be asked again, though it begins with a 4."""
 _DOOR = (401, 403, 404, 405, 407)
+_SIZES = 2**63
+"""No file has as many bytes, and a BIGINT of the index holds no such number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,16 +206,17 @@ class Client:
         return self._object(answer, "/object_info")
 
     async def model_sizes(self, folder: str) -> Mapping[str, int]:
-        """Return name → size of the files in a model folder; empty where the server does not tell."""
+        """Return name → size of the files in a model folder; those with no possible size are left out."""
         try:
             body = (await self._get(f"/experiment/models/{quote(folder, safe='')}")).json
         except Refused:
             return {}
         listed = body if isinstance(body, list) else []
         return {
-            str(each["name"]): each["size"]
+            str(each["name"]): size
             for each in listed
-            if isinstance(each, dict) and "name" in each and isinstance(each.get("size"), int)
+            if isinstance(each, dict) and "name" in each
+            if isinstance(size := each.get("size"), int) and 0 <= size < _SIZES
         }
 
     async def queue(self) -> Queue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -262,3 +263,11 @@ async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:
 
     assert len(came) == 2, "one connection that was held, one of the new pool"
     assert not queue.running | queue.pending
+
+
+async def test_a_size_that_no_file_has_is_unknown() -> None:
+    """What a server says of its model files is kept only where it can be true."""
+    sizes = {"a": 5, "b": 2**63 - 1, "c": 2**63, "d": 2**80, "e": -1, "f": "9", "g": None}
+    body = json.dumps([{"name": name, "size": size} for name, size in sizes.items()]).encode()
+    async with talking(answer(body)) as (client, _):
+        assert await client.model_sizes("loras") == {"a": 5, "b": 2**63 - 1}
