@@ -24,6 +24,9 @@ _JSON_LIMIT = 2 * 2**20
 _VALUES = 500_000
 """Of JSON that is looked at; each takes up to 300 bytes of memory."""
 
+_FRAMES = 2**31 - 1
+"""Most that are told of a film, whatever it claims; an INTEGER of the index holds no more."""
+
 
 class Unwanted(Exception):
     """The file is whole, as far as can be told, but not acceptable; *code* says in which way."""
@@ -174,7 +177,7 @@ def _film(file: BinaryIO, media: str, extension: str) -> Facts:
         track = boxes.examine(file, file.seek(0, 2))
     except boxes.Broken as error:
         raise NotWhole(str(error)) from error
-    frames = min(track.frames, 2**31) or 1
+    frames = min(track.frames, _FRAMES) or 1
     return Facts(media=media, extension=extension, width=track.width, height=track.height, frames=frames)
 
 

@@ -217,6 +217,14 @@ async def test_a_film_tells_its_size_and_length(tmp_path: Path) -> None:
     assert (output.media, output.pixels) == ("video/mp4", "")
 
 
+async def test_a_film_that_claims_too_many_frames_has_the_most_that_are_recorded(tmp_path: Path) -> None:
+    """A length of 2³²-1 frames becomes one that an INTEGER of the index holds."""
+    content = box(b"ftyp", b"isom", bytes(4)) + box(b"moov", track(b"vide", 64, 64, 2**32 - 1))
+    (output,) = await taken(tmp_path, Served(content), outputs={"9": "video"})
+
+    assert output.frames == 2**31 - 1
+
+
 async def test_a_film_without_a_picture_track_is_taken_as_it_is(tmp_path: Path) -> None:
     """What the index does not say stays zero, and one frame."""
     content = box(b"ftyp", b"isom", bytes(4)) + box(b"moov", track(b"soun", 0, 0, 9), box(b"trak"))
