@@ -54,13 +54,22 @@ def seal(body: bytes, previous: int) -> tuple[bytes, int]:
 
 
 def decode(raw: bytes, previous: int) -> tuple[Line, int] | None:
-    """Return the line and its checksum, or None when it is not what was written behind *previous*."""
+    """Return the line and its checksum, or None when it is not what was written behind *previous*.
+
+    A checksum proves no author: what is no line of ours is not one either, however well it is sealed.
+    """
     body = raw[:-TAIL]
     check = zlib.crc32(body, previous)
     if raw[-TAIL:] != b'%s%08x"}' % (MARK, check):
         return None
     # Decoded here: `json.loads` of bytes looks for their encoding first, which takes a third of its time.
-    return _parse(str(body, "utf-8", "surrogatepass") + "}")[0], check
+    try:
+        line = _parse(str(body, "utf-8", "surrogatepass") + "}")[0]
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict) or not isinstance(line.get("t"), str):
+        return None
+    return (line, check) if isinstance(line.get("format", FORMAT), int) else None
 
 
 def last_line(path: Path) -> Line:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from runner import door
 from runner.errors import RecordDamaged, RunLocked, StorageError
 from runner.manifest.journal import FORMAT, Journal, Reading, encode, last_line
+from runner.errors import RecordDamaged, StorageError
+from runner.manifest.journal import FORMAT, Journal, Reading, encode, last_line, seal
 from tests.sim.disks import Failing
 
 
@@ -266,3 +268,27 @@ def test_who_only_looks_makes_no_start_fail(tmp_path: Path) -> None:
         fcntl.flock(looker, fcntl.LOCK_EX)
         with door.entered(Paced(lambda _: pytest.fail("waited"))), pytest.raises(RunLocked):
             Journal.resume(path)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"t":"x","v":' + b"[" * 100_000 + b"]" * 100_000,
+        b'{"t":"x","v":' + b"9" * 5_000,
+        b'{"t":"x","v":@@',
+        b'{"t":"\xff"',
+        b"[1",
+        b'{"x":1',
+        b'{"t":["end"]',
+        b'{"t":"journal","format":"x"',
+    ],
+    ids=lambda body: str(body[:14]),
+)
+def test_a_sealed_line_that_is_none_of_ours_is_damage(tmp_path: Path, body: bytes) -> None:
+    """A right checksum does not make a line of what cannot be read or says no kind of fact."""
+    raw, check = seal(body, 0)
+    path = tmp_path / "j"
+    path.write_bytes(raw + seal(b'{"t":"x"', check)[0])
+
+    with pytest.raises(RecordDamaged, match=r"j:1: "):
+        list(Reading(path))
