@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import duckdb
 
 from runner import door
 from runner.errors import RecordDamaged, StorageError
-from runner.manifest.journal import Position, Reading
+from runner.manifest.journal import Line, Position, Reading
 from runner.manifest.rows import rows
 
 SCHEMA = 2
@@ -45,6 +46,11 @@ _LOCKED_DOWN: dict[str, str | bool | int | float | list[str]] = {
     "threads": "2",
 }
 _FLUSH = 2_048
+_UNFIT = (
+    duckdb.DataError, duckdb.InvalidInputException, duckdb.InvalidTypeException,
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+"""What a line raises that is whole by its checksum and says what no column holds."""
 
 
 @cache
@@ -105,10 +111,10 @@ def _apply(db: duckdb.DuckDBPyConnection, run: str, path: Path, start: Position)
     db.execute("begin")
     try:
         try:
-            _append(db, ((table, row) for line in reading for table, row in rows(run, line)))
-        except KeyError as error:
-            # Whole by its checksum, yet not what this version writes: an early or foreign animerun wrote it.
-            raise RecordDamaged(f"{path}: a line lacks {error}; another version wrote it") from error
+            _append(db, (row for line in reading for row in rows(run, line)))
+        except _UNFIT:
+            _try_out(run, path, start)
+            raise
         end = reading.position
         db.execute("delete from applied where run = ? and file = ?", [run, path.name])
         db.execute(
@@ -119,6 +125,44 @@ def _apply(db: duckdb.DuckDBPyConnection, run: str, path: Path, start: Position)
         db.execute("rollback")
         raise
     return end
+
+
+def try_out(folder: Path) -> None:
+    """Raise RecordDamaged where the record of the run in *folder* has a line that no table takes."""
+    for path in (folder / name for name in _FILES):
+        if path.is_file():
+            _try_out(folder.name, path, Position())
+
+
+def _try_out(run: str, path: Path, start: Position) -> None:
+    """Raise RecordDamaged naming the first line beyond *start* that no table takes. Nothing is kept."""
+    number, lines = start.line, iter(Reading(path, start))
+    with duckdb.connect(":memory:", config=_LOCKED_DOWN) as db:
+        db.execute(_schema()[0])
+        while block := list(islice(lines, _FLUSH)):
+            db.execute("begin")
+            try:
+                _append(db, (row for line in block for row in rows(run, line)))
+            except _UNFIT:
+                for at, line in enumerate(block, number):
+                    _try_line(db, run, f"{path}:{at}", line)
+                raise
+            finally:
+                db.execute("rollback")
+            number += len(block)
+
+
+def _try_line(db: duckdb.DuckDBPyConnection, run: str, place: str, line: Line) -> None:
+    try:
+        _append(db, rows(run, line))
+    except _UNFIT as error:
+        # Whole by its checksum: of another version, of a server that lies, or made to do harm.
+        what = (
+            f"lacks {error}"
+            if isinstance(error, KeyError)
+            else f"says what cannot be ({type(error).__name__})"
+        )
+        raise RecordDamaged(f"{place}: this line {what}", hint="a newer animerun may know better") from error
 
 
 def _take(db: duckdb.DuckDBPyConnection, run: str, path: Path, start: Position) -> bool:

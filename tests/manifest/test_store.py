@@ -389,3 +389,39 @@ def test_another_projects_spec_of_the_same_name_is_another_spec(tmp_path: Path) 
     other.rename(tmp_path / "moved.yaml")
     assert of(ours) == ("other", ["other", "ours", "untold"])
     history.close()
+
+
+UNFIT: dict[str, dict[str, object]] = {
+    "a time beyond the calendar": {"t": "end", "at": 1e300, "code": 0, "reason": ""},
+    "a time that is none": {"t": "note", "at": None, "kind": "x", "facts": {}},
+    "a code in words": {"t": "end", "at": 1, "code": "abc", "reason": ""},
+    "a code too large": {"t": "end", "at": 1, "code": 2**80, "reason": ""},
+    "a lone surrogate": {"t": "end", "at": 1, "code": 0, "reason": "\ud800"},
+    "a fact that is missing": {"t": "end", "at": 1, "code": 0},
+    "a list that is none": {"t": "done", "outputs": 5} | dict.fromkeys(("key", "n", "id", "server", "at"), 1)
+    | dict.fromkeys(("queue_s", "run_s", "collect_s", "cached"), 1),
+    "a shape that is none": {"t": "job", "key": "k", "variant": "v", "workflow": 5},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_line_that_no_table_takes_costs_its_own_run_alone(tmp_path: Path, case: str) -> None:
+    """It is told with its number, the other runs stay, and the index goes on being published."""
+    journal(tmp_path, "sound")
+    path = journal(tmp_path, "unfit")
+    refresh(tmp_path)
+    writer, lines = Journal.resume(path)
+    writer.append(UNFIT[case])
+    writer.append({"t": "end", "at": 1, "code": 0, "reason": ""})
+    writer.close()
+    told = f"{path}:{len(lines) + 1}: this line "
+
+    with Manifest(tmp_path) as manifest:
+        assert [row["run"] for row in manifest.query("run_names")] == ["sound"]
+        assert [each.startswith(told) for each in manifest.damaged] == [True]
+    for _ in range(2):
+        report = refresh(tmp_path)
+        assert report is not None
+        assert [each.startswith(told) for each in report.damaged] == [True]
+    with Manifest(tmp_path) as manifest:
+        assert [row["run"] for row in manifest.query("run_names")] == ["sound"]
