@@ -21,7 +21,7 @@ from typing import IO, BinaryIO
 from runner import door
 from runner.errors import RecordDamaged, StorageError, UsageError
 from runner.manifest.journal import Line, Reading
-from runner.manifest.store import JOURNAL, NOTES
+from runner.manifest.store import JOURNAL, NOTES, try_out
 
 MOST_FILES = 5_000_000
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
@@ -156,7 +156,8 @@ def _write(source: IO[bytes], target: Path) -> str:
 
 
 def _move(folder: Path, target: Path, hashes: dict[str, tuple[int, str]]) -> Taken:
-    """Compare the files with the journal and move the folder in place."""
+    """Try the record out, compare the files with it, and move the folder in place."""
+    try_out(folder)
     changed, missing = _compare(folder, hashes)
     if target.exists():
         if _sha256(target / JOURNAL) == hashes[JOURNAL][1]:
@@ -179,14 +180,14 @@ def _compare(folder: Path, hashes: dict[str, tuple[int, str]]) -> tuple[tuple[st
     changed, missing = [], []
     for output in _recorded(folder):
         path = output["path"]
-        if unwanted_path(path):
+        if not isinstance(path, str) or unwanted_path(path):
             raise UsageError(f"the journal names an output {path!r}, which is no place in a run's folder")
         found = hashes.get(path)
         if found is None:
             missing.append(path)
         elif found != (output["size"], output["sha256"]):
             changed.append(path)
-        elif written := output.get("mtime_ns"):
+        elif isinstance(written := output.get("mtime_ns"), int) and written:
             # Reuse looks at sizes and times first; these bytes have just been compared.
             os.utime(folder / path, ns=(written, written))
     return tuple(changed), tuple(missing)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from runner.errors import RecordDamaged, StorageError, UsageError
 from runner.manifest.export import export_run, export_tables, quoted_cell
 from runner.manifest.intake import import_run
-from runner.manifest.journal import Journal
+from runner.manifest.journal import Journal, body_of, seal
 from runner.manifest.notes import add_note
 from runner.manifest.store import Manifest, refresh
 from tests.manifest.records import damage, run_of
@@ -225,6 +226,41 @@ def test_a_record_that_is_not_whole_is_not_taken_in(tmp_path: Path, case: str) -
 
     with pytest.raises((RecordDamaged, UsageError)):
         import_run(packed(tmp_path / "a.tar", entry("r/journal.jsonl", content)), tmp_path / "runs")
+    assert list((tmp_path / "runs").glob("*")) == []
+
+
+END: dict[str, object] = {"t": "end", "at": 1.0, "code": 0, "reason": ""}
+DONE: dict[str, object] = {
+    "t": "done", "key": "k", "n": 1, "id": "i", "server": "s", "at": 1.0, "queue_s": 0, "run_s": 0,
+    "collect_s": 0, "cached": 0,
+}  # fmt: skip
+FILE: dict[str, object] = {
+    "node": "9", "index": 0, "path": "a.png", "sha256": hashlib.sha256(b"x").hexdigest(), "size": 1,
+    "kind": "image", "pixels": "", "width": 1, "height": 1, "frames": 1, "media": "", "server_name": "",
+}  # fmt: skip
+UNFIT: dict[str, dict[str, object]] = {
+    "a time beyond the calendar": END | {"at": 1e300},
+    "a code in words": END | {"code": "abc"},
+    "a code too large": END | {"code": 2**80},
+    "a lone surrogate": END | {"reason": "\ud800"},
+    "a kind of fact that is none": {"t": ["end"]},
+    "outputs that are none": DONE | {"outputs": 5},
+    "a path that is none": DONE | {"outputs": [FILE | {"path": 5}]},
+    "a time of a file beyond all": DONE | {"outputs": [FILE | {"mtime_ns": 2**80}]},
+}
+
+
+@pytest.mark.parametrize("name", ["journal.jsonl", "notes.jsonl"])
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_record_that_no_index_holds_is_not_taken_in(tmp_path: Path, case: str, name: str) -> None:
+    """A chain that is right says nothing of what the lines say: they are tried before the run is there."""
+    sound = journal(tmp_path)
+    raw, check = seal(body_of(UNFIT[case]), int(sound[-11:-3], 16))
+    files = {"journal.jsonl": sound, name: sound + raw + seal(body_of(END), check)[0]}
+    packs = [entry(f"r/{path}", content) for path, content in files.items()]
+
+    with pytest.raises((RecordDamaged, UsageError)):
+        import_run(packed(tmp_path / "a.tar", *packs, entry("r/a.png")), tmp_path / "runs")
     assert list((tmp_path / "runs").glob("*")) == []
 
 
