@@ -21,7 +21,7 @@ from typing import IO, BinaryIO
 from runner import door
 from runner.errors import RecordDamaged, StorageError, UsageError
 from runner.manifest.journal import Line, Reading
-from runner.manifest.store import JOURNAL, NOTES, try_out
+from runner.manifest.store import JOURNAL, NOTES, PUBLISHED, try_out
 
 MOST_FILES = 5_000_000
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
@@ -126,6 +126,8 @@ def _unwanted(member: tarfile.TarInfo, run: str) -> str:
     if not (member.isreg() or member.isdir()) or member.issparse():
         return "no plain file"
     parts = member.name.split("/")
+    if parts[0].lower().startswith(PUBLISHED):
+        return "a name that the index has"
     if not _RUN.fullmatch(parts[0]) or (run and parts[0] != run) or (member.isreg() and len(parts) < 2):
         return "not in the folder of the run"
     return unwanted_path("/".join(parts[1:])) if len(parts) > 1 else ""

@@ -264,6 +264,16 @@ def test_a_record_that_no_index_holds_is_not_taken_in(tmp_path: Path, case: str,
     assert list((tmp_path / "runs").glob("*")) == []
 
 
+@pytest.mark.parametrize("run", ["manifest.duckdb", "manifest.duckdb.wal", "Manifest.DuckDB"])
+def test_no_run_takes_the_place_of_the_index(tmp_path: Path, run: str) -> None:
+    """A run that has the name of the published index, or of its log, could never be listed."""
+    file = packed(tmp_path / "a.tar", entry(f"{run}/journal.jsonl", journal(tmp_path, run=run)))
+
+    with pytest.raises(UsageError, match="a name that the index has"):
+        import_run(file, tmp_path / "runs")
+    assert list((tmp_path / "runs").glob("*")) == []
+
+
 @pytest.mark.parametrize("cut", [0, 100, 512, 1500, 5000])
 def test_a_file_that_was_not_copied_whole_is_refused(tmp_path: Path, cut: int) -> None:
     """Half a file is told as such, and is no run."""
