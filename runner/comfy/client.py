@@ -15,7 +15,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -34,6 +34,7 @@ from runner.errors import (
     Unreachable,
     Untrusted,
 )
+from runner.text.secrets import Secrets
 
 Plain = Any
 Sink = Callable[[bytes], None]
@@ -78,19 +79,23 @@ class Answer:
 
     status: int
     media: str
-    body: bytes
+    body: bytes = field(repr=False)
+    """As it came: what opens the door may be in it."""
     wait_s: float = 0.0
     """`Retry-After` in seconds, 0 where there is none that is a number."""
+    secrets: Secrets = field(default_factory=Secrets, repr=False)
 
     @property
     def json(self) -> Plain:
-        """The body as plain data, None when it is not JSON."""
-        return parse_json(self.body)
+        """The body as plain data without secrets, None when it is not JSON."""
+        return parse_json(self.body, self.secrets)
 
     @property
     def shown(self) -> str:
         """What came instead of what was wanted, for a message."""
-        head = printable(self.body[:400].decode("utf-8", "replace"), limit=80)
+        # What is unprintable may stand between the letters of a secret, and a cut would leave half of one.
+        seen = printable(self.secrets.hide(self.body[:4096].decode("utf-8", "replace")), limit=4096)
+        head = printable(self.secrets.hide(seen), limit=80)
         return f"{self.status} {self.media or 'without a type'}{': ' + head if head else ''}"
 
 
@@ -376,7 +381,8 @@ class Client:
         return Answer(
             status=response.status_code,
             media=printable(media, limit=60),
-            body=secrets.hide_bytes(bytes(body)),
+            body=bytes(body),
+            secrets=secrets,
             wait_s=float(wait) if wait.isdecimal() and len(wait) < 9 else 0.0,
         )
 

@@ -106,13 +106,9 @@ class Listener:
             self.tried.set()
             async for message in socket:
                 self.heard_at = self._clock()
-                frame = self._read(message)
+                frame = parse_frame(message, self._credentials.secrets)
                 if frame is not None:
                     self._hear(frame)
-
-    def _read(self, message: str | bytes) -> Frame | None:
-        """Return the frame without what opens the door, None for previews and junk."""
-        return None if isinstance(message, bytes) else parse_frame(self._credentials.secrets.hide(message))
 
     async def renew(self) -> None:
         """Close the connection, so that `run` makes a new one: for a socket that is alive but deaf."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from runner.text.secrets import Secrets
 from runner.text.shown import UNSEEN
 
 Plain = Any
@@ -26,6 +27,18 @@ _HINTS: Mapping[str, Hint] = {
     "execution_error": "error",
     "execution_interrupted": "interrupted",
 }
+_WORDS = frozenset({
+    "animerun_any", "animerun_previz", "class_type", "comfyui_version", "details", "devices", "display_node",
+    "errors", "exception_message", "exception_type", "executed", "executing", "execution_cached",
+    "execution_error", "execution_interrupted", "execution_start", "execution_success", "ExecutionBlocked",
+    "extra_info", "filename", "input_config", "input_name", "inputs", "message", "messages", "multiselect",
+    "node_errors", "node_id", "node_type", "number", "optional", "options", "output", "outputs", "progress",
+    "prompt", "prompt_id", "python_module", "python_version", "pytorch_version", "queue_pending",
+    "queue_running", "received_value", "required", "required_input_missing", "status", "status_str",
+    "subfolder", "success", "system", "timestamp", "value_not_in_list", "vram_free", "vram_total",
+})  # fmt: skip
+"""What answers are read by, where it is long enough to be a credential; as one it would be no secret."""
+_NOTHING = Secrets()
 _MARKS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -44,10 +57,14 @@ def _shows(ch: str) -> bool:
     return unicodedata.category(ch) not in _MARKS and ch not in UNSEEN
 
 
-def parse_json(text: str | bytes) -> Plain:
-    """Return plain data, or None for anything that is not JSON (`NaN` and `Infinity` are accepted)."""
+def parse_json(text: str | bytes, secrets: Secrets = _NOTHING) -> Plain:
+    """Return plain data without *secrets*, or None for what is not JSON (`NaN` and `Infinity` are accepted).
+
+    Bytes are UTF-8. Words of the protocol stay as they are, whatever the secrets are.
+    """
     try:
-        return json.loads(text)
+        content = json.loads(text if isinstance(text, str) else str(text, "utf-8-sig", "surrogatepass"))
+        return secrets.hide_in(content, names=True, words=_WORDS)
     except (ValueError, RecursionError):
         return None
 
@@ -62,11 +79,11 @@ class Frame:
     data: Mapping[str, Plain] = field(default_factory=dict)
 
 
-def parse_frame(message: str | bytes) -> Frame | None:
-    """Return the frame, or None for previews (every binary frame) and for what has not a frame's shape."""
+def parse_frame(message: str | bytes, secrets: Secrets = _NOTHING) -> Frame | None:
+    """Return the frame without *secrets*, None for previews (every binary frame) and other shapes."""
     if not isinstance(message, str):
         return None
-    content = parse_json(message)
+    content = parse_json(message, secrets)
     if not isinstance(content, dict) or not isinstance(content.get("type"), str):
         return None
     data = content.get("data")

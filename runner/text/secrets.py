@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Container, Iterable, Iterator
+from typing import Any, Final
 from urllib.parse import quote
 
 SHORTEST: Final = 6
@@ -38,9 +38,24 @@ class Secrets:
         """Return *text* with `***` for every secret."""
         return text if self._text is None else self._text.sub(HIDDEN, text)
 
-    def hide_bytes(self, data: bytes) -> bytes:
-        """Return *data* with `***` for every secret."""
-        return data if self._bytes is None else self._bytes.sub(HIDDEN.encode(), data)
+    def hide_in(self, data: Any, *, names: bool = False, words: Container[str] = ()) -> Any:
+        """Return plain *data* with `***` for every secret in its texts, with *names* in those of members too.
+
+        Numbers stay, and so does a text that is wholly one of *words*. Where there is nothing to hide, *data*
+        itself comes back.
+        """
+        pattern = self._text
+        if pattern is None:
+            return data
+
+        def hidden(value: Any) -> Any:
+            if isinstance(value, str):
+                return value if value in words else pattern.sub(HIDDEN, value)
+            if isinstance(value, dict):
+                return {hidden(name) if names else name: hidden(each) for name, each in value.items()}
+            return [hidden(each) for each in value] if isinstance(value, list | tuple) else value
+
+        return hidden(data)
 
     def found_in(self, data: bytes) -> bool:
         """Tell whether *data* holds a secret."""

@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from runner.comfy.client import Client, Limits
+from runner.comfy.credentials import credentials_for
 from runner.comfy.protocol import FileRef
 from runner.errors import Ambiguous, NotComfyUI, Refused, ServerFault, Unreachable
 
 REF = FileRef(node="1", index=0, filename="ä b%.png", subfolder="x/y")
+TOKEN = "tok-SECRET-12345"
 Behave = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -228,6 +230,21 @@ async def test_a_history_with_nan_and_half_characters_is_read() -> None:
 
     assert entry is not None
     assert entry["n"] == 2**64 - 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-32"])
+async def test_no_encoding_carries_a_credential_past_us(encoding: str) -> None:
+    """In UTF-8 it is hidden in what is read; in others nothing is read, and what is shown holds none."""
+    history = {"p": {"outputs": {"9": {"text": [f"you sent {TOKEN}"]}}}}
+    async with talking(answer(json.dumps(history).encode(encoding))) as (client, _):
+        client.credentials = credentials_for(client.url, {"ANIMERUN_TOKEN": TOKEN})
+        if encoding == "utf-8":
+            entry = await client.history("p")
+            assert entry == {"outputs": {"9": {"text": ["you sent ***"]}}}
+        else:
+            with pytest.raises(Ambiguous, match=r"you sent \*\*\*") as caught:
+                await client.history("p")
+            assert TOKEN not in str(caught.value)
 
 
 async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import runner.comfy
 from runner.comfy.protocol import (
     Absent,
     FileRef,
@@ -25,9 +28,11 @@ from runner.comfy.protocol import (
     parse_queue,
     printable,
 )
+from runner.text.secrets import Secrets
 
 from . import transcripts
 
+COMFY = Path(runner.comfy.__file__).parent
 PHASES = ["unknown", "queued", "running", "over"]
 RAN = [name for name in transcripts.NAMES if any("history" in line for line in transcripts.lines(name))]
 
@@ -259,6 +264,55 @@ def test_printable_text_is_one_harmless_line(text: str) -> None:
     assert shown.isprintable()
     assert len(shown) <= 50
     shown.encode("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_json_is_utf_8(encoding: str) -> None:
+    """A mark in front of it is no fault; in any other encoding it is not read at all."""
+    content = {"said": "é"}
+    read = parse_json(json.dumps(content, ensure_ascii=False).encode(encoding), Secrets(["another"]))
+
+    assert read == (content if encoding.startswith("utf-8") else None)
+
+
+def test_every_word_that_answers_are_read_by_may_be_a_credential() -> None:
+    """Whatever member or kind the code asks an answer for stays, though it is what opens the door."""
+    readers = ("protocol", "verdict", "facts", "client", "course", "object_info")
+    asked = {
+        word.value
+        for name in readers
+        for call in ast.walk(ast.parse((COMFY / f"{name}.py").read_text("utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "get"
+        for word in call.args[:1]
+        if isinstance(word, ast.Constant) and isinstance(word.value, str)
+    }
+    headers = {word for word in asked if "-" in word}
+    words = sorted(asked - headers)
+
+    assert len(words) > 30
+    for secret in words:
+        told = {word: word for word in words}
+        assert parse_json(json.dumps(told), Secrets([secret])) == told
+
+
+@pytest.mark.parametrize(
+    "secret", ["prompt_id", "outputs", "output", "comfyui", "success", "execution", "123456"]
+)
+def test_a_credential_may_be_a_word_of_the_protocol(secret: str) -> None:
+    """Answers and frames are read as ever; only what is said in free text is hidden."""
+    picture = {"filename": "a.png", "subfolder": "", "type": "output", "size": 123456}
+    told = {
+        "system": {"comfyui_version": f"my {secret}"},
+        "outputs": {"9": {"images": [picture], "text": [f"it is {secret}!"]}},
+        "status": {"status_str": "success", "messages": [["execution_success", {"prompt_id": "p"}]]},
+    }
+    read = parse_json(json.dumps(told).encode(), Secrets([secret]))
+    frame = parse_frame(json.dumps({"type": "executed", "data": {"prompt_id": "p"}}), Secrets(["executed"]))
+
+    assert read["system"] == {"comfyui_version": "my ***"}
+    assert read["outputs"]["9"] == {"images": [picture], "text": ["it is ***!"]}
+    assert read["status"] == told["status"]
+    assert frame == Frame(type="executed", prompt_id="p", data={"prompt_id": "p"})
 
 
 def test_unreadable_json_is_none() -> None:
