@@ -31,6 +31,11 @@ from runner.text.secrets import Secrets
 
 Clock = Callable[[], float]
 _NONE = Secrets()
+_OURS = frozenset({
+    "t", "key", "id", "from", "variant", "template", "digest", "recipe", "shape", "text", "prefix", "realm",
+    "code", "sha256", "pixels", "kind", "media",
+})  # fmt: skip
+"""What a line says in words and names of our own: a credential that is one of them is no secret there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +177,14 @@ class Recorder:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         """Hand *line* to the journal, without credentials in whatever disguise they got as far as here."""
-        if self._secrets:
-            line = json.loads(self._secrets.hide(json.dumps(line)))
-        self._journal.append(line)
+        self._journal.append(self._hidden(line) if self._secrets else line)
+
+    def _hidden(self, line: Mapping[str, Any]) -> dict[str, Any]:
+        """Return *line* with its free texts hidden; numbers, names of members and words of ours stay."""
+        free = {name: self._secrets.hide_in(value) for name, value in line.items() if name not in _OURS}
+        if isinstance(outputs := line.get("outputs"), list):
+            free["outputs"] = [self._hidden(output) for output in outputs]
+        return {**line, **free}
 
     def commit(self) -> None:
         """Make everything handed over durable; raises StorageError."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from runner.domain import Attempt, Fault, Job, Output, OutputKind, Workflow
+from runner.domain import Attempt, Fault, Job, Output, OutputKind, ServerFacts, Workflow
 from runner.errors import RecordDamaged
-from runner.events import AttemptFailed, AttemptIntended, AttemptSucceeded
+from runner.events import AttemptFailed, AttemptIntended, AttemptSucceeded, ServerNotice, ServerUp
 from runner.manifest.history import History
 from runner.manifest.journal import Journal, Reading
 from runner.record import Recorder
 from runner.render import files_of, node_digests, workflow_digest
 from runner.replay import Replay, judge
 from runner.stored import Record, read
+from runner.text.secrets import Secrets
 
 Nodes = dict[str, dict[str, Any]]
 
@@ -155,6 +157,40 @@ def test_a_resumed_run_has_not_ended(past: Past) -> None:
     assert past.read().ended
     past.recorder.resume([])
     assert not past.read().ended
+
+
+@pytest.mark.parametrize("word", ["server", "outputs", "message", "301657", "previz", "abcdef"])
+def test_a_credential_may_be_a_word_of_the_record(tmp_path: Path, word: str) -> None:
+    """Nothing that readers need is rewritten for it: not kinds of lines, members, sizes or hashes."""
+    journal = Journal.create(tmp_path / "journal.jsonl", run="r")
+    recorder = Recorder(journal, clock=lambda: 301657.0, secrets=Secrets([word]))
+    output = Output(
+        node="out", index=0, path="a.png", sha256="abcdef" * 10 + "0000", size=301657, kind="image",
+        server_name=f"x/{word}.png",
+    )  # fmt: skip
+    attempt = Attempt(
+        run="r",
+        key="k",
+        number=1,
+        prompt_id="abcdef-1",
+        server="http://a",
+        workflow=stored(graph()),
+        prefix="p",
+    )
+    recorder.handle(
+        ServerUp(server="http://a", facts=ServerFacts(url="http://a", realm="previz", version=f"a {word}"))
+    )
+    recorder.handle(AttemptIntended(attempt=attempt, seq=0, at=0.0))
+    recorder.handle(AttemptSucceeded(prompt_id="abcdef-1", server="http://a", outputs=(output,)))
+    recorder.handle(ServerNotice(server="http://a", message=f"it said {word}"))
+    recorder.commit()
+    journal.close()
+    _, up, intent, done, notice = Reading(tmp_path / "journal.jsonl")
+
+    assert [up["t"], intent["t"], done["t"], notice["t"]] == ["server", "intent", "done", "notice"]
+    assert (up["realm"], up["version"], notice["message"]) == ("previz", "a ***", "it said ***")
+    assert (intent["id"], done["id"], done["at"]) == ("abcdef-1", "abcdef-1", 301657.0)
+    assert done["outputs"] == [asdict(output) | {"server_name": "x/***.png"}]
 
 
 def test_outputs_are_known_without_files(past: Past) -> None:
