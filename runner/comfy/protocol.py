@@ -38,6 +38,9 @@ _WORDS = frozenset({
     "subfolder", "success", "system", "timestamp", "value_not_in_list", "vram_free", "vram_total",
 })  # fmt: skip
 """What answers are read by, where it is long enough to be a credential; as one it would be no secret."""
+_NODES_KEPT = 1_000
+_OUTPUTS_KEPT = 8 * 2**20
+"""Characters, for one prompt."""
 _NOTHING = Secrets()
 _MARKS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -77,6 +80,8 @@ class Frame:
     prompt_id: str = ""
     """Empty for frames that belong to no prompt, like `status`."""
     data: Mapping[str, Plain] = field(default_factory=dict)
+    size: int = field(default=0, compare=False)
+    """Characters it came in."""
 
 
 def parse_frame(message: str | bytes, secrets: Secrets = _NOTHING) -> Frame | None:
@@ -90,7 +95,8 @@ def parse_frame(message: str | bytes, secrets: Secrets = _NOTHING) -> Frame | No
     if not isinstance(data, dict):
         data = {}
     prompt_id = data.get("prompt_id")
-    return Frame(type=content["type"], prompt_id=prompt_id if isinstance(prompt_id, str) else "", data=data)
+    prompt_id = prompt_id if isinstance(prompt_id, str) else ""
+    return Frame(type=content["type"], prompt_id=prompt_id, data=data, size=len(message))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +115,9 @@ class Tracker:
     hint: Hint = ""
     """How it seems to have ended; history decides."""
     outputs: Mapping[str, Mapping[str, Plain]] = field(default_factory=dict)
-    """Node → what its `executed` frame listed."""
+    """Node → what its `executed` frame listed; history has what is too much to keep."""
+    kept: int = 0
+    """Characters of the frames whose outputs were kept."""
 
     def after(self, frame: Frame) -> Tracker:
         """Return the tracker that has heard *frame*; itself when the frame says nothing about this prompt."""
@@ -125,7 +133,7 @@ class Tracker:
             case "progress":
                 return self._progress(frame.data)
             case "executed":
-                return self._executed(frame.data)
+                return self._executed(frame.data, frame.size)
             case "execution_success" | "execution_error" | "execution_interrupted":
                 return self._ending(frame)
             case _:
@@ -147,11 +155,15 @@ class Tracker:
             return self
         return replace(self, phase="running", value=min(value, maximum), maximum=maximum)
 
-    def _executed(self, data: Mapping[str, Plain]) -> Tracker:
+    def _executed(self, data: Mapping[str, Plain], size: int) -> Tracker:
         node, output = data.get("display_node") or data.get("node"), data.get("output")
         if not isinstance(node, str) or not isinstance(output, dict):
             return self
-        return replace(self, phase="running", outputs={**self.outputs, node: output})
+        outputs = {**self.outputs, node: output}
+        kept = self.kept + size
+        if len(outputs) > _NODES_KEPT or kept > _OUTPUTS_KEPT:
+            return replace(self, phase="running")
+        return replace(self, phase="running", outputs=outputs, kept=kept)
 
     def _ending(self, frame: Frame) -> Tracker:
         # A blocked branch sends an error frame of this type and the prompt goes on.

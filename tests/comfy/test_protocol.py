@@ -266,6 +266,20 @@ def test_printable_text_is_one_harmless_line(text: str) -> None:
     shown.encode("utf-8")
 
 
+@pytest.mark.parametrize(("frames", "size", "kept"), [(1_500, 1, 1_000), (20, 2**20, 7)])
+def test_what_frames_list_is_not_kept_without_bound(frames: int, size: int, kept: int) -> None:
+    """A server that makes up nodes, or sends large ones, fills no memory: the first outputs are kept."""
+    tracker = Tracker(prompt_id="p")
+    for number in range(frames):
+        data = {"prompt_id": "p", "node": f"{number}", "output": {"text": ["A" * size]}}
+        frame = parse_frame(json.dumps({"type": "executed", "data": data}))
+        assert frame is not None
+        tracker = tracker.after(frame)
+
+    assert list(tracker.outputs) == [f"{number}" for number in range(kept)]
+    assert tracker.phase == "running"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_json_is_utf_8(encoding: str) -> None:
     """A mark in front of it is no fault; in any other encoding it is not read at all."""
