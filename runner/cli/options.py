@@ -220,7 +220,7 @@ def _near(path: Path) -> Path:
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
     names = ("ANIMERUN_TOKEN", "ANIMERUN_BASIC", "ANIMERUN_HEADER")
-    return {name: value for name, value in environ.items() if name.startswith(names) and value}
+    return {name: value for name, value in environ.items() if name.startswith(names)}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -128,15 +128,12 @@ def _secret_parts(kind: str, value: str) -> tuple[str, ...]:
 
 def _choose(url: str, values: Mapping[str, str]) -> tuple[str, str]:
     for suffix in (*_suffixes(url), ""):
-        found = [
-            (f"ANIMERUN_{kind}{suffix}", kind)
-            for kind in _KINDS
-            if values.get(f"ANIMERUN_{kind}{suffix}", "").strip()
-        ]
+        named = [(name, kind) for kind in _KINDS if (name := f"ANIMERUN_{kind}{suffix}") in values]
+        found = [each for each in named if values[each[0]].strip()]
         if len(found) > 1:
             raise UsageError(f"{found[0][0]} and {found[1][0]} are both set; keep one")
-        if found:
-            return found[0]
+        if named:
+            return found[0] if found else ("", "")
     return "", ""
 
 

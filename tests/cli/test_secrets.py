@@ -275,6 +275,19 @@ def test_credentials_travel_over_plain_http_to_this_machine_only(
     assert CANARY not in said.err
 
 
+def test_an_empty_value_for_a_host_keeps_the_general_one_from_it(
+    project: Project, farm: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It means none there, from the environment too."""
+    monkeypatch.setenv("ANIMERUN_TOKEN", CANARY)
+    monkeypatch.setenv("ANIMERUN_TOKEN_127_0_0_1", "")
+    farm.clear()
+    said = run(project, farm)
+
+    assert said.code == 0
+    assert not any("authorization" in headers for headers in farm.headers)
+
+
 def test_neither_netrc_nor_a_proxy_stands_between_us_and_this_machine(
     project: Project, farm: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,10 +78,16 @@ SERVER = "https://gpu.example:8443"
             {"Authorization": "Bearer port"},
         ),
         ({"ANIMERUN_TOKEN_OTHER_EXAMPLE": "t"}, {}),
+        ({"ANIMERUN_TOKEN": "all", "ANIMERUN_TOKEN_GPU_EXAMPLE": ""}, {}),
+        ({"ANIMERUN_BASIC_GPU_EXAMPLE": "me:pw", "ANIMERUN_TOKEN_GPU_EXAMPLE_8443": " "}, {}),
+        (
+            {"ANIMERUN_TOKEN_GPU_EXAMPLE": "", "ANIMERUN_BASIC_GPU_EXAMPLE": "me:pw"},
+            {"Authorization": "Basic bWU6cHc="},
+        ),
     ],
 )
 def test_the_name_that_says_most_wins(values: dict[str, str], headers: dict[str, str]) -> None:
-    """Host and port, then host, then all servers; nothing set sends nothing."""
+    """Host and port, then host, then all servers; an empty value ends the search and sends nothing."""
     assert credentials_for(SERVER, values).headers == headers
 
 
