@@ -25,7 +25,7 @@ _WRITTEN_WRONG = (
     duckdb.ConversionException, duckdb.InvalidInputException, duckdb.InvalidTypeException,
     duckdb.OutOfRangeException,
     duckdb.TypeMismatchException, duckdb.PermissionException, duckdb.TransactionException,
-    duckdb.NotImplementedException, duckdb.OutOfMemoryException, duckdb.DependencyException,
+    duckdb.NotImplementedException, duckdb.DependencyException,
     duckdb.ConstraintException,
 )  # fmt: skip
 """Faults of the statement; any other is one of the file that is read."""
@@ -51,6 +51,8 @@ def ask(manifest: Manifest, text: str, *, limit: int, seconds: float = SECONDS) 
         return _run(manifest.connection, text, limit, seconds)
     except duckdb.InterruptException as error:
         raise UsageError(f"the query took more than {seconds:g} s and was stopped") from error
+    except duckdb.OutOfMemoryException as error:
+        raise UsageError("the query takes more memory than it may have; ask for less at a time") from error
     except _WRITTEN_WRONG as error:
         raise UsageError(sentence(error)) from error
     except duckdb.Error as error:

@@ -407,7 +407,7 @@ class Manifest:
         self.damaged.insert(0, told)
 
     def _build(self, *, published: bool) -> duckdb.DuckDBPyConnection:
-        db = duckdb.connect(":memory:", config=_LOCKED_DOWN)
+        db = duckdb.connect(":memory:", config=_LOCKED_DOWN | {"temp_directory": ""})
         db.execute("set enable_progress_bar = false")
         tables, views = _schema()
         db.execute(f"create schema fresh; use fresh; {tables}")

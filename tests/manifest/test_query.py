@@ -33,6 +33,23 @@ def test_more_rows_than_the_limit_are_told(manifest: Manifest) -> None:
     assert (len(found.rows), found.more) == (2, True)
 
 
+def test_a_query_too_large_for_memory_writes_no_file(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is put aside in the current folder or elsewhere; one sentence says what is wrong."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(UsageError, match="more memory than it may have"):
+        ask(
+            manifest,
+            "select max(n) from (select row_number() over (order by hash(i)) as n from range(60000000) t(i))",
+            limit=1,
+        )
+
+    assert list(here.iterdir()) == []
+
+
 def test_columns_have_names_of_their_own(manifest: Manifest) -> None:
     """Two columns of one name stay two."""
     assert ask(manifest, "select 1 as n, 2 as n, 3 as n_2", limit=1).columns == ("n", "n_2", "n_2_2")
