@@ -15,7 +15,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -23,7 +23,7 @@ import httpx
 
 from runner import door
 from runner.comfy.credentials import Credentials, is_loopback
-from runner.comfy.protocol import FileRef, Queue, entry_of, parse_json, parse_queue, printable
+from runner.comfy.protocol import VALUES, FileRef, Queue, entry_of, parse_json, parse_queue, printable
 from runner.comfy.tls import trust, untrusted
 from runner.errors import (
     Ambiguous,
@@ -70,6 +70,8 @@ class Limits:
     answer: int = 16 * _MIB
     history: int = 32 * _MIB
     object_info: int = 64 * _MIB
+    object_info_values: int = 4_000_000
+    """A server with a hundred packs has half as many."""
     connections: int = 16
 
 
@@ -84,11 +86,13 @@ class Answer:
     wait_s: float = 0.0
     """`Retry-After` in seconds, 0 where there is none that is a number."""
     secrets: Secrets = field(default_factory=Secrets, repr=False)
+    values: int = VALUES
+    """Read at most."""
 
     @property
     def json(self) -> Plain:
         """The body as plain data without secrets, None when it is not JSON."""
-        return parse_json(self.body, self.secrets)
+        return parse_json(self.body, self.secrets, most=self.values)
 
     @property
     def shown(self) -> str:
@@ -208,7 +212,7 @@ class Client:
             total_s=limits.object_info_s,
             read_s=limits.object_info_s,
         )
-        return self._object(answer, "/object_info")
+        return self._object(replace(answer, values=limits.object_info_values), "/object_info")
 
     async def model_sizes(self, folder: str) -> Mapping[str, int]:
         """Return name → size of the files in a model folder; those with no possible size are left out."""

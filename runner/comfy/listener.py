@@ -24,7 +24,9 @@ _OPEN_S = 10.0
 _PING_S = 20.0
 _PONG_S = 60.0
 _CLOSE_S = 2.0
-_FRAME_BYTES = 64 * 2**20
+_FRAME_BYTES = 4 * 2**20
+_FRAMES = 16
+"""Held at most until they are read: previews are pictures of a few hundred KiB, texts far less."""
 _FIRST_DELAY_S = 0.5
 _LAST_DELAY_S = 30.0
 
@@ -100,7 +102,7 @@ class Listener:
             ping_timeout=_PONG_S,
             close_timeout=_CLOSE_S,
             max_size=_FRAME_BYTES,
-            max_queue=64,
+            max_queue=_FRAMES,
         ) as socket:
             self._socket, self.connected, self.heard_at = socket, True, self._clock()
             self.tried.set()

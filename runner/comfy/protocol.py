@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from runner.text.secrets import Secrets
 from runner.text.shown import UNSEEN
@@ -41,6 +41,8 @@ _WORDS = frozenset({
 _NODES_KEPT = 1_000
 _OUTPUTS_KEPT = 8 * 2**20
 """Characters, for one prompt."""
+VALUES: Final = 1_000_000
+"""Of an answer; small ones take twenty times their bytes in memory."""
 _NOTHING = Secrets()
 _MARKS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -60,13 +62,17 @@ def _shows(ch: str) -> bool:
     return unicodedata.category(ch) not in _MARKS and ch not in UNSEEN
 
 
-def parse_json(text: str | bytes, secrets: Secrets = _NOTHING) -> Plain:
+def parse_json(text: str | bytes, secrets: Secrets = _NOTHING, *, most: int = VALUES) -> Plain:
     """Return plain data without *secrets*, or None for what is not JSON (`NaN` and `Infinity` are accepted).
 
-    Bytes are UTF-8. Words of the protocol stay as they are, whatever the secrets are.
+    Bytes are UTF-8. Words of the protocol stay as they are, whatever the secrets are. What may hold more than
+    *most* values is not read.
     """
     try:
-        content = json.loads(text if isinstance(text, str) else str(text, "utf-8-sig", "surrogatepass"))
+        text = text if isinstance(text, str) else str(text, "utf-8-sig", "surrogatepass")
+        if len(text) > most and sum(map(text.count, "{[,")) > most:
+            return None
+        content = json.loads(text)
         return secrets.hide_in(content, names=True, words=_WORDS)
     except (ValueError, RecursionError):
         return None

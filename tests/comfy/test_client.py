@@ -247,6 +247,16 @@ async def test_no_encoding_carries_a_credential_past_us(encoding: str) -> None:
             assert TOKEN not in str(caught.value)
 
 
+async def test_an_answer_of_too_many_values_is_not_read() -> None:
+    """Lists within lists are small to send and twenty times as large to hold."""
+    body = b'{"a": [' + b"[]," * 1_000 + b"[]]}"
+    async with talking(answer(body), object_info_values=2_000) as (client, _):
+        with pytest.raises(Ambiguous, match="gave no object"):
+            await client.object_info()
+    async with talking(answer(body), object_info_values=3_000) as (client, _):
+        assert len((await client.object_info())["a"]) == 1_001
+
+
 async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:
     """When no slot comes free, the request fails as not sent, and the next one has a new pool."""
 

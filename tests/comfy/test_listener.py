@@ -120,6 +120,21 @@ async def test_frames_that_repeat_the_key_come_in_without_it(form: Callable[[str
     assert told not in repr(heard) and SECRET not in repr(heard)
 
 
+async def test_a_frame_of_more_than_four_mebibytes_is_not_taken() -> None:
+    """It ends the connection; the next one is as good."""
+
+    async def behave(socket: ServerConnection) -> None:
+        came.append(socket)
+        await socket.send(json.dumps({"type": "x" * 5 * 2**20}) if len(came) == 1 else HELLO)
+        await socket.wait_closed()
+
+    came: list[ServerConnection] = []
+    async with listening(behave) as (it, frames, _):
+        heard = await frames.get()
+
+    assert (heard.type, len(came), it.drops) == ("status", 2, 2)
+
+
 async def test_each_connection_has_a_client_id_of_its_own() -> None:
     """After a drop the listener comes back under another id, for the old one may be deaf for ever."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -287,6 +288,14 @@ def test_json_is_utf_8(encoding: str) -> None:
     read = parse_json(json.dumps(content, ensure_ascii=False).encode(encoding), Secrets(["another"]))
 
     assert read == (content if encoding.startswith("utf-8") else None)
+
+
+@pytest.mark.parametrize("kind", [str, str.encode])
+def test_more_values_than_any_server_sends_are_not_read(kind: Callable[[str], str | bytes]) -> None:
+    """A million may come; what stands in one long text is counted only where there is that much of it."""
+    assert parse_json(kind("[" + "0," * 999_998 + "0]")) == [0] * 999_999
+    assert parse_json(kind("[" + "[]," * 500_000 + "0]")) is None
+    assert parse_frame('{"type": "x", "data": {"a": [' + "[]," * 500_000 + "0]}}") is None
 
 
 def test_every_word_that_answers_are_read_by_may_be_a_credential() -> None:
