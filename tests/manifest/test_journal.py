@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 
 from runner import door
 from runner.errors import RecordDamaged, RunLocked, StorageError
-from runner.manifest.journal import FORMAT, Journal, Reading, encode, last_line
-from runner.errors import RecordDamaged, StorageError
 from runner.manifest.journal import FORMAT, Journal, Reading, encode, last_line, seal
 from tests.sim.disks import Failing
 
