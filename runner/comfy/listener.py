@@ -24,8 +24,8 @@ _OPEN_S = 10.0
 _PING_S = 20.0
 _PONG_S = 60.0
 _CLOSE_S = 2.0
-_FRAME_BYTES = 4 * 2**20
-_FRAMES = 16
+_FRAME_BYTES = 16 * 2**20
+_FRAMES = 8
 """Held at most until they are read: previews are pictures of a few hundred KiB, texts far less."""
 _FIRST_DELAY_S = 0.5
 _LAST_DELAY_S = 30.0
