@@ -184,6 +184,7 @@ def test_a_run_that_cannot_be_tidied_stops_no_other(
         raise trouble
 
     monkeypatch.setattr(launch.Journal, "resume", refuse)
-    launch._tidy("ep.yaml", SimpleNamespace(runs=tmp_path, newest=lambda spec: f"run of {spec}"))
+    history = SimpleNamespace(runs=tmp_path, newest=lambda spec, path: f"run of {spec}")
+    launch._tidy("ep.yaml", tmp_path / "ep.yaml", history)
 
     assert asked == [tmp_path / "run of ep.yaml" / "journal.jsonl"]
