@@ -21,7 +21,7 @@ import atheris  # type: ignore[import-not-found]
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 with atheris.instrument_imports(include=["runner", "yaml"]):
-    import runner.text.bounded  # imported by runner.text.jinja when it is needed
+    import runner.text.bounded  # noqa: F401 - imported when it is needed, too late for the fuzzer
     from runner.errors import SpecError
     from runner.expand import expand
     from runner.render import Catalog
