@@ -120,12 +120,12 @@ async def test_frames_that_repeat_the_key_come_in_without_it(form: Callable[[str
     assert told not in repr(heard) and SECRET not in repr(heard)
 
 
-async def test_a_frame_of_more_than_four_mebibytes_is_not_taken() -> None:
+async def test_a_frame_of_more_than_sixteen_mebibytes_is_not_taken() -> None:
     """It ends the connection; the next one is as good."""
 
     async def behave(socket: ServerConnection) -> None:
         came.append(socket)
-        await socket.send(json.dumps({"type": "x" * 5 * 2**20}) if len(came) == 1 else HELLO)
+        await socket.send(json.dumps({"type": "x" * 17 * 2**20}) if len(came) == 1 else HELLO)
         await socket.wait_closed()
 
     came: list[ServerConnection] = []
