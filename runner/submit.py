@@ -116,6 +116,8 @@ class _Known:
     server: Server
     facts: ServerFacts | None = None
     object_info: ObjectInfo | None = None
+    fit: tuple[ServerFacts, ObjectInfo] | None = None
+    """What it was and offered when nothing was lacking."""
     uploaded: set[str] = field(default_factory=set)
     uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -215,12 +217,27 @@ class ComfyExecutor:
     @property
     def facts(self) -> tuple[ServerFacts, ...]:
         """What the servers are that can be used at this moment."""
-        usable = (known.facts for known in self._known.values() if not known.server.down)
-        return tuple(facts for facts in usable if facts is not None)
+        every = self._known.values()
+        return tuple(each.facts for each in every if each.facts is not None and not each.server.down)
 
     def admit(self, lacks: Lacks) -> None:
         """From now on ask *lacks* of who joins or comes back, and leave out one that lacks anything."""
         self._lacks = lacks
+        for known in self._known.values():
+            known.fit = self._now(known) if known.facts is not None and not known.server.down else None
+
+    async def _missing(self, known: _Known) -> Sequence[str]:
+        """Return what a server lacks; one that is what it was is not looked at again, for that takes long."""
+        facts, offers = self._now(known)
+        if self._lacks is None or (known.fit and known.fit[0] == facts and known.fit[1].same(offers)):
+            return ()
+        missing = await self._lacks(facts)
+        known.fit = None if missing else (facts, offers)
+        return missing
+
+    def _now(self, known: _Known) -> tuple[ServerFacts, ObjectInfo]:
+        assert known.facts is not None and known.object_info is not None, "asked before"
+        return replace(known.facts, latency_s=0.0), known.object_info
 
     async def open(self) -> tuple[ServerFacts, ...]:
         """Contact every server once; emits ServerUp or ServerDown for each.
@@ -352,10 +369,10 @@ class ComfyExecutor:
                 await asyncio.sleep(_ASK_AGAIN_S)
             else:
                 break
-        lacks = () if known.server.down or self._lacks is None else await self._lacks(self._facts(known))
-        if lacks:
-            more = f" (and {len(lacks) - 1} more)" if len(lacks) > 1 else ""
-            known.server.leave_out(f"{known.server.url} is left out: {lacks[0]}{more}")
+        missing = () if known.server.down else await self._missing(known)
+        if missing:
+            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            known.server.leave_out(f"{known.server.url} is left out: {missing[0]}{more}")
         if not known.server.down:
             self._emit(ServerUp(server=known.server.url, facts=self._facts(known)))
 

@@ -67,6 +67,10 @@ class ObjectInfo:
         """Return the number of node classes."""
         return len(self._data)
 
+    def same(self, other: ObjectInfo) -> bool:
+        """Whether *other* offers just the same."""
+        return self._data == other._data
+
     def __contains__(self, node_class: object) -> bool:
         return node_class in self._data
 
