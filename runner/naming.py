@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import count, islice, starmap
 from typing import Final, Literal
 
 from runner.text.jinja import Jinja, hole
@@ -201,10 +202,16 @@ def derived_seeds(path: str, n: int) -> tuple[int, ...]:
 
     A larger *n* begins with the same ones; every variant of a cut has the same ones.
     """
-    had: dict[int, None] = {}
-    for number in range(1, n + 1):
-        had[_fresh_seed(f"{path}#{number}", had)] = None
-    return tuple(had)
+    return tuple(islice(seeds_of_takes(path), n))
+
+
+def seeds_of_takes(path: str) -> Iterator[int]:
+    """Yield the seeds of takes 1, 2, … of the cut *path*, as `derived_seeds` has them."""
+    had: set[int] = set()
+    for number in count(1):
+        seed = _fresh_seed(f"{path}#{number}", had)
+        had.add(seed)
+        yield seed
 
 
 def retake_seed(key: str, alt: int, taken: Container[int] = ()) -> int:
@@ -213,16 +220,13 @@ def retake_seed(key: str, alt: int, taken: Container[int] = ()) -> int:
 
 
 def _fresh_seed(text: str, taken: Container[int]) -> int:
-    return next(seed for seed in _candidates(text) if seed not in taken)
-
-
-def _candidates(text: str) -> Iterator[int]:
-    """Yield the seed of *text*, then of `text.1`, `text.2` …"""
-    yield _first_bytes(text)
-    number = 0
-    while True:
-        number += 1
-        yield _first_bytes(f"{text}.{number}")
+    """Return the seed of *text*, or else of `text.1`, `text.2` …: the first that is not *taken*."""
+    seed = _first_bytes(text)
+    if seed in taken:
+        seed = next(
+            other for other in map(_first_bytes, map(f"{text}.{{}}".format, count(1))) if other not in taken
+        )
+    return seed
 
 
 def _first_bytes(text: str) -> int:
@@ -280,16 +284,29 @@ class Pattern:
 
     def may_touch(self, word: str) -> bool:
         """Whether it can match the segment of axis *word* under some label; True when in doubt."""
+        return any(_may_touch(text, f"{word}=") for text in self._alternatives())
+
+    def numbers(self, word: str) -> frozenset[int] | None:
+        """Return the numbers whose segment `word=NUMBER` it can match; None for more than it names."""
         segment = f"{word}="
-        for text in self._alternatives():
-            start = re.split(r"[*?[]", text, maxsplit=1)[0]
-            if start.startswith(segment) or (start != text and segment.startswith(start)):
-                return True
-        return False
+        touching = [text for text in self._alternatives() if _may_touch(text, segment)]
+        if any(_GLOB.search(text) for text in touching):
+            return None
+        named = (text.removeprefix(segment) for text in touching)
+        return frozenset(int(text) for text in named if re.fullmatch(r"0|[1-9][0-9]{0,19}", text))
 
     def _alternatives(self) -> Iterator[str]:
         for part in self._parts:
             yield from part.alternatives
+
+
+_GLOB: Final = re.compile(r"[*?[]")
+
+
+def _may_touch(alternative: str, segment: str) -> bool:
+    """Whether *alternative* can match a text that begins with *segment*, `word=`."""
+    start = _GLOB.split(alternative, maxsplit=1)[0]
+    return start.startswith(segment) or (start != alternative and segment.startswith(start))
 
 
 _IN_KEYS: Final = re.compile(r"[A-Za-z0-9._+@=*?-]*")
@@ -305,7 +322,7 @@ def _part(text: str, whole: str) -> _Part:
         alternatives.append(f"{word}={value.strip()}" if word else value.strip())
     for alternative in alternatives:
         _check_alternative(alternative, whole)
-    globs = [alternative for alternative in alternatives if re.search(r"[*?[]", alternative)]
+    globs = [alternative for alternative in alternatives if _GLOB.search(alternative)]
     literal = tuple(f"/{alternative}/" for alternative in alternatives if alternative not in globs)
     compiled = re.compile("|".join(map(fnmatch.translate, globs))) if globs else None
     return _Part(tuple(alternatives), literal, compiled)
@@ -331,10 +348,13 @@ def variant(axes: Iterable[tuple[str, str]]) -> str:
     return "_".join(text if text[:1].isalpha() else f"{word}{text}" for word, text in sorted(axes))
 
 
+_TAKE_HOLES: Final[Mapping[TakeWord, str]] = {"take": "{0:02}", "seed": "{0}"}
+
+
 def take_hole(take: tuple[TakeWord, int], alt: int = 0) -> str:
     """Return the hole `take`: `03` for the third take, the seed itself for a seed, `03alt1` for a retake."""
     word, number = take
-    text = f"{number:02}" if word == "take" else str(number)
+    text = _TAKE_HOLES[word].format(number)
     return f"{text}alt{alt}" if alt else text
 
 
@@ -376,16 +396,21 @@ class NameTemplate:
             raise ValueError(f"deliver.name has no hole `{name}`{advice}")
         return self._write(known)
 
-    def at(self, known: Mapping[str, str]) -> Callable[[str, int], str]:
-        """Return what writes the name of (take, seed) where the other holes stand as in *known*.
+    def at(
+        self, known: Mapping[str, str], word: TakeWord
+    ) -> Callable[[Sequence[tuple[int, int]]], list[str]]:
+        """Return what writes the names of jobs where the other holes stand as in *known*.
 
-        *known* holds all of them by the names the text has for them; what it gives raises as `render` does.
+        *known* holds all of them by the names the text has for them. A job is told by its number in the key
+        and its seed: by *word* ascending takes, or a seed twice. What it gives raises as `render` does.
         """
-        if self._jinja.plain and not any(
-            mark in text for text in (self.text, *known.values()) for mark in "\0\1"
-        ):
-            return _Names(_tidy(self._jinja.text({**known, "take": "\0", "seed": "\1"}).strip())).name
-        return lambda take, seed: self._write({**known, "take": take, "seed": str(seed)})
+        whole = "".join((self.text, *known.values()))
+        if self._jinja.plain and "\0" not in whole and "\1" not in whole:
+            return _Names(_tidy(self._jinja.text({**known, "take": "\0", "seed": "\1"}).strip()), word).names
+        return lambda takes: [
+            self._write({**known, "take": take_hole((word, number)), "seed": str(seed)})
+            for number, seed in takes
+        ]
 
     def _write(self, known: Mapping[str, str]) -> str:
         return _usable(_tidy(self._jinja.text(known).strip()))
@@ -402,26 +427,24 @@ _DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", r
 
 
 class _Names:
-    """The names at one point: *text* with NUL for the take and U+0001 for the seed.
+    """The names at one point: *text* with NUL for the take and U+0001 for the seed."""
 
-    Whether a name can be used depends on the digits in it by their number alone: one of each length is
-    checked.
-    """
+    def __init__(self, text: str, word: TakeWord) -> None:
+        escaped = text.replace("{", "{{").replace("}", "}}")
+        self._name = escaped.replace("\0", _TAKE_HOLES[word]).replace("\1", "{1}").format
 
-    def __init__(self, text: str) -> None:
-        self._pieces = re.split("([\0\1])", text)
-        self._good: set[tuple[int, int]] = set()
+    def names(self, takes: Sequence[tuple[int, int]]) -> list[str]:
+        """Return the names of *takes*, written and checked at the pace of C: a point may have a million.
 
-    def name(self, take: str, seed: int) -> str:
-        number = str(seed)
-        written = {"\0": take, "\1": number}
-        path = "".join([written.get(piece, piece) for piece in self._pieces])
-        lengths = (len(take), len(number))
-        if lengths not in self._good or not take.isdecimal():
-            _usable(path)
-            if take.isdecimal() and number.isdecimal():
-                self._good.add(lengths)
-        return path
+        Whether a name can be used depends on the digits in it by their number alone. Where the numbers in the
+        key have equally many, the length of a name tells how many the seed has.
+        """
+        names = list(starmap(self._name, takes))
+        even = len(str(takes[0][0])) == len(str(takes[-1][0]))
+        backwards = names[::-1]
+        for name in dict(zip(map(len, backwards), backwards, strict=True)).values() if even else names:
+            _usable(name)
+        return names
 
 
 def _tidy(text: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner.expand.points import Point, Points
-from runner.expand.sieve import Verdict
 from runner.expand.standing import At
 from runner.faults import Faults
 from runner.naming import DEFAULT_NAME, NAME_HOLES, NameTemplate, variant
@@ -26,8 +25,13 @@ class Namer:
     blank: Mapping[str, str]
     """Every hole that some cut of the spec fills, empty."""
 
-    def at(self, points: Points, point: Point) -> Callable[[str, int], str]:
-        """Return what writes the name of (take, seed) at *point*; that raises ValueError."""
+    @property
+    def by_seed(self) -> bool:
+        """Whether a name tells the seed."""
+        return "seed" in self.template.holes
+
+    def at(self, points: Points, point: Point) -> Callable[[Sequence[tuple[int, int]]], list[str]]:
+        """Return what writes the names of (number in the key, seed) at *point*; that raises ValueError."""
         cut, head = points.standing.cut, point.script.head
         holes = {
             **self.blank,
@@ -39,7 +43,7 @@ class Namer:
             "model": head.model.name if head.model else "",
             "template": head.template.name,
         }
-        return self.template.at(holes)
+        return self.template.at(holes, points.takes.word)
 
 
 def read_namer(spec: Spec, cuts: Iterable[Points], faults: Faults) -> Namer | None:
@@ -74,18 +78,24 @@ class Taken:
     def point(self, points: Points, at: At, point: Point) -> None:
         """Write the names of all jobs at *point*; note what is wrong with them."""
         try:
-            for name, key in self._names(points, at, point):
-                self._take(name, key)
+            for takes, names in self._names(points, at, point):
+                hashes = set(map(hash, map(str.casefold, names)))
+                if len(hashes) == len(names) and hashes.isdisjoint(self._hashes):
+                    self._hashes |= hashes
+                else:
+                    for (number, _), name in zip(takes, names, strict=True):
+                        self._take(name, _key(points, point, number))
         except ValueError as error:
             written = self.spec.deliver.name
             self.faults.at(written.mark if written else points.standing.cut.mark, str(error))
 
-    def _names(self, points: Points, at: At, point: Point) -> Iterator[tuple[str, str]]:
-        """Yield name and key of every job at *point*; raises ValueError."""
+    def _names(
+        self, points: Points, at: At, point: Point
+    ) -> Iterator[tuple[Sequence[tuple[int, int]], list[str]]]:
+        """Yield takes at *point*, many at a time, with their names; raises ValueError."""
         write = self.namer.at(points, point)
-        for number, seed in points.takes:
-            if points.sieve.verdict(at, number) != Verdict.EXCEPTED:
-                yield write(points.takes.hole(number), seed), f"{point.key}/{points.takes.word}={number}"
+        for takes in points.takes_at(at, seeds=self.namer.by_seed):
+            yield takes, write(takes)
 
     def _take(self, name: str, key: str) -> None:
         folded = name.casefold()
@@ -97,10 +107,7 @@ class Taken:
 
     def _tell(self, name: str, folded: str, key: str) -> None:
         """Find who had *name* first, by walking all jobs up to there once more."""
-        every = (
-            pair for points in self.cuts for at, point in points for pair in self._names(points, at, point)
-        )
-        first = next((other for written, other in every if written.casefold() == folded), key)
+        first = next((other for written, other in self._every() if written.casefold() == folded), key)
         if first != key:
             self._told += 1
             self.faults.at(
@@ -108,6 +115,18 @@ class Taken:
                 f"two jobs would write `{name}`: {first} and {key};"
                 " add {{ variant }} or {{ take }} to deliver.name",
             )
+
+    def _every(self) -> Iterator[tuple[str, str]]:
+        """Yield name and key of every job, in order."""
+        for points in self.cuts:
+            for at, point in points:
+                for takes, names in self._names(points, at, point):
+                    for (number, _), name in zip(takes, names, strict=True):
+                        yield name, _key(points, point, number)
+
+
+def _key(points: Points, point: Point, number: int) -> str:
+    return f"{point.key}/{points.takes.word}={number}"
 
 
 def _mark(spec: Spec) -> Mark:

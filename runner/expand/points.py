@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product, repeat
 from typing import Protocol
 
 from runner.domain import Job, Plain, Template
@@ -20,13 +20,15 @@ from runner.story import CutPlans
 from runner.text.tree import Scalar
 
 _MOST_KEPT = 4096
+_AT_ONCE = 1024
+"""Takes whose names are written together."""
 
 
 class Naming(Protocol):
     """What writes deliver names."""
 
-    def at(self, points: Points, point: Point) -> Callable[[str, int], str]:
-        """Return what writes the name of (take, seed) at *point*."""
+    def at(self, points: Points, point: Point) -> Callable[[Sequence[tuple[int, int]]], list[str]]:
+        """Return what writes the names of (number in the key, seed) at *point*."""
         ...
 
 
@@ -85,11 +87,20 @@ class Points:
     def __iter__(self) -> Iterator[tuple[At, Point]]:
         """Yield every point that can be drawn, row-major."""
         for at in product(*(range(len(labels)) for labels in self.labels)):
-            if not self.sieve.by_take and self.sieve.verdict(at, 0) == Verdict.EXCEPTED:
+            if self.sieve.told is not None and self.sieve.verdict(at, None) == Verdict.EXCEPTED:
                 continue
             point = self.point(at)
             if point is not None:
                 yield at, point
+
+    def takes_at(self, at: At, *, seeds: bool = True) -> Iterator[Sequence[tuple[int, int]]]:
+        """Yield (number in the key, seed) of the jobs at *at*, many at a time and never none.
+
+        Without *seeds* they are 0: a million of them take time to derive.
+        """
+        every = self.sieve.takes_at(at, iter(self.takes) if seeds else zip(self.takes.numbers(), repeat(0)))
+        while takes := list(islice(every, _AT_ONCE)):
+            yield takes
 
     def point(self, at: At) -> Point | None:
         """Return the point at *at*; None after noting why it cannot be drawn."""
@@ -189,39 +200,35 @@ def jobs_at(points: Points, at: At, point: Point, namer: Naming, seq: int) -> It
     cut, head, spoken = points.standing.cut, point.script.head, point.script.spoken
     seeds = [name for name, parameter in head.template.parameters.items() if parameter.type == "seed"]
     place = cut.mark.problem("")
-    for number, seed in points.takes:
-        verdict = points.sieve.verdict(at, number)
-        if verdict == Verdict.EXCEPTED:
-            continue
-        take = points.takes.hole(number)
-        values = dict(point.values)
-        for name in seeds:
-            values[name] = seed
-        job = Job(
-            key=f"{point.key}/{points.takes.word}={number}",
-            seq=seq,
-            episode=cut.episode,
-            scene=cut.scene,
-            cut=cut.name,
-            axes=point.axes,
-            take=f"t{take}",
-            seed=seed,
-            name=write(take, seed),
-            template=head.template.name,
-            model=head.model.name if head.model else "",
-            values=values,
-            prompt=_prompt(spoken),
-            negative=spoken.negative,
-            slots=spoken.slots,
-            cast=spoken.members,
-            loras=spoken.loras,
-            title=cut.title,
-            length=point.length,
-            waits=point.waits,
-            place=f"{place.path}:{place.line}",
-        )
-        seq += 1
-        yield job, verdict == Verdict.SELECTED
+    for takes in points.takes_at(at):
+        for (number, seed), name in zip(takes, write(takes), strict=True):
+            values = dict(point.values)
+            values.update(dict.fromkeys(seeds, seed))
+            job = Job(
+                key=f"{point.key}/{points.takes.word}={number}",
+                seq=seq,
+                episode=cut.episode,
+                scene=cut.scene,
+                cut=cut.name,
+                axes=point.axes,
+                take=f"t{points.takes.hole(number)}",
+                seed=seed,
+                name=name,
+                template=head.template.name,
+                model=head.model.name if head.model else "",
+                values=values,
+                prompt=_prompt(spoken),
+                negative=spoken.negative,
+                slots=spoken.slots,
+                cast=spoken.members,
+                loras=spoken.loras,
+                title=cut.title,
+                length=point.length,
+                waits=point.waits,
+                place=f"{place.path}:{place.line}",
+            )
+            seq += 1
+            yield job, points.sieve.verdict(at, number) == Verdict.SELECTED
 
 
 def _prompt(spoken: Spoken) -> str:

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from runner import naming
 from runner.naming import derived_seeds, split_key
 
 HEAD = "animerun: 1\nepisode: ep01\n"
@@ -79,6 +80,22 @@ def test_jobs_are_made_lazily(studio):
 
     assert next(iter(expansion)).key == "ep01/s/seed=0"
     assert expansion.count == 20_000
+
+
+def test_takes_are_looked_at_without_deriving_their_seeds(studio, monkeypatch):
+    """Counting takes and comparing their names makes no seeds; only jobs that are asked for have one."""
+    derived = []
+    real = naming.seeds_of_takes
+    monkeypatch.setattr(
+        "runner.expand.takes.seeds_of_takes", lambda path: (derived.append(1) or seed for seed in real(path))
+    )
+
+    expansion = studio.expand(HEAD + "takes: 100000\nexcept: [take=2]\nscenes: {s: {prompt: x}}")
+    first = list(itertools.islice(expansion, 3))
+
+    assert expansion.count == 99_999
+    assert [job.seed for job in first] == [derived_seeds("ep01/s", 4)[take] for take in (0, 2, 3)]
+    assert len(derived) < 5_000
 
 
 def test_an_except_takes_jobs_off_and_the_count_is_exact(studio):

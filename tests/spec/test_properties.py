@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import SpecError
+from runner.naming import Pattern
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "spec"
 WORDS = ("camera", "place", "light", "prompt", "steps", "cfg", "style")
@@ -90,6 +91,55 @@ def test_an_except_takes_off_exactly_what_it_matches(studio, sizes, takes, data)
 
     kept = [job.key for job in whole if not (job.cut == "c001" and dict(job.axes)[word] == label)]
     assert [job.key for job in expansion] == kept
+    assert expansion.count == len(kept)
+
+
+_ABOUT_TAKES = (
+    "take=1",
+    "c001/take=2,3",
+    "take=03,9",
+    "*=2",
+    "c00*/take=3",
+    "c002",
+    "take=[12]",
+    "camera=c1/take=2",
+)
+
+
+@QUICK
+@given(
+    axes, st.integers(1, 4), st.sets(st.sampled_from(_ABOUT_TAKES)), st.sets(st.sampled_from(_ABOUT_TAKES))
+)
+def test_patterns_about_takes_choose_what_they_match(studio, sizes, takes, only, without):
+    """Takes that no pattern names are judged together, with the same jobs and counts as one by one."""
+    whole = studio.jobs(spec(sizes, takes))
+    chosen = [
+        job.seq
+        for job in whole
+        if (not only or any(Pattern.parse(text).matches(job.key) for text in only))
+        and not any(Pattern.parse(text).matches(job.key) for text in without)
+    ]
+    try:
+        expansion = studio.expand(spec(sizes, takes), only=sorted(only), without=sorted(without))
+    except SpecError:
+        return  # a pattern that matches nothing
+
+    assert [job.seq for job in expansion] == chosen
+    assert (expansion.count, expansion.selected) == (len(whole), len(chosen))
+
+
+@QUICK
+@given(axes, st.integers(1, 4), st.sampled_from(_ABOUT_TAKES))
+def test_an_except_about_takes_takes_them_off(studio, sizes, takes, pattern):
+    """Count, sequence and jobs agree with leaving the takes out by hand."""
+    kept = [job.key for job in studio.jobs(spec(sizes, takes)) if not Pattern.parse(pattern).matches(job.key)]
+    try:
+        expansion = studio.expand(spec(sizes, takes).replace("takes:", f"except: ['{pattern}']\ntakes:"))
+    except SpecError:
+        return  # a pattern that matches nothing
+
+    assert [job.key for job in expansion] == kept
+    assert [job.seq for job in expansion] == list(range(len(kept)))
     assert expansion.count == len(kept)
 
 

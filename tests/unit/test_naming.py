@@ -240,6 +240,15 @@ def test_a_pattern_names_its_words() -> None:
     assert not Pattern.parse("place").may_touch("place")
 
 
+def test_a_pattern_names_the_takes_it_can_tell_from_others() -> None:
+    """A glob may mean any of them; what is no number of a key means none."""
+    assert Pattern.parse("s0*/take=1,7/c001").numbers("take") == {1, 7}
+    assert Pattern.parse("take=1").numbers("seed") == frozenset()
+    assert Pattern.parse("take=01,x").numbers("take") == frozenset()
+    assert Pattern.parse("seed=0").numbers("seed") == {0}
+    assert [Pattern.parse(text).numbers("take") for text in ("take=1*", "*", "t?ke=1", "[st]*")] == [None] * 4
+
+
 PIECES = st.text(alphabet="ab=*?[].,", min_size=1, max_size=8)
 
 
@@ -327,23 +336,28 @@ def test_a_name_template_knows_its_holes() -> None:
         ]
     ),
     cut=st.sampled_from(["", "c001", "com", "lpt", "x" * 97, "_", "a.b"]),
-    takes=st.lists(
-        st.tuples(st.sampled_from(["1", "9", "01", "77", "100", "03alt1"]), st.integers(0, 2**64)), max_size=6
-    ),
+    word=st.sampled_from(["take", "seed"]),
+    numbers=st.lists(st.integers(0, 120) | st.integers(0, 2**64), min_size=1, max_size=6, unique=True),
+    seeds=st.lists(st.integers(0, 2**32), min_size=6, max_size=6),
 )
 def test_names_at_a_point_are_the_names_of_its_jobs(
-    text: str, cut: str, takes: list[tuple[str, int]]
+    text: str, cut: str, word: naming.TakeWord, numbers: list[int], seeds: list[int]
 ) -> None:
-    """Written one by one or with what takes share worked out once: the same name, or the same refusal."""
+    """Written one by one or with what takes share worked out once: the same names, or a refusal of one."""
     template = NameTemplate.parse(text)
     known = {"episode": "ep", "scene": "s01", "cut": cut, "variant": "", "take": "", "seed": ""}
-    write = template.at(known)
+    write = template.at(known, word)
+    takes = [(number, number) for number in numbers]
+    if word == "take":
+        takes = [(number + 1, seed) for number, seed in zip(sorted(numbers), seeds, strict=False)]
 
-    for take, seed in takes:
-        try:
-            expected = template.render({**known, "take": take, "seed": str(seed)})
-        except ValueError:
-            with pytest.raises(ValueError, match=r"deliver\.name writes"):
-                write(take, seed)
-        else:
-            assert write(take, seed) == expected
+    try:
+        expected = [
+            template.render({**known, "take": take_hole((word, number)), "seed": str(seed)})
+            for number, seed in takes
+        ]
+    except ValueError:
+        with pytest.raises(ValueError, match=r"deliver\.name writes"):
+            write(takes)
+    else:
+        assert write(takes) == expected
