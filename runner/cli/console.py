@@ -1,6 +1,7 @@
 """What is printed, and how it is made safe: results on stdout, everything else on stderr.
 
-Text that leaves for a terminal or a CI log passes `clean`, JSON passes `escaped`; both know the secrets.
+Text that leaves for a terminal or a CI log passes `clean`, which knows the secrets. In JSON they are hidden in
+its texts, before it is written: in JSON as written a password of digits would take numbers apart.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _LIMIT = 2_000
 _UNUSUAL = re.compile(r"[^ -~]")
 _COMMAND = re.compile(r"##(?=\w*\[)")
 """How Azure Pipelines and TeamCity are commanded, anywhere in a line; GitHub once was too."""
+_MOST_TOLD = 200
+"""Mistakes of one spec that are printed; whoever has more has made one many times."""
 _kept = [Secrets()]
 
 
@@ -93,17 +96,18 @@ def rows_as_they_are(text: str) -> None:
 
 def emit(line: dict[str, Any]) -> None:
     """Print one line of machine output on stdout; a reader who has gone is no error."""
-    print(escaped(json.dumps(line, ensure_ascii=True, default=str)), file=unfailing(sys.stdout), flush=True)
+    told = _kept[0].hide_in(line, names=True)
+    text = json.dumps(told, ensure_ascii=True, default=lambda other: hide(str(other)))
+    print(escaped(text), file=unfailing(sys.stdout), flush=True)
 
 
 def tell_json(value: Any) -> None:
     """Print *value* on stdout as JSON that people can read."""
-    click.echo(escaped(json.dumps(value, ensure_ascii=False, indent=2)))
+    click.echo(escaped(json.dumps(_kept[0].hide_in(value, names=True), ensure_ascii=False, indent=2)))
 
 
 def escaped(told: str) -> str:
     """Return JSON text that commands no terminal and no CI, and says the same to every reader of JSON."""
-    told = _kept[0].hide(told)
     shown = _UNUSUAL.sub(lambda found: found[0] if found[0] == "\n" else _escape(found, json=True), told)
     return _COMMAND.sub(r"\\u0023#", shown)
 
@@ -119,9 +123,11 @@ def report(error: AnimerunError, *, as_json: bool) -> None:
     if as_json:
         emit({"event": "error", **_machine(error)})
     if isinstance(error, SpecError):
-        say("\n".join(str(problem) for problem in error.problems))
-        count = len(error.problems)
-        say(f"\n{count} {'mistake' if count == 1 else 'mistakes'}; nothing was submitted.")
+        say("\n".join(str(problem) for problem in error.problems[:_MOST_TOLD]))
+        more = len(error.problems) - _MOST_TOLD
+        say(f"\n{counted(len(error.problems), 'mistake')}; nothing was submitted.")
+        if more > 0:
+            say(f"Not shown: {more:,} further ones; --json lists all.")
     elif isinstance(error, PreflightRefused):
         say("The servers cannot run this:\n" + "\n".join(f"  {finding}" for finding in error.findings))
         say("Nothing was submitted.")

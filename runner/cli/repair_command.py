@@ -34,13 +34,15 @@ def command(run: str, runs: Path | None, as_json: bool) -> int:
         for file in (NOTES, JOURNAL):
             mended += _mend(settings.runs / name, file, asked=bool(run), as_json=as_json)
     report = refresh(settings.runs, anew=True) if names else None
-    for damage in report.damaged if report else ():
+    damaged = report.damaged if report else ()
+    for damage in damaged:
         say(f"still damaged: {damage}")
     if as_json:
-        emit({"event": "index", "runs": len(names), "damaged": list(report.damaged) if report else []})
-    files = counted(mended, "file") + " mended" if mended else "every journal is whole"
+        emit({"event": "index", "runs": len(names), "damaged": list(damaged)})
+    whole = "what is damaged cannot be mended" if damaged else "every journal is whole"
+    files = counted(mended, "file") + " mended" if mended else whole
     say(f"{files}; the index of {counted(len(names), 'run')} is built again")
-    return RecordDamaged.exit_code if report and report.damaged else 0
+    return RecordDamaged.exit_code if damaged else 0
 
 
 def _mend(folder: Path, file: str, *, asked: bool, as_json: bool) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli import COMMANDS
+from runner.manifest.journal import Journal
 from runner.manifest.notes import add_note, read_notes
 from runner.manifest.store import refresh
 from tests.cli.conftest import Project
@@ -153,6 +154,18 @@ def test_repair_with_nothing_to_do(record: Project) -> None:
     assert said.code == 0
     assert "every journal is whole" in said.err
     assert (record.folder / "runs" / "manifest.duckdb").is_file()
+
+
+def test_repair_does_not_call_whole_what_it_cannot_mend(record: Project) -> None:
+    """A line that was sealed as it is and says nothing that can be true: 7, and no word of whole journals."""
+    writer, _ = Journal.resume(record.folder / "runs" / SECOND / "journal.jsonl")
+    writer.append({"t": "end", "at": 1, "code": 2**80, "reason": ""})
+    writer.close()
+    said = record.animerun("repair")
+
+    assert said.code == 7
+    assert "still damaged: " in said.err
+    assert "what is damaged cannot be mended; the index of 2 runs is built again" in said.err
 
 
 def test_a_run_goes_to_another_project(record: Project) -> None:

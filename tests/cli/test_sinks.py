@@ -8,20 +8,35 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
-from runner.cli.console import block, clean, emit, escaped, rows_as_they_are, say, table, tell, tell_json
+from runner.cli.console import (
+    block,
+    clean,
+    counted,
+    emit,
+    escaped,
+    keep_secret,
+    report,
+    rows_as_they_are,
+    say,
+    table,
+    tell,
+    tell_json,
+)
 from runner.cli.live import LiveView
 from runner.comfy.protocol import printable
 from runner.diff.annotations import error
 from runner.diff.junit import Case, Trouble, junit
 from runner.diff.text import marked
-from runner.errors import Problem
+from runner.errors import Problem, SpecError
 from runner.manifest.export import quoted_cell
 from runner.settings import Settings
+from runner.text.secrets import Secrets
 from tests.cli.conftest import Project
 from tests.cli.served import SPEC, TEMPLATE, Scripted, served
 from tests.hostile_text import TEXTS, trouble
@@ -60,6 +75,37 @@ def test_what_is_printed_for_programs(text: str, capsys: pytest.CaptureFixture[s
     assert json.loads(rest) == {text: [text]}
     assert [part for part in (line, *rest.split("\n")) if trouble(part)] == []
     assert json.loads(escaped(json.dumps(text, ensure_ascii=False))) == text
+
+
+def test_json_hides_secrets_and_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A password of digits is hidden in texts and in names that a spec gave, and takes no number apart."""
+    keep_secret(Secrets(["123456"]))
+    try:
+        emit(
+            {"at": 1234567.5, "told": ["x123456x"], "path": Path("123456.png"), "123456": {"123456": 123456}}
+        )
+        tell_json({"seed": 1123456, "prompt": "123456"})
+    finally:
+        keep_secret(Secrets())
+    line, _, rest = capsys.readouterr().out.partition("\n")
+
+    assert json.loads(line) == {"at": 1234567.5, "told": ["x***x"], "path": "***.png", "***": {"***": 123456}}
+    assert json.loads(rest) == {"seed": 1123456, "prompt": "***"}
+
+
+@pytest.mark.parametrize("number", [1, 200, 201, 60_000])
+def test_mistakes_made_many_times_are_not_all_printed(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first two hundred are shown, all are counted, and JSON has them all."""
+    mistakes = [Problem(message="unknown word", path="a.yaml", line=line) for line in range(1, number + 1)]
+    report(SpecError(mistakes), as_json=True)
+    shown = capsys.readouterr()
+
+    assert len(json.loads(shown.out)["problems"]) == number
+    assert shown.err.count("unknown word") == min(number, 200)
+    assert f"{counted(number, 'mistake')}; nothing was submitted." in shown.err
+    assert ("Not shown: " in shown.err) is (number > 200)
 
 
 @each_text
@@ -181,8 +227,8 @@ def test_what_a_server_says_reaches_nobody_as_it_is(
         for line in lines
         if trouble(line) and not line.startswith("::error file=spec.yaml,line=4,title=animerun%3A failed::")
     ] == []
-    for report in (project.folder / "junit.xml", project.folder / "summary.md"):
-        text = report.read_text("utf-8") if report.is_file() else ""
+    for written in (project.folder / "junit.xml", project.folder / "summary.md"):
+        text = written.read_text("utf-8") if written.is_file() else ""
         assert [
             line for line in text.split("\n") if trouble(line.replace("\t", " ")).startswith("holds")
         ] == []
