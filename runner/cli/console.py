@@ -1,7 +1,7 @@
 """What is printed, and how it is made safe: results on stdout, everything else on stderr.
 
-Text that leaves for a terminal or a CI log passes `clean`, which knows the secrets. In JSON they are hidden in
-its texts, before it is written: in JSON as written a password of digits would take numbers apart.
+Text that leaves for a terminal or a CI log passes `clean`, which knows the secrets. JSON has them hidden in
+its texts before it is written: in JSON as written, a password of digits would take numbers apart.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Server:
             whether that is final.
         sockets: Whether a socket is to be opened.
         others_up: Tells whether another server could take its jobs.
-        unlike: Tells from its stats, when it comes back, why it can no longer be used; "" when it can.
+        unlike: Tells from its stats, after a drop or a silence, why it can no longer be used; "" when it can.
         clock: What all times are taken from.
         tell: Called with what people should know about it.
 
@@ -77,6 +77,8 @@ class Server:
         self._vigil = Vigil()
         self._loss_told = -1
         self._shakes = self._failures = 0
+        self._known_at = 0
+        """After how many shakes it was last known to be what it was at the start."""
         self._down_at = self._changed_at = self._polled_at = self._answered_at = self._interrupted_at = 0.0
         self._slowest_s = 0.0
         self._kicked = asyncio.Event()
@@ -213,11 +215,8 @@ class Server:
 
     def _lost(self, watch: Watch) -> bool:
         """Tell whether it has been nowhere long enough; the queue was asked before the history."""
-        if not watch.missing_since:
-            return False
-        if watch.cancelled and watch.accepted:
-            return True
-        return self.clock() - watch.missing_since >= self.settle_s
+        settled = self.clock() - watch.missing_since >= self.settle_s
+        return bool(watch.missing_since) and (settled or (watch.cancelled and watch.accepted))
 
     async def insist(self, call: Callable[[], Awaitable[Result]], watch: Watch, *, tries: int = 5) -> Result:
         """Return what *call* returns, through every spell of silence of the server.
@@ -391,10 +390,12 @@ class Server:
         began = self.clock()
         self._polled_at = began
         try:
-            queue = await self.client.queue()
-            if self.down and not self.final and (why := self._unlike(await self.client.system_stats())):
-                self.leave_out(why)
-                return
+            queue, shakes = await self.client.queue(), self.shakes
+            if not self.final and (self.down or shakes > self._known_at):
+                if why := self._unlike(await self.client.system_stats()):
+                    self.leave_out(why)
+                    return
+                self._known_at = shakes
         except ServerFault as fault:
             self.trouble(fault)
             return

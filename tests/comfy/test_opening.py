@@ -18,10 +18,11 @@ from runner.comfy.facts import facts_of
 from runner.comfy.tls import trust
 from runner.errors import NoServer, PreflightRefused, UsageError
 from runner.events import AttemptSucceeded, ExecutorEvent, ServerDown, ServerUp
+from runner.submit import ComfyExecutor
 
 from .conftest import make, opened
 from .fake import Fake
-from .test_attempts import until, until_end
+from .test_attempts import until, until_end, until_posted
 
 TLS = Path(__file__).parent / "tls"
 """Certificates of a CA of our own, for loopback: a good one, one of another host, one that has expired."""
@@ -241,13 +242,18 @@ def test_a_useless_ca_file_is_told(tmp_path: Path, content: str | None, told: st
         trust(ca_file=path)
 
 
+async def went(executor: ComfyExecutor, fake: Fake, folder: Path) -> None:
+    """Let *fake* go away while a job is started on it."""
+    await executor.next_event()
+    await fake.down()
+    executor.start(make(executor.servers[0]), folder)
+    await until(executor, ServerDown)
+
+
 async def test_a_server_that_is_back_but_not_whole_is_knocked_at_again(fake: Fake, tmp_path: Path) -> None:
     """Its queue answers before its other routes do: it takes jobs again once all of them answer."""
     async with opened(fake) as executor:
-        await executor.next_event()
-        await fake.down()
-        executor.start(make(executor.servers[0]), tmp_path)
-        await until(executor, ServerDown)
+        await went(executor, fake, tmp_path)
         fake.plan("GET /object_info", *[BUSY] * 4)
         await fake.up()
         up = await until(executor, ServerUp)
@@ -278,10 +284,7 @@ async def test_a_server_that_never_answers_holds_up_no_other(
 async def test_a_previz_that_takes_the_place_of_a_server_is_left_out(fake: Fake, tmp_path: Path) -> None:
     """A run never mixes cards with pictures, also where another program comes up at the same address."""
     async with opened(fake) as executor:
-        await executor.next_event()
-        await fake.down()
-        executor.start(make(executor.servers[0]), tmp_path)
-        await until(executor, ServerDown)
+        await went(executor, fake, tmp_path)
         fake.previz = True
         await fake.up()
         down = await until(executor, ServerDown)
@@ -290,6 +293,24 @@ async def test_a_previz_that_takes_the_place_of_a_server_is_left_out(fake: Fake,
     assert down.final
     assert "draws previz cards" in down.reason
     assert not fake.posts
+
+
+async def test_a_previz_that_is_there_before_anybody_missed_the_server_is_left_out(
+    fake: Fake, tmp_path: Path
+) -> None:
+    """One answer that broke off is reason enough to ask what it is now: its cards are no pictures."""
+    async with opened(fake) as executor:
+        await executor.next_event()
+        fake.hold = True
+        executor.start(make(executor.servers[0]), tmp_path)
+        await until_posted(fake)
+        fake.previz = True
+        fake.plan("GET /queue", "drop")
+        down = await until(executor, ServerDown)
+
+    assert isinstance(down, ServerDown)
+    assert down.final
+    assert "draws previz cards" in down.reason
 
 
 async def test_who_goes_while_model_sizes_are_asked_for_ends_nothing(fake: Fake) -> None:
