@@ -54,8 +54,8 @@ BUGS = (
     Bug(
         "no settle time",
         "runner/comfy/server.py",
-        "return self.clock() - watch.missing_since >= self.settle_s",
-        "return True",
+        "settled = self.clock() - watch.missing_since >= self.settle_s",
+        "settled = True",
         (COURSE, "tests/comfy/test_server.py"),
     ),
     Bug(

@@ -151,7 +151,8 @@ def test_eaten_answers_are_answers_and_eaten_requests_are_not(play: Callable[[st
     )
     ids = [str(uuid.uuid4()) for _ in range(3)]
     for prompt_id in ids[:2]:
-        with pytest.raises(httpx.RemoteProtocolError):
+        # Closing while some of the body is unread resets the connection.
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             previz.submit(plain(), prompt_id=prompt_id)
     previz.render(plain(), prompt_id=ids[2])
 
