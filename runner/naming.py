@@ -431,18 +431,23 @@ class _Names:
 
     def __init__(self, text: str, word: TakeWord) -> None:
         escaped = text.replace("{", "{{").replace("}", "}}")
+        self._word = word
         self._name = escaped.replace("\0", _TAKE_HOLES[word]).replace("\1", "{1}").format
 
     def names(self, takes: Sequence[tuple[int, int]]) -> list[str]:
         """Return the names of *takes*, written and checked at the pace of C: a point may have a million.
 
-        Whether a name can be used depends on the digits in it by their number alone. Where the numbers in the
-        key have equally many, the length of a name tells how many the seed has.
+        Whether a name can be used depends on the digits in it by their number alone. Where all takes have
+        equally many, the length of a name tells how many the seed has; a seed is its own number.
         """
         names = list(starmap(self._name, takes))
-        even = len(str(takes[0][0])) == len(str(takes[-1][0]))
-        backwards = names[::-1]
-        for name in dict(zip(map(len, backwards), backwards, strict=True)).values() if even else names:
+        widths = {len(take_hole((self._word, number))) for number, _ in (takes[0], takes[-1])}
+        if self._word == "seed" or len(widths) == 1:
+            backwards = names[::-1]
+            unlike: Iterable[str] = dict(zip(map(len, backwards), backwards, strict=True)).values()
+        else:
+            unlike = names
+        for name in unlike:
             _usable(name)
         return names
 

@@ -35,7 +35,7 @@ class Sieve:
     without: tuple[Pattern, ...]
     axes: tuple[int, ...] = ()
     told: frozenset[int] | None = frozenset()
-    """Numbers of takes that the patterns tell from all others; None when it may be any."""
+    """Numbers of its takes that the patterns tell from all others; None when it may be any."""
     struck: set[Pattern] = field(default_factory=set)
     """Patterns that matched some job."""
     _kept: dict[tuple[At, int | None], Verdict] = field(default_factory=dict)
@@ -50,6 +50,8 @@ class Sieve:
         numbers = [pattern.numbers(self.takes.word) for pattern in patterns]
         known = [one for one in numbers if one is not None]
         self.told = frozenset().union(*known) if len(known) == len(numbers) else None
+        if self.told:
+            self.told = frozenset(filter(self.told.__contains__, self.takes.numbers()))
 
     def verdict(self, at: At, number: int | None) -> Verdict:
         """Return what becomes of take *number* at the point *at*; None is any that no pattern tells apart."""
@@ -99,10 +101,9 @@ class Sieve:
         if self.told is None:
             yield from ((number, 1) for number in self.takes.numbers())
             return
-        known = sorted(number for number in self.told if number in self.takes)
-        yield from ((number, 1) for number in known)
-        if len(known) < self.takes.count:
-            yield None, self.takes.count - len(known)
+        yield from ((number, 1) for number in sorted(self.told))
+        if len(self.told) < self.takes.count:
+            yield None, self.takes.count - len(self.told)
 
     def _key(self, part: At) -> str:
         """Return the key of a point, without the axes that no pattern can tell apart."""

@@ -37,10 +37,6 @@ class Takes:
         """Yield the numbers in the keys, in order; no seed is derived for them."""
         return iter(range(1, self.count + 1) if self.seeds is None else self.seeds)
 
-    def __contains__(self, number: int) -> bool:
-        """Whether a key has *number*."""
-        return 1 <= number <= self.count if self.seeds is None else number in self.seeds
-
     def _seed(self, number: int) -> int:
         if number > len(self._derived):
             self._derived.append(next(self._more))
