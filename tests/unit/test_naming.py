@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner import naming
@@ -339,6 +339,9 @@ def test_a_name_template_knows_its_holes() -> None:
     word=st.sampled_from(["take", "seed"]),
     numbers=st.lists(st.integers(0, 120) | st.integers(0, 2**64), min_size=1, max_size=6, unique=True),
     seeds=st.lists(st.integers(0, 2**32), min_size=6, max_size=6),
+)
+@example(
+    text="{{ cut }}{{ take }}/{{ seed }}", cut="x" * 98, word="take", numbers=[98, 99], seeds=[1234, 567] * 3
 )
 def test_names_at_a_point_are_the_names_of_its_jobs(
     text: str, cut: str, word: naming.TakeWord, numbers: list[int], seeds: list[int]
