@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
 from runner import door
 from runner.comfy.client import Client
 from runner.comfy.course import Course
-from runner.comfy.protocol import Frame, Queue
+from runner.comfy.protocol import FileRef, Frame, Queue
 from runner.comfy.server import Pace, Server, Watch
-from runner.errors import Ambiguous, ServerFault, Unreachable
+from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
+from runner.events import AttemptFailed, AttemptProgress, AttemptRunning, AttemptSubmitted
 
 from .conftest import make
 
@@ -168,6 +169,27 @@ def test_polls_are_slow_only_where_frames_will_come(server: Server, watch: Watch
     assert not server._will_be_told(watch)
 
 
+@pytest.mark.parametrize(("heard", "silent"), [(True, False), (False, False), (True, True)])
+async def test_a_job_of_which_no_frames_can_come_is_given_longer(
+    server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch, heard: bool, silent: bool
+) -> None:
+    """Where only its end could be seen, a long job is not interrupted after one time without progress."""
+    assert server.listener is not None
+    watch.client_id, watch.silent = server.listener.client_id, silent
+    server.listener.connected, server.listener.heard_at = heard, watch.sent_at
+    interrupted: list[str] = []
+
+    async def interrupt(prompt_id: str) -> None:
+        interrupted.append(prompt_id)
+
+    monkeypatch.setattr(server.client, "interrupt", interrupt)
+    await server._wait_for(watch, 1.5 * server.pace.no_progress_s)
+
+    assert interrupted == (["a"] if heard else [])
+    await server._wait_for(watch, 4.0 * server.pace.no_progress_s)
+    assert interrupted[:1] == ["a"]
+
+
 async def test_only_looks_begun_after_the_answer_count(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,3 +242,39 @@ def test_a_job_that_had_ended_did_not_take_its_server_with_it(
     server.trouble(silence)
 
     assert course._abandoned(silence).code == code
+
+
+def test_each_stage_of_an_attempt_is_reported_once(server: Server, tmp_path: Path) -> None:
+    """However often frames and looks show that it runs, it is reported as submitted once, as running once."""
+    it, means = make(server.url), Mock()
+    course = Course(it, tmp_path, server, means)
+    server.sent(course._watch)
+    for _ in range(3):
+        server._hear(Frame(type="execution_start", prompt_id=it.prompt_id))
+        server._hear(Frame(type="executing", prompt_id=it.prompt_id, data={"node": "1"}))
+        server._hear(Frame(type="executing", prompt_id=it.prompt_id, data={"node": "2"}))
+        server._place(course._watch, Queue(running=frozenset({it.prompt_id}), pending=frozenset()))
+    reported = [type(call.args[0]) for call in means.emit.call_args_list]
+
+    assert [kind for kind in reported if kind is not AttemptProgress] == [AttemptSubmitted, AttemptRunning]
+
+
+@pytest.mark.parametrize("fault", [Ambiguous, Refused, Unreachable])
+async def test_whatever_ends_the_fetching_by_name_ends_the_attempt(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: type[ServerFault]
+) -> None:
+    """Its files are found by name and cannot be fetched: one failed attempt that says why."""
+
+    async def view(ref: FileRef, *_: object, **__: object) -> int:
+        if ref.filename != "p_00001_.png":
+            raise Refused("no such file", status=404)
+        return 1
+
+    monkeypatch.setattr(server.client, "view", view)
+    means = Mock(collect=AsyncMock(side_effect=fault("not let in", status=403)))
+    course = Course(make(server.url), tmp_path, server, means)
+    ended = await course._unreadable(Ambiguous("broke off", status=500))
+
+    assert isinstance(ended, AttemptFailed)
+    assert (ended.fault.code, ended.fault.retry) == ("UNREADABLE", "again")
+    assert ended.fault.message == "its history cannot be read: not let in"

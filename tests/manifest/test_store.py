@@ -226,6 +226,30 @@ def test_an_older_schema_is_built_again(tmp_path: Path) -> None:
     assert len(list((tmp_path / ".index").glob("live.duckdb.*.old"))) == 1
 
 
+@pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA + 1])
+def test_a_published_index_of_another_schema_is_not_read(tmp_path: Path, schema: int) -> None:
+    """What it shows may mean something else: a reader takes everything from the journals."""
+    journal(tmp_path, "a")
+    rows = everything(tmp_path)
+    refresh(tmp_path)
+    with duckdb.connect(str(tmp_path / "manifest.duckdb")) as db:
+        db.execute("delete from outputs")
+        db.execute("update meta set schema = ?", [schema])
+
+    assert everything(tmp_path) == rows
+
+
+def test_a_published_index_spares_reading_the_journals(tmp_path: Path) -> None:
+    """What it holds is shown from it; only what came later is read."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    with duckdb.connect(str(tmp_path / "manifest.duckdb")) as db:
+        db.execute("update runs set episode = 'from the index'")
+    journal(tmp_path, "b", at=2)
+
+    assert [row["episode"] for row in everything(tmp_path)["runs"]] == ["ep", "from the index"]
+
+
 def test_a_file_of_a_newer_duckdb_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What this DuckDB cannot read is moved aside as it is; the journals have it all."""
     journal(tmp_path, "a")

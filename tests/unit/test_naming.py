@@ -121,6 +121,13 @@ def test_long_labels_are_refused() -> None:
         label_of_list(["x" * 40, "y" * 40])
 
 
+@pytest.mark.parametrize("number", ["1e100000", "-1e100000", "1e-100000", "1" * 241, "0." + "0" * 60 + "1"])
+def test_a_number_without_end_is_refused_before_it_is_written_out(number: str) -> None:
+    """A dozen characters of a spec can mean gigabytes of digits."""
+    with pytest.raises(ValueError, match="too long to be written out as a label; name the values"):
+        naming.plain_decimal(number)
+
+
 def test_lists_and_nothing() -> None:
     """Lists are joined by plus, nothing is called none."""
     assert label_of_list(["sub/a.safetensors@0.80", "b.safetensors"], is_file=True) == "a@0.8+b"
