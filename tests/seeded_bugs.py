@@ -371,6 +371,55 @@ BUGS = (
         "                    if False:\n",
         ("tests/comfy/test_attempts.py::test_taking_back_spares_a_job_that_runs",),
     ),
+    Bug(
+        "jobs that a server still has counted as lost",
+        "runner/comfy/server.py",
+        "if each.accepted and each.missing_since]",
+        "if each.accepted or each.missing_since]",
+        ("tests/comfy/test_server.py",),
+    ),
+    Bug(
+        "an error for one job taken for an outage",
+        "runner/comfy/server.py",
+        "        if not (isinstance(fault, Ambiguous) and fault.status):\n",
+        "        if True:\n",
+        ("tests/comfy/test_server.py",),
+    ),
+    Bug(
+        "a job that was given up left running",
+        "runner/comfy/server.py",
+        "            elif prompt_id in queue.running:\n                await self.client.interrupt(prompt_id)\n",
+        "            elif prompt_id in queue.running:\n                pass\n",
+        ("tests/comfy/test_server.py",),
+    ),
+    Bug(
+        "a cancelled job interrupted a second time",
+        "runner/comfy/server.py",
+        "        elif not watch.cancelled:\n",
+        "        else:\n",
+        ("tests/comfy/test_server.py",),
+    ),
+    Bug(
+        "no hint where something else answers",
+        "runner/comfy/client.py",
+        "raise NotComfyUI(message, status=answer.status, hint=hint)",
+        "raise NotComfyUI(message, status=answer.status)",
+        ("tests/comfy/test_client.py",),
+    ),
+    Bug(
+        "a reason without words",
+        "runner/comfy/client.py",
+        "printable(str(error) or type(error).__name__, limit=200)",
+        "printable(str(error), limit=200)",
+        ("tests/comfy/test_client.py",),
+    ),
+    Bug(
+        "old warnings kept when the index was built again",
+        "runner/manifest/store.py",
+        "        self.damaged.clear()\n",
+        "",
+        ("tests/manifest/test_store.py",),
+    ),
 )
 
 

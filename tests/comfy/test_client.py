@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from runner.comfy.client import Client, Limits
+from runner.comfy.client import Client, Limits, _why
 from runner.comfy.credentials import credentials_for
 from runner.comfy.protocol import FileRef
 from runner.errors import Ambiguous, NotComfyUI, Refused, ServerFault, Unreachable
@@ -203,8 +203,16 @@ async def test_nobody_listening_is_unreachable() -> None:
 async def test_only_a_comfyui_answers_like_one(body: bytes) -> None:
     """Anything but its system statistics is told as something else, with what came."""
     async with talking(answer(body)) as (client, _):
-        with pytest.raises(NotComfyUI):
+        with pytest.raises(NotComfyUI) as caught:
             await client.system_stats()
+
+    assert caught.value.hint == "give the address of ComfyUI itself, like http://127.0.0.1:8188"
+
+
+def test_an_error_without_words_is_named_by_its_kind() -> None:
+    """Some libraries raise without a reason; a message that ends in nothing helps nobody."""
+    assert _why(ConnectionError()) == "ConnectionError"
+    assert _why(ConnectionError("it broke")) == "it broke"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"queue_running": 1, "queue_pending": []}'])

@@ -278,3 +278,114 @@ async def test_whatever_ends_the_fetching_by_name_ends_the_attempt(
     assert isinstance(ended, AttemptFailed)
     assert (ended.fault.code, ended.fault.retry) == ("UNREADABLE", "again")
     assert ended.fault.message == "its history cannot be read: not let in"
+
+
+class Orders:
+    """Keeps what a client is told to delete and to interrupt."""
+
+    def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.given: list[tuple[str, str]] = []
+        monkeypatch.setattr(server.client, "delete", self._delete)
+        monkeypatch.setattr(server.client, "interrupt", self._interrupt)
+
+    async def _delete(self, prompt_ids: list[str]) -> None:
+        self.given += [("delete", each) for each in prompt_ids]
+
+    async def _interrupt(self, prompt_id: str) -> None:
+        self.given.append(("interrupt", prompt_id))
+
+
+@pytest.mark.parametrize(
+    ("queue", "orders"),
+    [
+        (Queue(running=frozenset(), pending=frozenset({"a"})), [("delete", "a")]),
+        (RUNNING, [("interrupt", "a")]),
+        (NOWHERE, []),
+    ],
+    ids=["waits", "runs", "nowhere"],
+)
+async def test_a_job_that_was_given_up_is_taken_back_wherever_it_turns_up(
+    server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch, queue: Queue, orders: list[tuple[str, str]]
+) -> None:
+    """It is made elsewhere by now; it is looked for as long as it may turn up, and then forgotten."""
+    given = Orders(server, monkeypatch).given
+    server._give_away(watch)
+    server.forget(watch)
+    await server._take_back(queue)
+
+    assert given == orders
+    assert not server.strangers(queue)
+    server._orphans["a"] -= server.pace.orphan_s
+    await server._take_back(NOWHERE)
+    await server._take_back(RUNNING)
+    assert given == orders
+
+
+async def test_what_was_cancelled_is_not_interrupted_for_want_of_progress(
+    server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever cancelled a running job interrupts it; that it shows nothing more is no second reason."""
+    given = Orders(server, monkeypatch).given
+    server._vigil.look(server.clock(), RUNNING, {"a"})
+    server._vigil.sign(-1e6)
+    watch.cancelled = True
+    await server._look_for_progress(RUNNING)
+    assert given == []
+
+    watch.cancelled = False
+    await server._look_for_progress(RUNNING)
+    assert given == [("interrupt", "a")]
+
+
+async def test_a_job_without_progress_is_named_with_its_last_step(
+    server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason says how long nothing came, and at which node and step it was seen last."""
+    Orders(server, monkeypatch)
+    server._hear(Frame(type="execution_start", prompt_id="a"))
+    server._hear(Frame(type="executing", prompt_id="a", data={"node": "5"}))
+    server._hear(Frame(type="progress", prompt_id="a", data={"node": "5", "value": 7, "max": 20}))
+    await server._wait_for(watch, 1e5)
+
+    assert watch.stuck == "no progress for 100000 s, last seen at node 5 7/20"
+
+
+async def test_only_jobs_that_a_server_had_are_counted_as_lost(
+    server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it still has, and what never came to it, was not lost by its restart."""
+    told: list[str] = []
+    server._tell = told.append
+    lost, kept, unsent = (server.watch(name, lambda _: None) for name in ("lost", "kept", "unsent"))
+    for each in (lost, kept):
+        server.sent(each)
+        each.accepted = True
+    server._answered()
+    lost.missing_since = unsent.missing_since = 1e-9
+    lost.look = True
+    lost.stir()
+    server._shakes += 1
+
+    async def history(prompt_id: str) -> None:
+        return None
+
+    monkeypatch.setattr(server.client, "history", history)
+    monkeypatch.setattr(server, "_lost", lambda watch: True)
+
+    assert await server.entry(lost) is None
+    assert told == [f"{server.url} has restarted and lost 1 job of this run"]
+
+
+async def test_an_entry_that_cannot_be_read_is_no_outage(
+    server: Server, watch: Watch, states: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that answers, with an error for one job, is up; answers that break off are trouble."""
+    server.pace = Pace(look_again_s=0.0)
+    watch.missing_since = 1.0
+    for _ in range(5):
+        await server._unread(watch, Ambiguous("500", status=500))
+    assert states == []
+
+    for _ in range(3):
+        await server._unread(watch, Ambiguous("broke off"))
+    assert [final for _, final in states] == [False]

@@ -15,7 +15,7 @@ from runner.manifest import store
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import SCHEMA, Manifest, refresh
-from tests.manifest.records import run_of
+from tests.manifest.records import damage, run_of
 from tests.sim.disks import Failing
 
 OUTPUT = {
@@ -182,6 +182,21 @@ def test_a_damaged_journal_leaves_out_that_run_only(tmp_path: Path) -> None:
     assert "journal.jsonl:" in report.damaged[0]
     with Manifest(tmp_path) as manifest:
         assert [row["run"] for row in manifest.query("run_names")] == ["b"]
+
+
+def test_what_is_damaged_is_told_once_after_healing(tmp_path: Path) -> None:
+    """The journals are read again when the index is damaged; what they warned of is not said twice."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    damage(journal(tmp_path, "b"), 3)
+    with Manifest(tmp_path) as manifest:
+        before = list(manifest.damaged)
+        manifest.heal(duckdb.IOException("checksum"))
+        after = list(manifest.damaged)
+
+    assert len(before) == 1
+    assert [line for line in after if line in before] == before
+    assert len(after) == 2
 
 
 def test_where_nothing_was_run_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
