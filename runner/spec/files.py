@@ -139,11 +139,14 @@ def _is_file(path: Path) -> bool:
 
 
 def without_ignored(root: Mapping) -> Mapping:
-    """Return *root* without the keys that begin with `x-`, at any depth."""
-    entries = tuple(
-        Entry(entry.key, _kept(entry.value)) for entry in root if not entry.key.text.startswith(IGNORED)
-    )
+    """Return *root* without keys that begin with `x-`, at any depth; the others as names are compared."""
+    kept = (entry for entry in root if not entry.key.text.startswith(IGNORED))
+    entries = tuple(Entry(_named(entry.key), _kept(entry.value)) for entry in kept)
     return Mapping(entries, root.mark)
+
+
+def _named(key: Scalar) -> Scalar:
+    return key if key.text.isascii() else Scalar(key.name, key.mark, key.plain)
 
 
 def _kept(node: Node) -> Node:
