@@ -195,7 +195,7 @@ def make_settings(
     *, spec: Path | None = None, environ: Mapping[str, str] = os.environ, **flags: Any
 ) -> Settings:
     """Return the settings of one call; flags that are None or empty were not given. Raises UsageError."""
-    folder = project_folder(spec.parent if spec else Path())
+    folder = project_folder(spec.resolve().parent if spec else Path())
     given = {**_from_file(folder), **_from_environment(environ)}
     given |= {name: value for name, value in flags.items() if value not in (None, ())}
     given["servers"] = tuple(given.get("servers", ()))
