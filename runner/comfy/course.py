@@ -365,8 +365,9 @@ class Course:
 
     async def _fetch(self, ref: FileRef, sink: Sink, limit: int) -> int:
         if ref.text is not None:
-            sink(ref.text.encode("utf-8", "replace")[:limit])
-            return len(ref.text)
+            content = ref.text.encode("utf-8", "replace")[:limit]
+            sink(content)
+            return len(content)
         view = partial(self._server.client.view, ref, sink, limit=limit)
         return await self._server.insist(view, self._watch, tries=1)
 
