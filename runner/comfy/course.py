@@ -86,6 +86,10 @@ class Means:
     upload: Callable[[Server, Mapping[str, Path], Watch], Awaitable[None]]
     another_is_up: Callable[[str], bool]
     """Whether some server but this one can be used."""
+    as_listed: Callable[[str, Nodes], Nodes] = lambda _, nodes: nodes
+    """Bound nodes → with file names spelled as that server lists them."""
+    extra_data: Callable[[str, Nodes], Mapping[str, Plain]] = lambda *_: {}
+    """What that server needs besides nodes: a key, where one of them asks for it."""
 
 
 class Course:
@@ -158,7 +162,8 @@ class Course:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
-        nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        bound = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        nodes = self._means.as_listed(attempt.server, bound)
         if attempt.free:
             await self._free()
         while True:
@@ -203,6 +208,7 @@ class Course:
         watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
         self._nodes = nodes
         extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
+        extra |= self._means.extra_data(attempt.server, nodes)
         try:
             accepted = await server.client.submit(
                 nodes, prompt_id=attempt.prompt_id, client_id=watch.client_id, extra_data=extra
