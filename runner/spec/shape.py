@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import Problem
 from runner.spec.schema import Kind, spec_schema
-from runner.text.compose import unset_problem
 from runner.text.letters import folded, strange
 from runner.text.nearest import did_you_mean, nearest
 from runner.text.shown import shown
+from runner.text.slips import unset_problem
 from runner.text.tree import Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:

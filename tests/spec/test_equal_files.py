@@ -40,7 +40,8 @@ def test_two_files_that_the_template_does_not_tell_apart_are_refused(studio) -> 
         parameters: {word: {type: text, default: a}, seed: {type: seed}}
         outputs: {out: image}
         ---
-        {"1": {"class_type": "EmptyImage", "inputs": {"width": {{ 64 if word else 65 }}, "height": {{ seed }}}},
+        {"1": {"class_type": "EmptyImage",
+               "inputs": {"width": {{ 64 if word else 65 }}, "height": {{ seed }}}},
          "out": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}}}
         """,
         "templates/still.json.j2",
