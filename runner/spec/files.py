@@ -29,6 +29,11 @@ def project_root(path: Path) -> Path:
     return next((found for found in (folder, *folder.parents) if (found / PROJECT_FILE).is_file()), folder)
 
 
+def name_in_project(path: Path) -> str:
+    """Return the spec at *path* as named from its project folder: one name, however *path* is spelled."""
+    return _relative(path, project_root(path))
+
+
 def path_trouble(text: str) -> str:
     """Return why *text* is no path inside the project, empty when it may be one (it need not exist)."""
     if not text or "\0" in text:

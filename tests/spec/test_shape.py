@@ -395,7 +395,7 @@ nodes = st.recursive(
 
 
 @given(entries=st.dictionaries(keys, nodes, min_size=1, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_tree_gets_an_answer(entries: dict[str, str]) -> None:
     """Whatever words are nested in one another: problems with a place and a sentence, never an exception."""
     text = "\n".join(f"{key}: {value}" for key, value in entries.items())
