@@ -332,6 +332,8 @@ async def _run(
         journal.close()
     if changed := batch.edited():
         view.edited(changed)
+    if batch.history is not None:
+        batch.history.close()  # the index is replaced now, and on Windows not while it is open
     return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
@@ -428,6 +430,7 @@ async def _resume(
             recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
+    reuse.history.close()
     return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
@@ -443,7 +446,7 @@ def _same_realm(then: str, now: Realm, run: str) -> None:
 def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
     return {
         "uuid": str(run_uuid),
-        "spec": batch.source or str(batch.spec),
+        "spec": batch.source or batch.spec.as_posix(),
         "episode": batch.episode,
         "title": batch.title,
         "realm": realm,
