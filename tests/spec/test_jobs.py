@@ -305,6 +305,7 @@ WRONG_FROM = {
         "`from`: no take of ep01/s01/c001 matches `prompt=angry`"
     ),
     "m: {from: c002, prompt: y}": "template `txt2img` takes no picture or video to fill `from` a cut",
+    "m: {prompt: y, steps: {from: c002}}": ("`steps` is no picture or video; it cannot come from a cut"),
     "m: {from: c002, model: wan, start_image: a.png}": (
         "`start_image` is filled `from` a cut and set here; keep one"
     ),
