@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-import runner.launch
+import runner.admission
 from tests.cli.conftest import Project, Said
 from tests.cli.served import SPEC, TEMPLATE, Scripted, served
 
@@ -190,7 +190,7 @@ def test_a_bug_report_does_not_hold_it(
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError(f"headers were {repeated()}")
 
-    monkeypatch.setattr(runner.launch, "preflight", broken)
+    monkeypatch.setattr(runner.admission, "preflight", broken)
     said = run(project, farm)
 
     assert said.code == 70

@@ -17,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from runner.collect import collect
+from runner.comfy.graph_check import Checker
 from runner.comfy.server import Pace
 from runner.domain import Attempt, Workflow
 from runner.events import (
@@ -284,9 +285,14 @@ async def test_what_a_server_offers_is_known_after_opening(shared: Previz) -> No
         up = await until(executor, ServerUp)
         offers = await executor.object_info(executor.servers[0])
 
-    checker = offers.checker()
+    checker = Checker(offers)
     checker.add(
-        {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "any.safetensors"}}}, "k"
+        {
+            "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "any.safetensors"}},
+            "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+        },
+        "k",
+        ("2",),
     )
     assert (up.facts.realm, up.facts.classes) == ("previz", len(offers))
     assert checker.findings() == ()
