@@ -161,11 +161,18 @@ def test_plan_says_nothing_of_comfyuis_own(project: Project) -> None:
 
 
 def test_the_list_of_comfyuis_own_nodes() -> None:
-    """It says of which version it is, and has core, extra and API nodes, each once and in order."""
+    """It says of which version it is, and has core, extra and API nodes, gone ones too, once and in order."""
     version, own = own_classes()
 
     assert version == "0.33.0"
-    assert own >= {"KSampler", "SaveImage", "SaveAnimatedWEBP", "OpenAIDalle3", "ComfySwitchNode", "SaveText"}
+    assert own >= {
+        "KSampler",
+        "SaveImage",
+        "SaveAnimatedWEBP",
+        "OpenAIDalle3",
+        "ComfySwitchNode",
+        "Load3DAnimation",
+    }
     assert (
         sorted(own)
         == (Path(object_info.__file__).parent / "own_nodes.txt").read_text("utf-8").splitlines()[1:]

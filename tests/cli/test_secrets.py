@@ -216,7 +216,7 @@ def test_a_killed_process_leaves_it_nowhere(
     }
     command = [sys.executable, "-m", "runner", "spec.yaml", "--server", farm.url, "--no-socket", "--json"]
     done = subprocess.run(
-        command, cwd=project.folder, env=environ, capture_output=True, text=True, timeout=50, check=False
+        command, cwd=project.folder, env=environ, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == -signal.SIGKILL
