@@ -76,6 +76,11 @@ class ObjectInfo:
         """Class → its inputs; None where they depend on values."""
         self._selectors: dict[str, frozenset[str]] = {}
         self._unfolded: dict[tuple[Plain, ...], Unfolded] = {}
+        self.checks_new_choices = any("search_aliases" in said for said in self._data.values())
+        """Whether the server compares choices of the newer form (type `COMBO`) with their list.
+
+        0.3.64 does not, ComfyUI 0.8 and later do; three weeks after that `/object_info` got this member.
+        """
 
     def __len__(self) -> int:
         """Return the number of node classes."""
