@@ -165,7 +165,14 @@ def test_the_list_of_comfyuis_own_nodes() -> None:
     version, own = own_classes()
 
     assert version == "0.33.0"
-    assert own >= {"KSampler", "SaveImage", "SaveAnimatedWEBP", "OpenAIDalle3", "ComfySwitchNode", "Load3DAnimation"}
+    assert own >= {
+        "KSampler",
+        "SaveImage",
+        "SaveAnimatedWEBP",
+        "OpenAIDalle3",
+        "ComfySwitchNode",
+        "Load3DAnimation",
+    }
     assert (
         sorted(own)
         == (Path(object_info.__file__).parent / "own_nodes.txt").read_text("utf-8").splitlines()[1:]
