@@ -179,7 +179,7 @@ def test_a_key_fails_when_the_node_runs(listener: Listener) -> None:
     prompt = {"1": node("EmptyImage", width=8, height=8, batch_size=1, color=0), "5": film, "2": saver}
     error = run(listener, prompt)["status"]["messages"][-1][1]
 
-    assert (error["exception_type"], error["node_id"]) == ("ValueError", "2")
+    assert (error["exception_type"], error["node_id"]) == ("TypeError", "2")
 
 
 def test_text_goes_out_as_a_binary_frame(listener: Listener) -> None:

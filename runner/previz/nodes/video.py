@@ -52,14 +52,7 @@ def save(
     extra_pnginfo: Any = None,
     **_: Any,
 ) -> Ui:
-    """Write one MP4, whatever codec is asked for.
-
-    Raises:
-        ValueError: Another container is asked for.
-
-    """
-    if format not in CONTAINERS:
-        raise ValueError(f"previz writes {' and '.join(CONTAINERS)} only, not {format!r}")
+    """Write one MP4, whatever codec is asked for."""
     count, height, width, _channels = video.images.shape
     place = claim(call.folders, prefix=filename_prefix, kind="output", width=width, height=height)
     told = {**(extra_pnginfo or {}), **({} if prompt is None else {"prompt": prompt})}
