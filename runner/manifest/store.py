@@ -8,7 +8,6 @@ truth: a file that cannot be opened is moved aside and built again from the jour
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -23,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from runner import door
+from runner import door, locks, system
 from runner.errors import RecordDamaged, StorageError
 from runner.manifest.journal import Line, Position, Reading
 from runner.manifest.rows import rows
@@ -252,7 +251,7 @@ def _apply_lock(folder: Path, *, wait_s: float) -> Iterator[bool]:
     with (folder / "apply.lock").open("a") as lock:
         while True:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locks.take_at_once(lock.fileno())
             except BlockingIOError:
                 if door.monotonic() >= until:
                     yield False
@@ -333,7 +332,13 @@ def _publish(live: Path, target: Path) -> None:
     shutil.copyfile(live, part)
     with door.File(part, "ab") as file:
         file.sync()
-    door.rename(part, target)
+    try:
+        door.rename(part, target)
+    except PermissionError as error:
+        door.unlink(part)
+        # Windows: somebody reads the old one. The journals have the rest; the next refresh publishes.
+        if not system.busy(error):
+            raise
 
 
 def literal(text: str) -> str:

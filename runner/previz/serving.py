@@ -27,6 +27,7 @@ from runner.previz.script import Script
 from runner.previz.server import App, status
 from runner.previz.sockets import Frame, Sockets
 from runner.previz.worker import Worker
+from runner.system import own_port
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def run(
 
 def _listener(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own_port(listener)
     try:
         listener.bind((HOST, port))
     except OSError:

@@ -295,7 +295,7 @@ NEWER = {
 @pytest.mark.parametrize("nodes", [{}, TITLED], ids=["graph unknown", "graph known"])
 @pytest.mark.parametrize("error", [OLDER, NEWER], ids=["0.3.64", "0.33.0"])
 def test_a_missing_class_is_named_whatever_the_title_of_its_node(error: dict, nodes: dict) -> None:
-    """The refusal of an unknown class names class and node, also where the server says but the title."""
+    """The refusal of an unknown class names class and node, also where the server gives only the title."""
     found = rejection(400, {"error": error, "node_errors": {}}, nodes)
 
     assert "node 7" in found.message
