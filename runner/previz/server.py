@@ -252,7 +252,8 @@ class App:
             return plain_json({"error": "job_ids must be a list"}, status=400)
         if bad := [each for each in ids if not is_canonical(each)]:
             return plain_json({"error": "job_ids contains invalid id(s)", "invalid_ids": bad}, status=400)
-        return plain_json({"cancelled": any(self.worker.cancel(each) for each in ids)})
+        cancelled = [self.worker.cancel(each) for each in ids]
+        return plain_json({"cancelled": any(cancelled)})
 
     # History.
 
