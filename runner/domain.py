@@ -16,7 +16,7 @@ ParameterType = Literal[
     "text", "int", "float", "bool", "choice", "size", "length", "file", "files", "image", "video", "images",
     "seed", "loras", "cast",
 ]  # fmt: skip
-OutputKind = Literal["image", "video", "audio", "text", "latent"]
+OutputKind = Literal["image", "video", "audio", "text", "latent", "model3d", "file"]
 Realm = Literal["previz", "comfyui"]
 
 

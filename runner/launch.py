@@ -12,12 +12,13 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from runner import __version__, door
 from runner.batch import Batch
-from runner.collect import collect
+from runner.collect import Bounds, collect
 from runner.comfy.credentials import secrets_of
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
@@ -267,7 +268,7 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
     executor = ComfyExecutor(
         urls,
         bind=bind_fresh(settings.nonce) if settings.nonce else bind,
-        collect=collect,
+        collect=partial(collect, bounds=_bounds(settings)),
         credentials=settings.credentials,
         allow_plain_http=settings.allow_plain_http,
         ca_file=settings.ca_file,
@@ -281,6 +282,10 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
         yield executor
     finally:
         await executor.close()
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(files=settings.max_job_files, together=settings.max_job_size, reserve=settings.disk_reserve)
 
 
 def agreed(facts: Sequence[ServerFacts], settings: Settings) -> Realm:
@@ -333,6 +338,8 @@ async def _run(
         journal.close()
     if changed := batch.edited():
         view.edited(changed)
+    if batch.history is not None:
+        batch.history.close()  # the index is replaced now, and on Windows not while it is open
     return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
@@ -430,6 +437,7 @@ async def _resume(
             recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
+    reuse.history.close()
     return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
@@ -445,7 +453,7 @@ def _same_realm(then: str, now: Realm, run: str) -> None:
 def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
     return {
         "uuid": str(run_uuid),
-        "spec": batch.source or str(batch.spec),
+        "spec": batch.source or batch.spec.as_posix(),
         "episode": batch.episode,
         "title": batch.title,
         "realm": realm,

@@ -114,7 +114,9 @@ def sweep(folder: Path, lines: Sequence[Line], history: History | None = None) -
         if _PART.fullmatch(part.name):
             discard(part, recorded)
     left = [
-        path for path in found if path not in recorded and not _RECORD.match(str(path.relative_to(folder)))
+        path
+        for path in found
+        if path not in recorded and not _RECORD.match(path.relative_to(folder).as_posix())
     ]
     if left and history is not None:
         _unshare(folder, left, standing(lines), history)

@@ -40,6 +40,12 @@ class Settings:
     """After the first Ctrl-C, how long running jobs may take to finish."""
     copy: bool = False
     """Copy reused files instead of sharing them."""
+    max_job_files: int = 10_000
+    """Files that are taken of one job."""
+    max_job_size: int = 64 * 2**30
+    """Bytes that all files of one job may have together."""
+    disk_reserve: int = 2**28
+    """Bytes that stay free on the disk of the runs, looked at before each download; 0 = not at all."""
     nonce: str = ""
     """Stands on every node that is sent, so that no server answers from its cache; empty = it may."""
     allow_nodes: tuple[str, ...] | None = None

@@ -92,8 +92,8 @@ class Executor(Protocol):
         """Follow an attempt that an earlier process submitted, without submitting it."""
         ...
 
-    def cancel(self, prompt_id: str) -> None:
-        """Take it out of the queue, or interrupt it; AttemptCancelled comes when it is proven gone."""
+    def cancel(self, prompt_id: str, *, running: bool = True) -> None:
+        """Take it out of the queue, with *running* interrupt it; AttemptCancelled comes when it is gone."""
         ...
 
     async def find(self, prompt_ids: Sequence[str], server: str) -> Mapping[str, Place]:
@@ -434,11 +434,11 @@ class ComfyExecutor:
         finally:
             del self._courses[prompt_id]
 
-    def cancel(self, prompt_id: str) -> None:
-        """Withdraw an attempt; unknown and finished ones are ignored."""
+    def cancel(self, prompt_id: str, *, running: bool = True) -> None:
+        """Withdraw an attempt, one that runs only with *running*; unknown and finished ones are ignored."""
         course = self._courses.get(prompt_id)
         if course is not None:
-            course.cancel()
+            course.cancel(running=running)
 
     async def find(self, prompt_ids: Sequence[str], server: str) -> Mapping[str, Place]:
         """Return where each id is, asked in the order that proves absence."""

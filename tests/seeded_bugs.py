@@ -97,10 +97,10 @@ BUGS = (
         "runner/collect.py",
         """        with door.File(part, "ab") as file:
             file.sync()
-        path = _name(part, folder, f"{stem}.{facts.extension}", digest)
+        path = _name(part, folder, f"{one.stem}.{facts.extension}", digest)
         door.sync_folder(path.parent)
 """,
-        """        path = _name(part, folder, f"{stem}.{facts.extension}", digest)
+        """        path = _name(part, folder, f"{one.stem}.{facts.extension}", digest)
         door.sync_folder(path.parent)
         with door.File(part, "ab") as file:
             file.sync()
@@ -204,8 +204,8 @@ BUGS = (
     Bug(
         "a server's file name in a path of ours",
         "runner/collect.py",
-        '        name\n        + (f"_{_safe(ref.node)}"',
-        '        name + ref.filename\n        + (f"_{_safe(ref.node)}"',
+        "_short(name + (",
+        "_short(name + ref.filename + (",
         (COLLECT,),
     ),
     Bug(

@@ -310,7 +310,7 @@ class Client:
             raise Refused(f"{self.url} stored {name} as {printable(stored, limit=80)}")
 
     async def view(self, ref: FileRef, sink: Sink, *, limit: int) -> int:
-        """Send the bytes of *ref* to *sink* as they come; return how many.
+        """Send the bytes of *ref* to *sink* as they come; return how many were announced, -1 for none.
 
         Raises:
             Refused: The server has no such file (404), or it is larger than *limit* bytes (413).
@@ -326,15 +326,14 @@ class Client:
             if response.headers.get("content-type", "").lower().startswith("text/html"):
                 # A ComfyUI sends even stored HTML as plain bytes: this is somebody's page in between.
                 raise Ambiguous(f"{self.url} sent a web page in place of {printable(ref.filename, limit=80)}")
-            deadline = door.monotonic() + self._limits.download_s + (size or limit) / 65536
-            got = 0
+            began, got = door.monotonic(), 0
             async for chunk in response.aiter_raw():
                 got += len(chunk)
                 _bound(got, limit)
-                if door.monotonic() > deadline:
+                if door.monotonic() > began + self._limits.download_s + (size or got) / 65536:
                     raise Ambiguous(f"{self.url} sends too slowly: {got} bytes in time for more")
                 sink(chunk)
-        return got
+        return -1 if size is None else size
 
     async def _order(self, path: str, body: Mapping[str, Plain]) -> None:
         answer = await self._post(path, json.dumps(body).encode(), total_s=self._limits.read_s)
@@ -493,4 +492,4 @@ def _first(error: BaseException) -> BaseException:
 
 
 Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]
-"""Sends the bytes of one file to a sink, at most so many; returns how many."""
+"""Sends the bytes of one file to a sink, at most so many; returns how many were announced, -1 for none."""

@@ -116,6 +116,8 @@ class Course:
         self._nodes: Nodes = {}
         """As they were sent; empty when an earlier process did that."""
         self._over = False
+        self._interrupts = False
+        """Cancelling it ends it also when it runs."""
 
     async def run(self) -> Ended:
         """Return the terminal event; raises StorageError when its outputs cannot be stored here."""
@@ -134,8 +136,9 @@ class Course:
             self._over = True
             self._server.forget(self._watch)
 
-    def cancel(self) -> None:
-        """Withdraw it; the terminal event tells whether that came in time."""
+    def cancel(self, *, running: bool = True) -> None:
+        """Withdraw it, one that runs only with *running*; its terminal event shows whether in time."""
+        self._interrupts = self._interrupts or running
         if self._watch.cancelled or self._watch.over:
             # What has ended there is fetched; should that not come in time, the next process does it.
             return
@@ -252,13 +255,16 @@ class Course:
         return fault
 
     async def _withdraw(self) -> None:
-        """Delete it, and interrupt it when it runs, until it is over."""
+        """Delete it, and interrupt it when it runs, until it is over or may run to its end."""
         client, prompt_id, pause_s = self._server.client, self._attempt.prompt_id, 0.25
         while not self._over:
             try:
                 await client.delete([prompt_id])
                 # Old servers ignore the id and stop whatever runs, hence the look.
                 if prompt_id in (await client.queue()).running:
+                    if not self._interrupts:
+                        self._watch.cancelled = False
+                        return
                     await client.interrupt(prompt_id)
             except ServerFault as fault:
                 self._server.trouble(fault)
@@ -359,8 +365,9 @@ class Course:
 
     async def _fetch(self, ref: FileRef, sink: Sink, limit: int) -> int:
         if ref.text is not None:
-            sink(ref.text.encode("utf-8", "replace")[:limit])
-            return len(ref.text)
+            content = ref.text.encode("utf-8", "replace")[:limit]
+            sink(content)
+            return len(content)
         view = partial(self._server.client.view, ref, sink, limit=limit)
         return await self._server.insist(view, self._watch, tries=1)
 

@@ -288,11 +288,11 @@ class FileRef:
 
 
 def files_of(node: str, output: Plain) -> tuple[FileRef, ...]:
-    """Return every file entry that one node's output lists, in order; malformed ones left out."""
+    """Return every file that one node's output lists, once each, in order; malformed entries left out."""
     if not isinstance(output, dict):
         return ()
     entries = [item for value in output.values() if isinstance(value, list) for item in value]
-    found = [ref for entry in entries if (ref := _file(node, entry)) is not None]
+    found = dict.fromkeys(ref for entry in entries if (ref := _file(node, entry)) is not None)
     return tuple(replace(ref, index=index) for index, ref in enumerate(found))
 
 

@@ -5,14 +5,13 @@ be rendered a second time.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.errors import RecordDamaged, StorageError
-from runner.manifest.folder import head_of
+from runner.manifest.folder import head_of, is_of
 from runner.manifest.salvage import is_whole
 from runner.manifest.tables import LeftOut
 
@@ -51,7 +50,7 @@ def refuse_damage(left_out: Sequence[LeftOut], runs: Path, asked: Asked) -> None
 def stopping(left_out: Sequence[LeftOut], runs: Path, asked: Asked) -> Iterator[LeftOut]:
     """Yield those of *left_out* that `refuse_damage` refuses."""
     for each in left_out:
-        if _is_of(runs, _head(runs, each.run), asked) and _can_be_told(each):
+        if is_of(runs, _head(runs, each.run), asked.name, asked.path) and _can_be_told(each):
             yield each
 
 
@@ -67,15 +66,4 @@ def _head(runs: Path, run: str) -> Mapping[str, Any]:
         facts = json.loads((runs / run / "run.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def _is_of(runs: Path, head: Mapping[str, Any], asked: Asked) -> bool:
-    """Return whether the run with *head* is a run of the spec *asked* for; the file itself decides."""
-    found = Path(os.path.normpath(runs.resolve() / str(head.get("spec_path", ""))))
-    try:
-        if found.is_file():
-            return found.resolve() == asked.path.resolve()
-    except OSError:
-        pass
-    return str(head.get("spec", "")) == asked.name
+    return {name: str(value) for name, value in facts.items()} if isinstance(facts, dict) else {}

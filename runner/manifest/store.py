@@ -8,7 +8,6 @@ truth: without a published file that can be opened (`opening.py`) a reader answe
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from runner import door
+from runner import door, locks, system
 from runner.errors import RecordDamaged, StorageError
 from runner.manifest.journal import Position
 from runner.manifest.opening import (
@@ -133,7 +132,7 @@ def _apply_lock(folder: Path, *, wait_s: float) -> Iterator[bool]:
     with (folder / "apply.lock").open("a") as lock:
         while True:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locks.take_at_once(lock.fileno())
             except BlockingIOError:
                 if door.monotonic() >= until:
                     yield False
@@ -207,7 +206,8 @@ def _bring_up(live: Path, runs: Path, *, asked: bool) -> Report:
     kept = replaceable(found, target)
     if kept is not None and (kept.cause == "held" or not asked):
         return replace(report, index=(kept.reason,))
-    return replace(report, index=_publish(live, target, spoilt=kept or found), published=True)
+    said = _publish(live, target, spoilt=kept or found)
+    return replace(report, index=said or (), published=said is not None)
 
 
 def _apply_all(db: duckdb.DuckDBPyConnection, runs: Path) -> Report:
@@ -228,10 +228,11 @@ def _apply_all(db: duckdb.DuckDBPyConnection, runs: Path) -> Report:
     return Report(tuple(applied), tuple(damaged))
 
 
-def _publish(live: Path, target: Path, *, spoilt: Opening) -> tuple[str, ...]:
+def _publish(live: Path, target: Path, *, spoilt: Opening) -> tuple[str, ...] | None:
     """Put a copy of *live* in the place of *target*; return what there is to say of it.
 
-    A *spoilt* file is not deleted but put aside: it may be somebody's.
+    None: it is read at this moment, where a file that is open keeps its name (Windows). A *spoilt* file is
+    not deleted but put aside: it may be somebody's.
     """
     parts = f".{target.name}.*.part"
     for left in target.parent.glob(parts):
@@ -247,6 +248,10 @@ def _publish(live: Path, target: Path, *, spoilt: Opening) -> tuple[str, ...]:
         if isinstance(spoilt, Private) and spoilt.cause not in ("absent", "older"):
             aside = put_aside(target)
         door.rename(part, target)
+    except PermissionError as error:
+        if not system.busy(error):
+            raise
+        return None
     finally:
         door.unlink(part)
     if not isinstance(spoilt, Private) or not aside:

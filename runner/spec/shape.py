@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import Problem
 from runner.spec.schema import Kind, spec_schema
 from runner.text.compose import unset_problem
+from runner.text.letters import folded, strange
 from runner.text.nearest import did_you_mean, nearest
 from runner.text.shown import shown
 from runner.text.tree import Mapping, Node, Scalar, Sequence
@@ -34,6 +35,7 @@ def check_shape(root: Mapping, *, kind: Kind) -> tuple[Problem, ...]:
     library can explain pass, as long as their value is one that some word takes.
     """
     problems = [*_nothing_behind(root), *_against_schema(root, kind), *_same_but_for_case(root)]
+    problems += _no_letters(root)
     for scope in _scopes(root):
         problems += _rows(scope)
     distinct = dict.fromkeys(problems)
@@ -256,10 +258,22 @@ def _same_but_for_case(root: Mapping) -> Iterator[Problem]:
     for names in _maps_of_names(root):
         first: dict[str, Scalar] = {}
         for entry in names:
-            other = first.setdefault(entry.key.text.casefold(), entry.key)
+            other = first.setdefault(folded(entry.key.text), entry.key)
             if other is not entry.key and not _ignored(entry.key):
                 pair = f"`{shown(entry.key.text)}` and `{shown(other.text)}` (line {other.mark.line})"
                 yield entry.key.mark.problem(f"{pair} differ only in case; give one another name")
+
+
+def _no_letters(root: Mapping) -> Iterator[Problem]:
+    """Report names with characters that are no letters; the schema knows those of ASCII alone."""
+    words = [entry.key for scope in _scopes(root) for entry in scope if not entry.key.text.isascii()]
+    names = [entry.key for names in _maps_of_names(root) for entry in names if not entry.key.text.isascii()]
+    for key in (*words, *names):
+        odd = "" if _ignored(key) else strange(key.text, "_-.+")
+        if odd:
+            yield key.mark.problem(
+                f"`{shown(key.text)}` holds `{shown(odd)}`, which is neither letter nor digit"
+            )
 
 
 def _maps_of_names(root: Mapping) -> Iterator[Mapping]:

@@ -94,7 +94,7 @@ def test_damage_is_told_before_anything_is_rendered(desk: Desk, index: str, kind
     assert len(desk.shop.outputs()) == JOBS
 
 
-@pytest.mark.parametrize("kind", ["run", "template", "shape", "variant", "job", "intent", "done", "end"])
+@pytest.mark.parametrize("kind", ["run", "template", "shape", "variant", "intent", "done", "end"])
 def test_after_repair_nothing_whole_is_rendered_again(desk: Desk, kind: str) -> None:
     """Whatever line is lost: what the rest of the journal proves to be made is reused, in the same run."""
     run = desk.shop.run()

@@ -93,7 +93,7 @@ MISTAKES = {
     ),
     "labels": (
         'scenes: {s: {vary: {prompt: [rain wet, "rain, wet"]}}}',
-        ["two values of `prompt` would be called `rain-wet`; name them: prompt: {NAME: …, NAME: …}"],
+        [],
     ),
     "row": (
         "scenes: {s: {vary: {place+light: [[street, night], [roof]]}}}",

@@ -16,7 +16,7 @@ from runner.text.tree import Mapping
 
 LIST_VARIES = "a list varies only under `vary:`"
 LORA = "takes [PART:]FILE[@WEIGHT[:CLIP]]"
-NO_NAME = "is no name: at most 40 of A-Z a-z 0-9 _ - and a letter or digit in front"
+NO_NAME = "is no name: at most 40 letters, digits, _ and -, a letter or digit in front"
 SEED_LIST = "`seeds` takes whole numbers from 0 and ranges like 40..45 in its list"
 SEEDS = "`seeds` takes a range like 1000..1015, or a list of seeds and ranges"
 VALUES = "takes a list, a map NAME: value, or a range like 4..6..0.5"
@@ -171,7 +171,7 @@ def test_wrong_words(words: str, message: str | None) -> None:
         ("include: [[a]]", "`include` takes a list of files: [specs/cast.yaml]"),
         (
             "episode: ep 1",
-            "`episode` takes a name: at most 40 of A-Z a-z 0-9 _ - and a letter or digit in front",
+            "`episode` takes a name: at most 40 letters, digits, _ and -, a letter or digit in front",
         ),
         ("models: [ink]", "`models` takes a map NAME: preset"),
         (
@@ -220,7 +220,7 @@ def test_wrong_words(words: str, message: str | None) -> None:
 def test_top_of_a_spec(block: str, message: str | None) -> None:
     """Each mistake in libraries and delivery gets one sentence; the legal forms none."""
     if message is None and "extends" in block:
-        message = "`extends` takes a name: at most 40 of A-Z a-z 0-9 _ - and a letter or digit in front"
+        message = "`extends` takes a name: at most 40 letters, digits, _ and -, a letter or digit in front"
 
     assert at_top(block) == ([message] if message else [])
 
@@ -370,7 +370,7 @@ nodes = st.recursive(
 
 
 @given(entries=st.dictionaries(keys, nodes, min_size=1, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_tree_gets_an_answer(entries: dict[str, str]) -> None:
     """Whatever words are nested in one another: problems with a place and a sentence, never an exception."""
     text = "\n".join(f"{key}: {value}" for key, value in entries.items())
