@@ -397,7 +397,7 @@ def test_every_point_of_the_product_is_there_once(studio):
     ],
 )
 def test_frames_are_counted_at_the_rate_that_is_written(studio, words, frames, warned):
-    """`81f` at `fps: 16`, or in the preset of a model of 16 a second, is 81 frames; else 24 a second count."""
+    """`81f` at `fps: 16`, or in the preset of a model of 16 a second, is 81 frames; else 24 count."""
     text = (
         HEAD + "models: {clip: {template: i2v, length: 81f}}\nmodel: clip\n"
         f"scenes: {{s01: {{prompt: x, start_image: a.png, {words}}}}}\n"
