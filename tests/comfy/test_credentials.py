@@ -56,7 +56,7 @@ def test_other_addresses_are_usage_errors(written: str) -> None:
         ("https://gpu.example/comfy/?view=1", "the address of a page", "--server https://gpu.example/comfy"),
         ("http://h:1/?token=hunter2", "`token` does not belong in an address", "ANIMERUN_TOKEN=…"),
         ("h:1?a=b&api_key=hunter2#x=hunter2", "`api_key` does not belong", "ANIMERUN_HEADER='Name: value'"),
-        ("h:1/?next=http://h&sig=hunter2", "`sig` does not belong", "--server http://h:1 with"),
+        ("http://h:1/?next=http://h&sig=hunter2", "`sig` does not belong", "--server http://h:1 with"),
     ],
 )
 def test_an_address_pasted_from_a_browser_is_answered_with_the_servers(
