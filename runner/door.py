@@ -18,6 +18,7 @@ import io
 import itertools
 import os
 import random
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -99,6 +100,10 @@ class World:
     def pause(self, seconds: float) -> None:
         """Block the calling thread for so long."""
         time.sleep(seconds)
+
+    def free_bytes(self, folder: Path) -> int:
+        """Return how many bytes are free where *folder* lies."""
+        return shutil.disk_usage(folder).free
 
     def effect(self, name: str) -> None:
         """Take note that the act *name* comes next; raises nothing here, and may never return elsewhere."""
@@ -249,6 +254,11 @@ class File(io.FileIO):
         """Make what was written durable; its name needs `sync_folder`."""
         effect("sync")
         _world.disk.sync(self.fileno())
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes are free where *folder* lies; raises OSError."""
+    return _world.free_bytes(folder)
 
 
 def truncate(path: Path, length: int) -> None:

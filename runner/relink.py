@@ -15,6 +15,7 @@ from typing import Final
 from runner import door, system
 from runner.domain import Output
 from runner.errors import StorageError
+from runner.text.filename import cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def _share(source: Path, target: Path, *, copy: bool) -> None:
     """Make *target*, whole or not at all; raises FileExistsError when something is there."""
     if target.exists() or target.is_symlink():
         raise FileExistsError(str(target))
-    part = target.with_name(f".{target.name[:80]}.{door.token(4)}.part")
+    part = target.with_name(f".{cut(target.name, 80)}.{door.token(4)}.part")
     try:
         if not copy and not _reflink(source, part) and _hardlink(source, target):
             return

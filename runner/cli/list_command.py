@@ -29,6 +29,10 @@ def command(
 ) -> int:
     """List the runs in runs/, newest first. For the jobs of one: animerun show."""
     settings = make_settings(runs=runs)
+    if Path(spec).is_file():
+        from runner.spec import name_in_project
+
+        spec = name_in_project(Path(spec))
     filters = {name: value for name, value in (("spec", spec), ("state", state), ("realm", realm)) if value}
     from runner.manifest.listing import Wanted, newest
     from runner.manifest.store import Manifest

@@ -198,11 +198,6 @@ class Client:
             raise NotComfyUI(message, status=answer.status, hint=hint)
         return {**body}
 
-    async def features(self) -> Mapping[str, Plain]:
-        """Return `/features`, empty where a server has none."""
-        body = (await self._get("/features")).json
-        return body if isinstance(body, dict) else {}
-
     async def object_info(self) -> Mapping[str, Plain]:
         """Return all node classes of the server: large and slow to make, so keep it."""
         limits = self._limits
@@ -213,6 +208,18 @@ class Client:
             read_s=limits.object_info_s,
         )
         return self._object(replace(answer, values=limits.object_info_values), "/object_info")
+
+    async def node_replacements(self) -> Mapping[str, str]:
+        """Return node class → the class that the server runs in its place; empty where it replaces none.
+
+        ComfyUI 0.33 app/node_replace_manager.py: of several the first counts.
+        """
+        try:
+            listed = self._object(await self._get("/node_replacements"), "/node_replacements")
+        except Refused:
+            return {}
+        first = {old: new[0] for old, new in listed.items() if isinstance(new, list) and new}
+        return {old: str(new.get("new_node_id")) for old, new in first.items() if isinstance(new, dict)}
 
     async def model_sizes(self, folder: str) -> Mapping[str, int]:
         """Return name → size of the files in a model folder; those with no possible size are left out."""
@@ -287,10 +294,6 @@ class Client:
         """Have the server unload its models and forget what it computed, before its next prompt."""
         await self._order("/free", {"unload_models": True, "free_memory": True})
 
-    async def forget_history(self, prompt_ids: Sequence[str]) -> None:
-        """Take *prompt_ids* out of the history."""
-        await self._order("/history", {"delete": list(prompt_ids)})
-
     async def upload(self, content: bytes, name: str) -> None:
         """Store *content* as the input file *name* (content-addressed: the same bytes are stored once).
 
@@ -310,7 +313,7 @@ class Client:
             raise Refused(f"{self.url} stored {name} as {printable(stored, limit=80)}")
 
     async def view(self, ref: FileRef, sink: Sink, *, limit: int) -> int:
-        """Send the bytes of *ref* to *sink* as they come; return how many.
+        """Send the bytes of *ref* to *sink* as they come; return how many were announced, -1 for none.
 
         Raises:
             Refused: The server has no such file (404), or it is larger than *limit* bytes (413).
@@ -326,15 +329,14 @@ class Client:
             if response.headers.get("content-type", "").lower().startswith("text/html"):
                 # A ComfyUI sends even stored HTML as plain bytes: this is somebody's page in between.
                 raise Ambiguous(f"{self.url} sent a web page in place of {printable(ref.filename, limit=80)}")
-            deadline = door.monotonic() + self._limits.download_s + (size or limit) / 65536
-            got = 0
+            began, got = door.monotonic(), 0
             async for chunk in response.aiter_raw():
                 got += len(chunk)
                 _bound(got, limit)
-                if door.monotonic() > deadline:
+                if door.monotonic() > began + self._limits.download_s + (size or got) / 65536:
                     raise Ambiguous(f"{self.url} sends too slowly: {got} bytes in time for more")
                 sink(chunk)
-        return got
+        return -1 if size is None else size
 
     async def _order(self, path: str, body: Mapping[str, Plain]) -> None:
         answer = await self._post(path, json.dumps(body).encode(), total_s=self._limits.read_s)
@@ -493,4 +495,4 @@ def _first(error: BaseException) -> BaseException:
 
 
 Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]
-"""Sends the bytes of one file to a sink, at most so many; returns how many."""
+"""Sends the bytes of one file to a sink, at most so many; returns how many were announced, -1 for none."""

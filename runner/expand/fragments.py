@@ -46,10 +46,10 @@ class Fragments:
             return None
         if isinstance(node, MapNode):
             return inline(node, owner=f"`{word}` written here")
-        if node.text in entries:
-            return entries[node.text]
-        if node.plain and entries and is_name(node.text):
-            hint = did_you_mean(node.text, entries)
+        if node.name in entries:
+            return entries[node.name]
+        if node.plain and entries and is_name(node.name):
+            hint = did_you_mean(node.name, entries)
             self.faults.at(
                 node.mark,
                 f"no {word} is called `{node.text}`{hint} (for plain text write {{prompt: {node.text}}})",

@@ -118,7 +118,7 @@ class Heads:
             return self.load(_name(told), told.node.mark)
         preset = _preset(model, "template")
         if preset is not None:
-            return self.load(preset.value.text if isinstance(preset.value, Scalar) else "", preset.value.mark)
+            return self.load(preset.value.name if isinstance(preset.value, Scalar) else "", preset.value.mark)
         return self.load(DEFAULT_TEMPLATE, standing.cut.mark)
 
     def _check_preset(self, model: Model, template: Template) -> None:
@@ -206,4 +206,4 @@ def _preset(model: Model | None, word: str) -> Setting | None:
 
 
 def _name(told: Told) -> str:
-    return told.node.text if isinstance(told.node, Scalar) else ""
+    return told.node.name if isinstance(told.node, Scalar) else ""

@@ -84,10 +84,10 @@ class Wardrobe:
             self.faults.at(node.mark, f"`{word}` takes one text; a list varies only under `vary:`")
             return None
         known = self._known(character, word)
-        if node.text in known:
-            return known[node.text]
-        if node.plain and is_name(node.text) and self._any_named(word):
-            self.faults.at(node.mark, self._not_worn(character, word, node.text, known))
+        if node.name in known:
+            return known[node.name]
+        if node.plain and is_name(node.name) and self._any_named(word):
+            self.faults.at(node.mark, self._not_worn(character, word, node.name, known))
             return None
         return Fragment(owner=f"`{word}` written here", mark=node.mark, prompt=node)
 

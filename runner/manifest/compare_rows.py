@@ -46,7 +46,7 @@ def statements() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A run of a spec, as a baseline to be."""
+    """A run as a possible baseline."""
 
     run: str
     realm: str
@@ -59,9 +59,9 @@ class Candidate:
     """When a person made it the baseline (UTC), None = never."""
 
 
-def candidates(manifest: Manifest, spec: str) -> list[Candidate]:
-    """Return the runs of *spec*, newest first; replays are none."""
-    done = manifest.connection.execute(statements()["candidates"], {"spec": spec})
+def candidates(manifest: Manifest, file: str) -> list[Candidate]:
+    """Return the runs of specs with the file name *file*, newest first; replays are none."""
+    done = manifest.connection.execute(statements()["candidates"], {"file": file})
     found = []
     for run, realm, scope, exit_code, accepted, passed in done.fetchall():
         asked = json.loads(scope)

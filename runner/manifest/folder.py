@@ -100,12 +100,20 @@ def head_of(runs: Path, run: str) -> Mapping[str, Any]:
     return {}
 
 
-def may_be_of(spec: Path, runs: Path, head: Mapping[str, Any]) -> bool:
-    """Return whether the run that *head* tells of, of a spec with the name of *spec*, can be one of it.
+def is_of(runs: Path, head: Mapping[str, Any], name: str, path: Path | None = None) -> bool:
+    """Return whether the run with *head* is a run of the spec *name*, which is the file *path* now.
 
-    It is not where the spec it was made from is still there and is another one.
+    *name* is the path from the project folder (`spec.name_in_project`). A spec that is still where the run
+    found it decides by the file itself, however it was spelled. Otherwise the recorded name decides; runs of
+    before it was relative to the project folder recorded the path as it was typed.
     """
-    return spec_of(runs, {**head, "spec": spec}).resolve() == spec.resolve()
+    recorded = str(head.get("spec", ""))
+    if path is None:
+        return recorded == name
+    found = Path(os.path.normpath(runs.resolve() / head.get("spec_path", "")))
+    if found.is_file():
+        return found.resolve() == path.resolve()
+    return recorded == name or Path(recorded).resolve() == path.resolve()
 
 
 @contextmanager

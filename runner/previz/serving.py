@@ -22,7 +22,7 @@ from runner.previz.files import Folders
 from runner.previz.mischief import Mischief
 from runner.previz.nodes import catalogue
 from runner.previz.nodes.definition import Letters
-from runner.previz.profile import PROFILES, Profile, ProfileName
+from runner.previz.profile import NEWEST, PROFILES, Profile, ProfileName
 from runner.previz.script import Script
 from runner.previz.server import App, status
 from runner.previz.sockets import Frame, Sockets
@@ -44,7 +44,7 @@ def run(
     test_nodes: bool,
     step_ms: float,
     with_parent: bool,
-    profile: ProfileName = "v0364",
+    profile: ProfileName = NEWEST,
     script: Script | None = None,
 ) -> None:
     """See `runner.previz.serve`."""

@@ -1,6 +1,6 @@
 """Whether a submitted prompt may be queued, and the exact complaint when not.
 
-`validate` follows the checks and the error bodies of ComfyUI v0.3.64, including what they let through.
+`validate` follows the checks and the error bodies of ComfyUI 0.33, including what they let through.
 Accepted values are converted in place, as there. Pure but for the classes' own checks of files.
 """
 
@@ -35,7 +35,12 @@ def complaint(kind: str, message: str, details: str = "", **extra: Any) -> Compl
 
 
 def validate(
-    prompt: Any, catalogue: Catalogue, folders: Folders, targets: Collection[str] | None = None
+    prompt: Any,
+    catalogue: Catalogue,
+    folders: Folders,
+    targets: Collection[str] | None = None,
+    *,
+    names_missing: bool = True,
 ) -> Verdict:
     """Return the verdict on one prompt.
 
@@ -44,6 +49,8 @@ def validate(
         catalogue: Known classes.
         folders: For checks that look at files.
         targets: When given, only these output nodes count.
+        names_missing: Whether a node without a class we know is told as `missing_node_type` (ComfyUI 0.33),
+            not as `invalid_prompt` (0.3.64).
 
     Raises:
         TypeError, IndexError, AttributeError: *prompt* is not an object of objects.
@@ -51,7 +58,7 @@ def validate(
     """
     outputs: list[str] = []
     for node_id in prompt:
-        error = _unknown(prompt[node_id], node_id, catalogue)
+        error = (_missing_type if names_missing else _unknown)(prompt[node_id], node_id, catalogue)
         if error is not None:
             return Verdict(error=error)
         is_output = catalogue[prompt[node_id]["class_type"]].output
@@ -60,6 +67,21 @@ def validate(
     if not outputs:
         return Verdict(error=complaint("prompt_no_outputs", "Prompt has no outputs"))
     return _Check(prompt, catalogue, folders).all(outputs)
+
+
+def _missing_type(node: Any, node_id: str, catalogue: Catalogue) -> Complaint | None:
+    """Return the complaint of ComfyUI 0.33 (execution.py validate_prompt), where a title hides the class."""
+    title = node.get("_meta", {}).get("title")
+    class_type = node.get("class_type")
+    if "class_type" not in node:
+        text = f"Node '{title or f'ID #{node_id}'}' has no class_type."
+    elif catalogue.get(class_type) is None:
+        title = title or class_type
+        text = f"Node '{title}' not found."
+    else:
+        return None
+    told = {"node_id": node_id, "class_type": class_type, "node_title": title}
+    return complaint("missing_node_type", text, f"Node ID '#{node_id}'", **told)
 
 
 def _unknown(node: Any, node_id: str, catalogue: Catalogue) -> Complaint | None:

@@ -29,6 +29,11 @@ def project_root(path: Path) -> Path:
     return next((found for found in (folder, *folder.parents) if (found / PROJECT_FILE).is_file()), folder)
 
 
+def name_in_project(path: Path) -> str:
+    """Return the spec at *path* as named from its project folder: one name, however *path* is spelled."""
+    return _relative(path, project_root(path))
+
+
 def path_trouble(text: str) -> str:
     """Return why *text* is no path inside the project, empty when it may be one (it need not exist)."""
     if not text or "\0" in text:
@@ -139,11 +144,14 @@ def _is_file(path: Path) -> bool:
 
 
 def without_ignored(root: Mapping) -> Mapping:
-    """Return *root* without the keys that begin with `x-`, at any depth."""
-    entries = tuple(
-        Entry(entry.key, _kept(entry.value)) for entry in root if not entry.key.text.startswith(IGNORED)
-    )
+    """Return *root* without keys that begin with `x-`, at any depth; the others as names are compared."""
+    kept = (entry for entry in root if not entry.key.text.startswith(IGNORED))
+    entries = tuple(Entry(_named(entry.key), _kept(entry.value)) for entry in kept)
     return Mapping(entries, root.mark)
+
+
+def _named(key: Scalar) -> Scalar:
+    return key if key.text.isascii() else Scalar(key.name, key.mark, key.plain)
 
 
 def _kept(node: Node) -> Node:

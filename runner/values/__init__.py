@@ -4,7 +4,7 @@ YAML gives no types here: `28` is a number only where a number is wanted, and ev
 to write instead, at the place where it stands.
 """
 
-from runner.values.decimals import parse_count, parse_range_axis
+from runner.values.decimals import parse_count, parse_range_axis, refusal
 from runner.values.length import (
     FrameRule,
     Length,
@@ -32,4 +32,5 @@ __all__ = [
     "parse_takes",
     "parse_value",
     "project_path",
+    "refusal",
 ]
