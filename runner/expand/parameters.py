@@ -15,7 +15,7 @@ from runner.faults import Faults
 from runner.story import CutPlans, Model, Upstream
 from runner.text.tree import Mapping as MapNode
 from runner.text.tree import Node, Scalar
-from runner.values import parse_value
+from runner.values import brought_choice, parse_value, refusal
 
 _MISSING = object()
 
@@ -85,11 +85,18 @@ class Parameters:
             and node.get("from") is not None
         ):
             return None  # validated with the cut; here a preset or an axis value
+        if parameter.type == "choice" and not parameter.choices and isinstance(node, Scalar):
+            self._warn_of_brought(parameter.name, node)
         try:
             return self.pictures.found(parse_value(parameter, node, fps=fps), parameter, node.mark)
         except SpecError as refused:
             self.faults.add(refused.problems)
             return None
+
+    def _warn_of_brought(self, name: str, node: Scalar) -> None:
+        """Warn of a sampler by the name that another tool gives it; the server has the last word."""
+        if meant := brought_choice(name, node.text):
+            self.faults.warn([node.mark.problem(refusal(name, node.text, meant))])
 
     def _cast(self, spoken: Spoken) -> Plain:
         members = []
