@@ -9,6 +9,11 @@ The mapping handed in holds environment names and values. Understood, for a serv
 each of them for one host only with `_` and the host behind it, in capitals, everything that is not a letter
 or a digit turned to `_`: `ANIMERUN_TOKEN_GPU_EXAMPLE_8443`, else `ANIMERUN_TOKEN_GPU_EXAMPLE`. The name that
 says most wins; an empty value means none. Of the three kinds one may be given per server.
+
+    ANIMERUN_COMFY_API_KEY   the key of comfy.org for API nodes, `extra_data.api_key_comfy_org`
+
+opens no door: it is named for one host in the same way, and goes with the submissions that need it. Where it
+would travel unencrypted it is not sent, and preflight says so to whoever needs it.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from runner.errors import UsageError
 from runner.text.secrets import Secrets
 
 _KINDS = ("TOKEN", "BASIC", "HEADER")
+_KEY = "COMFY_API_KEY"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PORTS = {"http": 80, "https": 443}
 
@@ -85,6 +91,8 @@ class Credentials:
     """The environment name it came from, for messages; empty when there is none."""
     secrets: Secrets = field(default_factory=Secrets, repr=False, compare=False)
     """Takes what goes into the requests out of what comes back."""
+    comfy_key: str = field(default="", repr=False)
+    """The key of comfy.org, for submissions with API nodes; empty when there is none for this server."""
 
     def __repr__(self) -> str:
         """Show that there is something, not what."""
@@ -100,20 +108,49 @@ def credentials_for(url: str, values: Mapping[str, str], *, allow_plain_http: bo
         UsageError: two kinds for one server, a malformed value, or one that would travel unencrypted.
     """
     name, kind = _choose(url, values)
+    key = comfy_key(url, values, allow_plain_http=allow_plain_http).value
     if not name:
-        return Credentials()
-    if urlsplit(url).scheme != "https" and not is_loopback(url) and not allow_plain_http:
+        return Credentials(secrets=Secrets((key,) if key else ()), comfy_key=key)
+    if _is_open(url) and not allow_plain_http:
         raise UsageError(
             f"{name} would travel unencrypted to {url}",
             hint="use https://, or allow it with allow_plain_http = true in animerun.toml",
         )
     value = values[name].strip()
-    return Credentials(_headers(kind, value, name), name, Secrets(_secret_parts(kind, value)))
+    parts = (*_secret_parts(kind, value), *((key,) if key else ()))
+    return Credentials(_headers(kind, value, name), name, Secrets(parts), key)
+
+
+@dataclass(frozen=True, slots=True)
+class ComfyKey:
+    """The key of comfy.org for one server, or why there is none; never shown."""
+
+    value: str = field(default="", repr=False)
+    why_not: str = ""
+
+
+def comfy_key(url: str, values: Mapping[str, str], *, allow_plain_http: bool = False) -> ComfyKey:
+    """Return the key of comfy.org that *values* hold for the server at *url* (normalised)."""
+    names = (f"ANIMERUN_{_KEY}{suffix}" for suffix in (*_suffixes(url), ""))
+    name = next((each for each in names if each in values), "")
+    value = values[name].strip() if name else ""
+    if not value:
+        return ComfyKey(why_not=f"set ANIMERUN_{_KEY}")
+    if _is_open(url) and not allow_plain_http:
+        advice = "use https://, or allow it with allow_plain_http = true in animerun.toml"
+        return ComfyKey(why_not=f"{name} would travel unencrypted; {advice}")
+    return ComfyKey(value)
+
+
+def _is_open(url: str) -> bool:
+    """Tell whether others can read what is sent to *url*."""
+    return urlsplit(url).scheme != "https" and not is_loopback(url)
 
 
 def secrets_of(values: Mapping[str, str]) -> Secrets:
     """Return what hides every credential among *values*, environment names and what they hold."""
-    kinds = ((kind, value) for name, value in values.items() for kind in _KINDS if _is_kind(name, kind))
+    every = (*_KINDS, _KEY)
+    kinds = ((kind, value) for name, value in values.items() for kind in every if _is_kind(name, kind))
     return Secrets(part for kind, value in kinds for part in _secret_parts(kind, value.strip()))
 
 
@@ -123,7 +160,7 @@ def _is_kind(name: str, kind: str) -> bool:
 
 def _secret_parts(kind: str, value: str) -> tuple[str, ...]:
     behind = value.partition(":")[2].strip()
-    return (value,) if kind == "TOKEN" else (behind,) if kind == "HEADER" else (value, behind)
+    return (value,) if kind in ("TOKEN", _KEY) else (behind,) if kind == "HEADER" else (value, behind)
 
 
 def _choose(url: str, values: Mapping[str, str]) -> tuple[str, str]:

@@ -276,7 +276,7 @@ class _Reader:
         if isinstance(node, Scalar) and node.is_null:
             return replace(parameter, default=None)
         try:
-            return replace(parameter, default=parse_value(parameter, node))
+            return replace(parameter, default=parse_value(parameter, node, own=True))
         except SpecError as fault:
             for problem in fault.problems:
                 self.note(problem)

@@ -6,7 +6,13 @@ to write instead, at the place where it stands.
 
 from runner.values.brought import brought_choice, brought_word
 from runner.values.decimals import parse_count, parse_range_axis, refusal
-from runner.values.length import FrameRule, Length, parse_fps, parse_storyboard_length
+from runner.values.length import (
+    FrameRule,
+    Length,
+    counts_own_frames,
+    parse_fps,
+    parse_storyboard_length,
+)
 from runner.values.lora import parse_lora, parse_loras
 from runner.values.parameter import parse_value
 from runner.values.paths import project_path
@@ -18,6 +24,7 @@ __all__ = [
     "Seeds",
     "brought_choice",
     "brought_word",
+    "counts_own_frames",
     "parse_count",
     "parse_fps",
     "parse_lora",

@@ -133,6 +133,25 @@ def test_a_blocked_output_is_a_success_without_outputs(listener: Listener) -> No
     assert listener.of("execution_error")[0]["exception_message"] == "Execution Blocked: stop here"
 
 
+@pytest.mark.parametrize(("name", "left"), [("gate-1", []), ("gate.open", ["gate.open"])])
+def test_a_gate_lets_pass_whom_a_file_permits(listener: Listener, name: str, left: list[str]) -> None:
+    """A permit is used up by one job; an open gate stays open."""
+    folder = listener.desk.folders.root / "input"
+    (folder / name).touch()
+    result = run(listener, sources(node("TGate", image=["1", 0])))
+
+    assert result["status"]["status_str"] == "success"
+    assert [path.name for path in folder.iterdir()] == left
+
+
+def test_a_job_at_a_closed_gate_can_be_interrupted(listener: Listener) -> None:
+    """Without a permit a job waits, and looks at the interrupt flag while it does."""
+    listener.interrupts = [False, False, False, True]
+    result = run(listener, sources(node("TGate", image=["1", 0])))
+
+    assert result["status"]["messages"][-1][0] == "execution_interrupted"
+
+
 def test_a_node_may_turn_into_others(listener: Listener) -> None:
     """The child runs under an id below its parent, and the parent ends after it."""
     run(listener, sources(node("TExpand", image=["1", 0])))

@@ -165,6 +165,13 @@ def test_only_labels_that_are_alike_get_a_hash() -> None:
     assert labels == ["x" * 55 + "-ca97", "X" * 55 + "-3e23", "y"]
 
 
+@pytest.mark.parametrize("number", ["1e100000", "-1e100000", "1e-100000", "1" * 241, "0." + "0" * 60 + "1"])
+def test_a_number_without_end_is_refused_before_it_is_written_out(number: str) -> None:
+    """A dozen characters of a spec can mean gigabytes of digits."""
+    with pytest.raises(ValueError, match="too long to be written out as a label; name the values"):
+        naming.plain_decimal(number)
+
+
 def test_lists_and_nothing() -> None:
     """Lists are joined by plus, nothing is called none."""
     assert label_of_list(["sub/a.safetensors@0.80", "b.safetensors"], is_file=True) == "a@0.8+b"
