@@ -162,8 +162,11 @@ class Checker:
         if (known := self._seen.get(question)) is None:
             known = self._seen[question] = tuple(self._answer(question, node_class, read))
         for remark in known:
-            kept = self._findings if remark.grave and grave else self._notes
-            self._keep(kept, remark, node_class, key, node)
+            if remark.grave and not grave:
+                said = f"{remark.message}; no declared output needs this node"
+                self._keep(self._notes, replace(remark, message=said), node_class, key, node)
+            else:
+                self._keep(self._findings if remark.grave else self._notes, remark, node_class, key, node)
 
     def _answer(self, question: tuple[Any, ...], node_class: str, read: Input | None) -> Iterator[Remark]:
         match question:

@@ -226,6 +226,7 @@ def test_only_what_an_output_needs_is_judged() -> None:
 
     assert [(each.node, each.node_class) for each in it.findings()] == [("y", "Nowhere")]
     assert [(each.node, each.value) for each in it.notes()] == [("q", "eular")]
+    assert it.notes()[0].message.endswith("; no declared output needs this node")
 
 
 def test_the_server_does_not_look_behind_an_input_it_does_not_list() -> None:
