@@ -310,9 +310,13 @@ def _value(value: Plain) -> str:
 
 def choices(value: object, allowed: Sequence[str], *, shown: int = 5) -> str:
     """Return `; did you mean X? there are: a, b, … (n in all)`; empty without *allowed*."""
+    return listed(nearest(str(value), allowed), allowed, shown=shown)
+
+
+def listed(near: str, allowed: Sequence[str], *, shown: int = 5) -> str:
+    """Return `; did you mean NEAR? there are: a, b, … (n in all)`; empty without *allowed*."""
     if not allowed:
         return ""
-    near = nearest(str(value), allowed)
     some = ", ".join(printable(item, limit=60) for item in allowed[:shown])
     count = f", … ({len(allowed)} in all)" if len(allowed) > shown else ""
     return f"{f'; did you mean {printable(near, limit=80)}?' if near else ';'} there are: {some}{count}"
