@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from runner import __version__, door
+from runner.admission import admit
 from runner.batch import Batch
 from runner.collect import Bounds, collect
 from runner.comfy.credentials import secrets_of
@@ -37,11 +38,11 @@ from runner.manifest.history import History
 from runner.manifest.journal import Journal, Line, Reading, last_line
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, keep_up
 from runner.model_files import FoundSizes, facts_of
-from runner.preflight import differences, preflight, told
+from runner.preflight import differences
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
-from runner.rendered import Rendered, Work
+from runner.rendered import Work
 from runner.resume import Remainder, Standing, continuable, frozen_plan, reuse_of, standing, sweep
 from runner.run import Conductor, Control, Observer, Summary
 from runner.settings import PREVIZ, Settings
@@ -116,7 +117,7 @@ async def launch(
                 batch = batch.met(realm, facts_of(sizes, settings.model_sums), news)
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
-            await _admit(batch.samples, executor, settings, view)
+            await admit(batch.samples, batch.sources, executor, settings, view)
             return await _run(batch, realm, sizes, executor, settings, control, view)
 
 
@@ -194,21 +195,6 @@ def _reopened(folder: Path) -> tuple[Journal, list[Line]]:
     except StorageError as error:
         raise _NotOurs(str(error)) from error
     return journal, lines
-
-
-async def _admit(samples: Sequence[Rendered], executor: Executor, settings: Settings, view: View) -> None:
-    """Raise PreflightRefused where a server lacks what *samples* ask for; who joins later is left out."""
-    there = executor.facts
-
-    async def lacks(facts: ServerFacts) -> list[str]:
-        findings = await preflight(samples, executor, (facts,), allow_nodes=settings.allow_nodes)
-        unlike = differences((*there[:1], facts)) if settings.require_uniform else ()
-        return [*told(findings), *unlike]
-
-    executor.admit(lacks)
-    findings = await preflight(samples, executor, there, allow_nodes=settings.allow_nodes, tell=view)
-    if findings:
-        raise PreflightRefused(told(findings))
 
 
 async def _sizes(
@@ -425,7 +411,7 @@ async def _resume(
             if models := facts_of(found, settings.model_sums):
                 reuse = replace(reuse, models=models)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
-            await _admit(work.samples, executor, settings, view)
+            await admit(work.samples, work.templates, executor, settings, view)
             recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
             recorder.resume(lines)
             lines.clear()

@@ -16,7 +16,7 @@ from typing import Any
 
 from runner import __version__
 from runner.collect import discard
-from runner.domain import Workflow
+from runner.domain import Template, Workflow
 from runner.errors import RecordDamaged, SpecError, UsageError
 from runner.expand import expand
 from runner.inputs import InputFile
@@ -267,6 +267,11 @@ class Remainder:
     def model_files(self) -> frozenset[tuple[str, str]]:
         """(folder, name) of every model file the jobs name."""
         return self._plan.model_files
+
+    @property
+    def templates(self) -> Mapping[str, Template]:
+        """Name → template of what is asked of the servers."""
+        return self._plan.templates
 
     @property
     def samples(self) -> tuple[Rendered, ...]:

@@ -15,7 +15,7 @@ from runner.cli.options import (
     json_option,
     limit_options,
     make_settings,
-    nodes_option,
+    preflight_options,
     runs_option,
     server_options,
 )
@@ -46,7 +46,7 @@ _TRIPPED = 9
     help="Exit 9 when an output is no better than that; a missing one is worse than both.",
 )
 @runs_option
-@nodes_option
+@preflight_options
 @limit_options
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")

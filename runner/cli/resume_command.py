@@ -14,7 +14,7 @@ from runner.cli.options import (
     limit_options,
     lock_options,
     make_settings,
-    nodes_option,
+    preflight_options,
     runs_option,
     server_options,
 )
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--retry-failed", is_flag=True, help="Also try again what failed for good.")
 @lock_options
 @runs_option
-@nodes_option
+@preflight_options
 @limit_options
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
 @json_option

@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 
 from runner import door
 from runner.comfy.client import Fetch, Rejected, Sink
+from runner.comfy.facts import memory_of
 from runner.comfy.protocol import FileRef, Tracker, printable
 from runner.comfy.server import Server
 from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
@@ -86,6 +87,10 @@ class Means:
     upload: Callable[[Server, Mapping[str, Path], Watch], Awaitable[None]]
     another_is_up: Callable[[str], bool]
     """Whether some server but this one can be used."""
+    as_listed: Callable[[str, Nodes], Nodes]
+    """Bound nodes → with file names as that server lists them."""
+    extra_data: Callable[[str, Nodes], Mapping[str, Plain]]
+    """What that server needs besides nodes: a key, where one of them asks for it."""
 
 
 class Course:
@@ -161,7 +166,8 @@ class Course:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
-        nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        bound = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        nodes = self._means.as_listed(attempt.server, bound)
         if attempt.free:
             await self._free()
         while True:
@@ -206,6 +212,7 @@ class Course:
         watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
         self._nodes = nodes
         extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
+        extra |= self._means.extra_data(attempt.server, nodes)
         try:
             accepted = await server.client.submit(
                 nodes, prompt_id=attempt.prompt_id, client_id=watch.client_id, extra_data=extra
@@ -476,16 +483,6 @@ def _altered(sent: Nodes, ran: Mapping[str, Plain]) -> Iterator[str]:
         elif before.get("class_type") != after.get("class_type"):
             kind = printable(after.get("class_type"), limit=60)
             yield f"node {name} {before.get('class_type')} became {kind}"
-
-
-def memory_of(stats: Mapping[str, Plain]) -> str:
-    """Return `; VRAM there now: 1.2 of 8.0 GiB free`, empty where `/system_stats` does not tell."""
-    devices = stats.get("devices")
-    device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
-    free, total = device.get("vram_free"), device.get("vram_total")
-    if not isinstance(free, (int, float)) or not isinstance(total, (int, float)) or not 0 < total < 2**53:
-        return ""
-    return f"; VRAM there now: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
 
 
 def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:

@@ -26,7 +26,7 @@ from runner.events import (
 )
 from runner.submit import ComfyExecutor
 
-from .conftest import GRAPH, opened
+from .conftest import GRAPH, GUARD_S, opened
 from .conftest import make as attempt_on
 from .fake import Fake
 
@@ -38,20 +38,20 @@ HTML = (502, "text/html", b"<html><h1>Bad Gateway</h1></html>")
 async def until_end(executor: ComfyExecutor) -> list[ExecutorEvent]:
     """Return the events up to and with the first that ends an attempt."""
     events: list[ExecutorEvent] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not events or not isinstance(events[-1], ENDS):
             events.append(await executor.next_event())
     return events
 
 
 async def until_posted(fake: Fake) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not fake.count("POST /prompt"):  # noqa: ASYNC110 - the fake tells nobody
             await asyncio.sleep(0.005)
 
 
 async def until(executor: ComfyExecutor, kind: type) -> ExecutorEvent:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not isinstance(event := await executor.next_event(), kind):
             pass
     return event
@@ -442,7 +442,7 @@ async def test_taking_back_spares_a_job_that_runs(
     await until(executor, AttemptSubmitted)
     fake.pending, fake.running = [], [it.prompt_id]
     executor.cancel(it.prompt_id, running=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not fake.seen_after("POST /queue", "GET /queue", 3):  # noqa: ASYNC110 - the fake tells nobody
             await asyncio.sleep(0.005)
     fake.finish(it.prompt_id)

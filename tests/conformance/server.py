@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from .graphs import Graph
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 Entry = dict[str, Any]
 Frame = dict[str, Any]
 FILE_FIELDS = ("filename", "subfolder", "type")

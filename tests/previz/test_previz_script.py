@@ -17,7 +17,7 @@ from runner.errors import SpecError
 from runner.previz.profile import PROFILES, BadId
 from runner.previz.script import Script, Step, read_script
 
-from .conftest import Previz
+from .conftest import PATIENCE_S, Previz
 from .graphs import plain
 
 Start = Callable[..., Previz]
@@ -207,7 +207,7 @@ def test_a_restart_forgets_everything(play: Callable[[str], Previz]) -> None:
         previz.http.post("/free", json={})
         with pytest.raises(ConnectionClosed):
             while True:
-                socket.recv(5)
+                socket.recv(PATIENCE_S)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{previz.url}/queue", trust_env=False)
     previz.poll(lambda: _there(previz.url))
@@ -252,19 +252,19 @@ def test_sockets_and_frames_go_wrong(play: Callable[[str], Previz]) -> None:
         pass
     with connect(address) as socket:
         previz.render(plain(), client_id="a")
-        heard = [socket.recv(5)]
+        heard = [socket.recv(PATIENCE_S)]
         while '"executing"' not in str(heard[-1]) or '"node": null' not in str(heard[-1]):
-            heard.append(socket.recv(5))
+            heard.append(socket.recv(PATIENCE_S))
         previz.http.post("/free", json={})
         previz.poll(lambda: "script: deafen sockets" in previz.log)
         with connect(address.replace("=a", "=b")) as other:
             previz.render(plain(), client_id="a")
             # Frames leave one after the other: what tells everybody of the end comes behind those for `a`.
-            while '"queue_remaining": 1' not in str(other.recv(5)):
+            while '"queue_remaining": 1' not in str(other.recv(PATIENCE_S)):
                 pass
-            while '"queue_remaining": 0' not in str(other.recv(5)):
+            while '"queue_remaining": 0' not in str(other.recv(PATIENCE_S)):
                 pass
-        assert socket.ping().wait(5), "a deaf socket is still open"
+        assert socket.ping().wait(PATIENCE_S), "a deaf socket is still open"
         with pytest.raises(TimeoutError):
             socket.recv(0)
 
