@@ -97,11 +97,10 @@ def test_damage_is_told_before_anything_is_rendered(desk: Desk, index: str, kind
     assert planned[0] == 0
     assert (refused[0], refused[1]) == (7, [])
     assert named[0] == 7
-    for said in (planned[2], refused[2], named[2], listed[2]):
+    for said in (planned[2], refused[2], resumed[2], named[2], listed[2]):
         assert place in said
         assert f"→ animerun repair {run.name}" in said
-    # It came to its end: nothing of it is left to resume, and nothing is rendered.
-    assert resumed[0] == 2
+    assert resumed[0] == 7
     assert listed[0] == 0
     assert len(desk.shop.outputs()) == JOBS
 
@@ -158,6 +157,18 @@ def test_damage_of_the_notes_is_damage_of_the_run(desk: Desk) -> None:
     assert "notes.jsonl:2:" in refused[2]
     assert mended[0] == 0
     assert desk.render()[:2] == (0, [])
+
+
+def test_a_baseline_that_cannot_be_read_is_not_called_missing(desk: Desk) -> None:
+    """The mark of a baseline lies in a record that is damaged: 7, not that no run was accepted."""
+    run = desk.shop.run()
+    assert desk.animerun("accept", run.name)[0] == 0
+    forget(desk, "none")
+    damage(run / "journal.jsonl", 5, byte=30)
+    code, submitted, said = desk.render("flat.yaml", "--baseline", "accepted")
+
+    assert (code, submitted) == (7, [])
+    assert "was accepted" not in said
 
 
 def test_a_torn_tail_is_no_damage(desk: Desk) -> None:
