@@ -58,10 +58,15 @@ def found_jobs(
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the run and its jobs that match: the run *asked* for, else the newest that has any.
 
-    Raises UsageError when none does, in the words of the newest run.
+    Raises UsageError when none does, in the words of the newest run; what makes it unreadable where it is.
     """
     names = run_names(manifest.runs)
+    unread = {each.run: each.error for each in manifest.left_out}
+    if not asked and not unread.keys() >= set(names):
+        names = [name for name in names if name not in unread]
     first = meant_run(names, asked, manifest.runs)
+    if first in unread:
+        raise unread[first]
     try:
         return first, matching(manifest.query("jobs", run=first), pattern, state)
     except UsageError:
