@@ -90,7 +90,7 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `run` before a spec: `animerun specs/ep.yaml --server …`."""
         first = next((arg for arg in args if not arg.startswith("-")), None)
-        if first is not None and first.endswith((".yaml", ".yml")) and args[0] not in ("--help", "--version"):
+        if first is not None and _is_spec(first) and args[0] not in ("--help", "--version"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -101,6 +101,11 @@ class Commands(click.Group):
         if args and self.get_command(ctx, args[0]) is None:
             raise click.UsageError(_unknown(args[0]), ctx=ctx)
         return super().resolve_command(ctx, args)
+
+
+def _is_spec(word: str) -> bool:
+    """Whether *word* is a spec, or another file that `run` says something about."""
+    return word.endswith((".yaml", ".yml")) or (word not in COMMANDS and "." in word and Path(word).is_file())
 
 
 def _unknown(word: str) -> str:

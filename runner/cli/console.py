@@ -74,6 +74,11 @@ def say(text: str = "", *, file: TextIO | None = None) -> None:
     print(block(text), file=unfailing(file or sys.stderr), flush=True)
 
 
+def warn(text: str) -> None:
+    """Print *text* as a warning on stderr."""
+    say(f"warning: {text}")
+
+
 class SaidByOthers(logging.Handler):
     """Prints what a library has to say; for `logging.lastResort`, which would print it as it is."""
 

@@ -42,6 +42,8 @@ class Casts:
         return self._read[known]
 
     def _parts(self, node: Node) -> tuple[Part, ...] | None:
+        if isinstance(node, Scalar) and node.is_null:
+            return ()
         before = self.faults.noted
         parts = tuple(part for piece in _pieces(node) if (part := self._part(piece)))
         seen: set[str] = set()

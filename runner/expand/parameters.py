@@ -15,7 +15,7 @@ from runner.faults import Faults
 from runner.story import CutPlans, Model, Upstream
 from runner.text.tree import Mapping as MapNode
 from runner.text.tree import Node, Scalar
-from runner.values import counts_own_frames, parse_value
+from runner.values import brought_choice, counts_own_frames, parse_value, refusal
 
 _MISSING = object()
 
@@ -87,6 +87,8 @@ class Parameters:
             and node.get("from") is not None
         ):
             return None  # validated with the cut; here a preset or an axis value
+        if parameter.type == "choice" and not parameter.choices and isinstance(node, Scalar):
+            self._warn_of_brought(parameter.name, node)
         try:
             value = parse_value(parameter, node, fps=fps, own=own)
             if parameter.type == "length" and isinstance(node, Scalar) and not own and fps is None:
@@ -95,6 +97,11 @@ class Parameters:
         except SpecError as refused:
             self.faults.add(refused.problems)
             return None
+
+    def _warn_of_brought(self, name: str, node: Scalar) -> None:
+        """Warn of a sampler by the name that another tool gives it; the server has the last word."""
+        if meant := brought_choice(name, node.text):
+            self.faults.warn([node.mark.problem(refusal(name, node.text, meant))])
 
     def _warn_of_frames(self, parameter: Parameter, node: Scalar, value: Plain) -> None:
         """Warn of a number of frames at 24 a second where the model makes another, and nobody said which."""

@@ -95,6 +95,9 @@ class TextProgram:
         """
         text = self._text(values)
         graph = self._parsed(text, values)
+        for node in graph.values():
+            if isinstance(node, dict):
+                node.pop("is_changed", None)  # ComfyUI 0.33 execution.py IsChangedCache.get would believe it
         found = flaws(graph, outputs)
         if found:
             raise TemplateError(self._flaws(found[:MAX_PROBLEMS], text, values))
@@ -147,6 +150,8 @@ class TextProgram:
         start = text.rfind("\n", 0, position) + 1
         row = text.count("\n", 0, position) + 1
         begin = max(start, position - 60)
+        if '"is_changed"' in text[start:position][-60:]:
+            reason += "; ComfyUI writes `is_changed` into pictures, take it out"
         before, behind = text[begin:position].lstrip(), text[position : position + 30].partition("\n")[0]
         message = f"renders to broken JSON: {reason}; rendered line {row}: {before}⟪here⟫{behind}"
         return self._problem(self._template_lines([position], values)[0], message)

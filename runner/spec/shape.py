@@ -147,6 +147,8 @@ def _misfit(error: _Error, node: Node, key: Scalar | None) -> Problem:
     if isinstance(node, Scalar):
         is_map = _rule(error).get("type") == "object"
         told = _missing_blank(node.text) if is_map else _parsers_advice(name, node, in_list=in_list)
+    elif isinstance(node, Mapping) and name == "cast":
+        told = _flat_member(node)
     elif isinstance(node, Sequence) and _is_text(node):
         told = "text that begins with [ needs quotes"
     return node.mark.problem(told or f"`{shown(name)}` {advice}")
@@ -182,6 +184,15 @@ _PARSERS: Map[str, Callable[[Node], object]] = {
 def _missing_blank(text: str) -> str:
     written = glued(text)
     return f"a blank is missing behind the colon: write `{shown(written)}`" if written else ""
+
+
+def _flat_member(node: Mapping) -> str:
+    """Return how a member written as `{aki: home}` is written."""
+    member, *others = node
+    if others or not isinstance(member.value, Scalar) or member.value.is_empty:
+        return ""
+    who = "" if member.key.text in ("name", "character") else f"{member.key.text}."
+    return f"a member is one text: write `{shown(f'{who}{member.value.text}')}`"
 
 
 def _is_text(node: Sequence) -> bool:
@@ -230,6 +241,9 @@ def _alternatives(
         yield from _translate(cause, root, kind)
 
 
+_SIDES = ("width", "height")
+
+
 def _unknown(
     error: _Error, root: Mapping, node: Mapping, key: Scalar | None, kind: Kind
 ) -> Iterator[Problem]:
@@ -244,6 +258,8 @@ def _unknown(
             in_preset = "models" in error.absolute_path
             meant = "" if in_preset else did_you_mean(key.text, _blocks())
             meant = "; it stands at the top of a spec" if key.text in _blocks() else meant
+            sides = [shown(side.text) for name in _SIDES if isinstance(side := node.get(name), Scalar)]
+            meant = f"; write `{shown(key.text)}: {'x'.join(sides)}`" if len(sides) == 2 else meant
             yield key.mark.problem(f"`{shown(key.text)}` takes no map{meant or '; words are flat'}")
         return
     for name in extra:

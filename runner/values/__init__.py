@@ -4,6 +4,7 @@ YAML gives no types here: `28` is a number only where a number is wanted, and ev
 to write instead, at the place where it stands.
 """
 
+from runner.values.brought import brought_choice, brought_word
 from runner.values.decimals import parse_count, parse_range_axis, refusal
 from runner.values.length import (
     FrameRule,
@@ -21,6 +22,8 @@ __all__ = [
     "FrameRule",
     "Length",
     "Seeds",
+    "brought_choice",
+    "brought_word",
     "counts_own_frames",
     "parse_count",
     "parse_fps",

@@ -11,6 +11,7 @@ from runner.domain import Parameter, Plain
 from runner.errors import SpecError
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Node, Scalar, Sequence
+from runner.values.brought import brought_choice
 from runner.values.decimals import bounded, exact, integer, refusal
 from runner.values.length import model_length
 from runner.values.paths import project_path
@@ -122,6 +123,8 @@ def _choice(parameter: Parameter, text: str) -> str:
         raise ValueError("a choice is wanted here")
     if not parameter.choices or text in parameter.choices:
         return text
+    if meant := brought_choice(parameter.name, text):
+        raise ValueError(meant)
     known = ", ".join(parameter.choices[:20])
     raise ValueError(
         f"there is no such choice{did_you_mean(text, parameter.choices) or f'; it is one of {known}'}"

@@ -138,7 +138,7 @@ MISTAKES = {
     ),
     "seed as a word": (
         "scenes: {s: {prompt: a, seed: 3}}",
-        ["`seed` is filled for each job; write `seeds: [7]` or `takes: 4`"],
+        ["`seed` is filled for each job; write `seeds: [3]`"],
     ),
     "nothing for the model": (
         "models: {ink: {}, qwen: {}}\ncharacters: {mio: {prompt: mio, lora: {ink: m.safetensors}}}\n"
