@@ -116,8 +116,8 @@ def _several(
         took = duration(job["run_s"]) if job["run_s"] is not None and job["state"] == "succeeded" else ""
         outputs = files.get(job["key"], [])
         last = outputs[0]["path"] if outputs else clean(job["message"] or "", limit=70)
-        rows.append((job["key"], job["state"], took, last))
-    tell(table(rows, head=("job", "state", "took", "file")))
+        rows.append((job["key"], str(job["seed"]), job["state"], took, last))
+    tell(table(rows, head=("job", "seed", "state", "took", "file")))
     states = {
         state: sum(job["state"] == state for job in jobs) for state in sorted({j["state"] for j in jobs})
     }
