@@ -34,6 +34,9 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PORTS = {"http": 80, "https": 443}
 
 
+_FORM = "--server http://host:8188"
+
+
 def normalise_url(text: str) -> str:
     """Return *text* as `scheme://host[:port][/path]`: `http://` where no scheme is written, no last slash.
 
@@ -51,16 +54,17 @@ def _split(url: str, *, shown: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise UsageError(f"{shown} is not a server address: {error}") from error
+        at = "its port is no number from 0 to 65535" if "ort " in str(error) else "its host cannot be read"
+        raise UsageError(f"{shown} is not a server address: {at}", hint=_FORM) from error
     if "@" in parts.netloc:
         raise UsageError(
             f"{shown}: a password does not belong in an address",
             hint="ANIMERUN_BASIC=user:password animerun …",
         )
     if parts.scheme.lower() not in _PORTS:
-        raise UsageError(f"{shown}: only http and https are understood", hint="--server http://host:8188")
+        raise UsageError(f"{shown}: only http and https are understood", hint=_FORM)
     if not parts.hostname or parts.query or parts.fragment or any(ch.isspace() for ch in url):
-        raise UsageError(f"{shown} is not a server address", hint="--server http://host:8188")
+        raise UsageError(f"{shown} is not a server address", hint=_FORM)
     return parts
 
 
