@@ -93,6 +93,7 @@ async def launch(
             # The process that was waited for may have made a run.
             history = type(history)(history.runs)
         if history is not None:
+            history.refuse_damage(batch.source, batch.spec)
             _tidy(batch.source, batch.spec, history)
         if batch.done_by and settings.previz and not control.waited:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
@@ -392,6 +393,7 @@ async def _resume(
     try:
         state = standing(lines)
         reuse = reuse_of(state, settings.runs)
+        reuse.history.refuse_damage(state.head["spec"], folders.spec_of(settings.runs, state.head))
         sweep(folder, lines, reuse.history)
         work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
         async with servers(settings) as executor:

@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 
 from runner import __version__
 from runner.cli.stopping import Terminated, end_by_signals, end_undisturbed, ended_by
-from runner.cli.streams import open_standard_streams
+from runner.cli.streams import open_standard_streams, show_any_character
 from runner.errors import AnimerunError
 
 COMMANDS: dict[str, str] = {
@@ -131,6 +131,7 @@ def main(argv: list[str] | None = None) -> None:
 
         door.enter(door.Doomed(int(last)))
     open_standard_streams()
+    show_any_character()
     end_by_signals()
     code = call(sys.argv[1:] if argv is None else argv)
     end_undisturbed()

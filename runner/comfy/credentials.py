@@ -23,7 +23,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from runner.errors import UsageError
 from runner.text.secrets import Secrets
@@ -32,6 +32,8 @@ _KINDS = ("TOKEN", "BASIC", "HEADER")
 _KEY = "COMFY_API_KEY"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PORTS = {"http": 80, "https": 443}
+_SECRET = re.compile(r"token|key|secret|auth|pass|sig", re.IGNORECASE)
+"""Names in a query whose values let somebody in."""
 
 
 _FORM = "--server http://host:8188"
@@ -63,16 +65,33 @@ def _split(url: str, *, shown: str) -> SplitResult:
         )
     if parts.scheme.lower() not in _PORTS:
         raise UsageError(f"{shown}: only http and https are understood", hint=_FORM)
-    if not parts.hostname or parts.query or parts.fragment or any(ch.isspace() for ch in url):
+    if not parts.hostname or any(ch.isspace() for ch in url):
         raise UsageError(f"{shown} is not a server address", hint=_FORM)
+    if parts.query or parts.fragment:
+        raise _pasted(parts, shown)
     return parts
 
 
+def _pasted(parts: SplitResult, shown: str) -> UsageError:
+    """Return what is wrong with the address of a page, as a browser has it, and how to write the server's."""
+    place = urlunsplit((parts.scheme.lower(), parts.netloc.lower(), parts.path.rstrip("/"), "", ""))
+    key = next((name for name, _ in parse_qsl(parts.query) if _SECRET.search(name)), "")
+    if key:
+        return UsageError(
+            f"{shown}: `{key}` does not belong in an address, where logs and records keep it",
+            hint=f"--server {place} with ANIMERUN_TOKEN=… in the environment (sent as a bearer token), "
+            "or ANIMERUN_HEADER='Name: value' where the server wants another header",
+        )
+    return UsageError(f"{shown} is the address of a page, not of a server", hint=f"--server {place}")
+
+
 def without_secrets(url: str) -> str:
-    """Return *url* with whatever stands before an `@` in it left out."""
-    scheme, mark, rest = url.rpartition("://")
+    """Return *url* with whatever stands before an `@` in it left out, and the values of its query."""
+    scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
     host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
+    whole, hash_, fragment = f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}".partition("#")
+    place, asks, query = whole.partition("?")
+    return place + asks + re.sub(r"=[^&]*", "=…", query) + hash_ + re.sub(r"=[^&]*", "=…", fragment)
 
 
 def is_loopback(url: str) -> bool:

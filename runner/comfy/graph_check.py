@@ -14,11 +14,11 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from runner.comfy.node_inputs import Input, Unfolded
+from runner.comfy.node_inputs import COMBO, Input, Unfolded
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import printable
 from runner.comfy.spelling import spelled
-from runner.comfy.verdict import choices, nearest
+from runner.comfy.verdict import choices, is_model_file, nearest
 from runner.domain import Finding
 
 Plain = Any
@@ -287,7 +287,8 @@ class Checker:
             yield Remark(said, read.name, _value(value), grave=not self._offers.pack(node_class))
             return
         if said:
-            yield Remark(said, read.name, _value(value), grave=not read.unsure)
+            checked = read.kind != COMBO or self._offers.checks_new_choices or is_model_file(value)
+            yield Remark(said, read.name, _value(value), grave=checked and not read.unsure)
 
     def _choice(self, node_class: str, read: Input, value: Plain) -> str:
         """Return what is wrong with a choice; empty when the server takes it."""

@@ -53,8 +53,13 @@ _TAKES_ALL: Final = frozenset({"CustomCombo"})
 def own_classes() -> tuple[str, frozenset[str]]:
     """Return a version of ComfyUI and the names of all node classes it comes with, API nodes among them.
 
-    They are what its `/object_info` lists under the modules `nodes`, `comfy_extras` and `comfy_api_nodes`,
-    and those that earlier versions had; a later ComfyUI has more. Where a server can be asked, ask it.
+    <<<<<<< HEAD
+        They are what its `/object_info` and that of 0.3.64 list under the modules `nodes`, `comfy_extras` and
+        `comfy_api_nodes`; a later ComfyUI has more. Where a server can be asked, ask it.
+    =======
+        They are what its `/object_info` lists under the modules `nodes`, `comfy_extras` and `comfy_api_nodes`,
+        and those that earlier versions had; a later ComfyUI has more. Where a server can be asked, ask it.
+    >>>>>>> main
     """
     version, *names = Path(__file__).with_name("own_nodes.txt").read_text("utf-8").splitlines()
     return version, frozenset(names)
@@ -76,6 +81,11 @@ class ObjectInfo:
         """Class → its inputs; None where they depend on values."""
         self._selectors: dict[str, frozenset[str]] = {}
         self._unfolded: dict[tuple[Plain, ...], Unfolded] = {}
+        self.checks_new_choices = any("search_aliases" in said for said in self._data.values())
+        """Whether the server compares choices of the newer form (type `COMBO`) with their list.
+
+        0.3.64 does not, ComfyUI 0.8 and later do; three weeks after that `/object_info` got this member.
+        """
 
     def __len__(self) -> int:
         """Return the number of node classes."""

@@ -314,6 +314,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return folded[found[0]] if found else ""
 
 
+def is_model_file(name: object) -> bool:
+    """Whether *name* ends as the files of models do."""
+    return isinstance(name, str) and bool(_MODEL_FILE.search(name.lower()))
+
+
 def _core(name: str) -> str:
     last = name.lower().replace("\\", "/").rpartition("/")[2]
     return _MODEL_FILE.sub("", last) or last

@@ -133,7 +133,8 @@ class Reading:
         if not last:
             raise RecordDamaged(
                 f"{self.path}:{number}: this line is not what was written here; "
-                "the record cannot be trusted from here on"
+                "the record cannot be trusted from here on",
+                hint=f"{RecordDamaged.hint} {self.path.parent.name}",
             )
         self.torn = raw
 

@@ -33,7 +33,12 @@ from runner.previz.worker import Worker
 
 log = logging.getLogger(__name__)
 
-FEATURES = {"supports_preview_metadata": True, "max_upload_size": LARGEST_BODY}
+FEATURES = {
+    "supports_preview_metadata": True,
+    "max_upload_size": LARGEST_BODY,
+    "node_replacements": True,
+    "assets": False,
+}
 MODEL_FOLDERS = (
     "checkpoints",
     "configs",
@@ -128,6 +133,10 @@ class App:
             Route(path="embeddings", get=_constant([])),
             Route(path="models", get=_constant(list(MODEL_FOLDERS))),
             Route(path="models/*", get=self._models),
+            Route(
+                path="experiment/models",
+                get=_constant([{"name": name, "folders": [], "extensions": []} for name in MODEL_FOLDERS]),
+            ),
             Route(path="experiment/models/*", get=self._models),
             Route(path="view_metadata/*", get=self._nothing),
             Route(path="extensions", get=_constant([])),
@@ -166,7 +175,7 @@ class App:
             self.catalogue,
             self.folders,
             body.get("partial_execution_targets"),
-            names_missing=self.profile.lists_jobs,
+            newer=self.profile.lists_jobs,
         )
         extra_data = body.get("extra_data", {})
         if "client_id" in body:
@@ -243,7 +252,8 @@ class App:
             return plain_json({"error": "job_ids must be a list"}, status=400)
         if bad := [each for each in ids if not is_canonical(each)]:
             return plain_json({"error": "job_ids contains invalid id(s)", "invalid_ids": bad}, status=400)
-        return plain_json({"cancelled": any(self.worker.cancel(each) for each in ids)})
+        cancelled = [self.worker.cancel(each) for each in ids]
+        return plain_json({"cancelled": any(cancelled)})
 
     # History.
 

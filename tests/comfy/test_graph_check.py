@@ -16,6 +16,7 @@ DATA: dict[str, Any] = {
     "Loader": {
         "input": {"required": {"file": [["a/aki_v3.safetensors", "ren.safetensors"], {}]}},
         "output": ["MODEL", "CLIP"],
+        "search_aliases": [],
     },
     "Sampler": {
         "input": {
@@ -311,7 +312,7 @@ FORMATS = [
 ]
 TEMPLATE_INPUT = {"required": {"image": ["IMAGE", {}]}}
 DYNAMIC: dict[str, Any] = {
-    "Make": {"input": {}, "output": ["IMAGE", "MASK"]},
+    "Make": {"input": {}, "output": ["IMAGE", "MASK"], "search_aliases": []},
     "Film": {
         "input": {"required": {"format": ["COMFY_DYNAMICCOMBO_V3", {"options": FORMATS}]},
                   "optional": {"codec": ["COMFY_DYNAMICCOMBO_V3", {"options": CODECS}]}},
@@ -421,6 +422,17 @@ def test_what_the_server_lets_pass_is_a_note(
 ) -> None:
     """It is probably a slip, and a server that takes it is not contradicted."""
     assert said(node_class, **inputs) == ([], notes)
+
+
+def test_an_older_server_takes_any_choice_of_the_newer_form() -> None:
+    """0.3.64 compares only lists of the older form, so the value is a note; a missing file is none."""
+    read = ["COMBO", {"options": ["fast", "a.safetensors"]}]
+    it = Checker(ObjectInfo({"N": {"input": {"required": {"x": read}}, "output": []}}, server="S"))
+    for value in ("slow", "b.safetensors"):
+        it.add({"1": {"class_type": "N", "inputs": {"x": value}}}, "k", ("1",))
+
+    assert [each.value for each in it.findings()] == ["b.safetensors"]
+    assert [each.value for each in it.notes()] == ["slow"]
 
 
 def test_a_declaration_that_is_not_understood_is_said() -> None:

@@ -195,7 +195,7 @@ def test_s11_cancel_of_an_ended_job_spares_the_next(
 def test_s11_cancel_several(server: Server, prefix: str, blocker: str) -> None:
     """A batch cancels what runs or waits and passes over the rest; true when it hit at least one."""
     pending, kept = server.submit(picture(prefix)), server.submit(picture(prefix))
-    body = {"job_ids": [blocker, pending, str(uuid.uuid4())]}
+    body = {"job_ids": [pending, blocker, str(uuid.uuid4())]}
     answer = server.http.post("/api/jobs/cancel", json=body)
 
     assert (answer.status_code, answer.json()) == (200, {"cancelled": True})

@@ -203,18 +203,26 @@ def test_damage_in_the_middle_is_named_by_its_line(shop: Shop, own: Own) -> None
     assert own.saved() == before
 
 
-def test_damage_of_an_old_run_does_not_stop_a_new_one(shop: Shop, own: Own) -> None:
-    """The same command leaves a run out whose journal is damaged, says so, and makes everything."""
+def test_damage_of_an_old_run_stops_the_same_command_until_it_is_repaired(shop: Shop, own: Own) -> None:
+    """Exit 7 with the line and the command that saves it; after it everything is there and was made once."""
     shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=3))
     run = killed_after(shop, own, 1)
     content = (run / "journal.jsonl").read_bytes().split(b"\n")
     content[2] = content[2].replace(b'"t"', b'"x"', 1)
     (run / "journal.jsonl").write_bytes(b"\n".join(content))
+    until("the server to be done", own.idle)
+    before = own.saved()
     code, _, err = shop.animerun("flat.yaml", "--server", own.url)
 
-    assert code == 0, err
+    assert code == 7, err
     assert f"{run.name}/journal.jsonl:3" in err
+    assert f"→ animerun repair {run.name}" in err
+    assert own.saved() == before
+    assert shop.animerun("repair", run.name)[0] == 0
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+    assert code == 0, err
+    assert sorted(own.saved().values()) == [1, 1, 1]
 
 
 def test_a_run_that_cannot_be_settled_is_named(shop: Shop, own: Own) -> None:

@@ -21,7 +21,20 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.mark.slow
 def test_signals_at_a_few_phases(tmp_path: Path) -> None:
     """After a stop nothing is submitted, a second signal leaves, and the run is completed without loss."""
-    wish = ["--phases", "2", "--last", "14", "--kinds", "int2,hup", "--seed", "5", "--workers", "4"]
+    wish = [
+        "--phases",
+        "2",
+        "--last",
+        "14",
+        "--kinds",
+        "int2,hup",
+        "--seed",
+        "5",
+        "--workers",
+        "4",
+        "--slack",
+        "20",
+    ]
     wish += ["--folder", str(tmp_path)]
     command = [sys.executable, "-m", signal_phases.__name__, *wish]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ import pytest
 from runner import door
 from runner.errors import RecordDamaged, RunLocked, StorageError
 from runner.manifest import folder as folders
-from runner.manifest import store
+from runner.manifest import store, tables
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import SCHEMA, Manifest, refresh
@@ -160,7 +160,7 @@ def test_what_was_cut_short_is_read_again(tmp_path: Path, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(store, "_append", stopped)
+        patch.setattr(tables, "append", stopped)
         refresh(tmp_path)
     refresh(tmp_path)
 

@@ -191,12 +191,14 @@ def test_a_change_check_is_written_into_the_executed_prompt(listener: Listener) 
     assert listener.of("execution_cached")[0]["nodes"] == []
 
 
-def test_a_late_choice_fails_when_the_node_runs(listener: Listener) -> None:
-    """The newer combos are not checked when a prompt is submitted."""
-    prompt = sources(node("ImageBlend", image1=["1", 0], image2=["1", 0], blend_factor=0.5, blend_mode="no"))
+def test_a_key_fails_when_the_node_runs(listener: Listener) -> None:
+    """The key of a dynamic combo is not checked when a prompt is submitted."""
+    film = node("CreateVideo", images=["1", 0], fps=8)
+    saver = node("SaveVideo", video=["5", 0], filename_prefix="x", format="no")
+    prompt = {"1": node("EmptyImage", width=8, height=8, batch_size=1, color=0), "5": film, "2": saver}
     error = run(listener, prompt)["status"]["messages"][-1][1]
 
-    assert (error["exception_type"], error["node_id"]) == ("ValueError", "2")
+    assert (error["exception_type"], error["node_id"]) == ("TypeError", "2")
 
 
 def test_text_goes_out_as_a_binary_frame(listener: Listener) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from websockets.sync.client import connect
 
 import runner
+from tests.conformance.abilities import ABILITIES
 
 from .conftest import PATIENCE_S, Previz
 from .graphs import node, plain, txt2img
@@ -181,6 +182,14 @@ def test_it_says_where_it_listens(start: Callable[..., Previz]) -> None:
 
     assert child.first_line == {"event": "listening", "url": child.url, "pid": child.child.pid}
     assert child.url.startswith("http://127.0.0.1:")
+
+
+def test_previz_behaves_as_the_newest_server(start: Callable[..., Previz]) -> None:
+    """It has every ability in which servers differ; under an older profile it has none but the cache."""
+    newest, older = start(), start("--profile", "v0364")
+
+    assert {name for name, ask in ABILITIES.items() if not ask(newest.http)} == set()
+    assert {name for name, ask in ABILITIES.items() if ask(older.http)} == {"keeps_results"}
 
 
 @pytest.mark.parametrize("poison", ["inputs", "extra_data", "node"])

@@ -96,6 +96,13 @@ def expand(call: Call, *, image: Any) -> Expansion:
     )
 
 
+def expand_and_show(call: Call, *, image: Any) -> Expansion:
+    """Turn into one ImageInvert and a preview of it."""
+    shown = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
+    invert = {"class_type": "ImageInvert", "inputs": {"image": image}}
+    return Expansion(nodes={"1": invert, "2": shown}, results=(["1", 0],))
+
+
 def same(call: Call, *, image: Any) -> tuple[Any, ...]:
     """Return the picture unchanged."""
     return (image,)
@@ -145,6 +152,7 @@ CLASSES = (
         asynchronous=True,
     ),
     _test("TExpand", expand),
+    _test("TExpandShow", expand_and_show),
     _test("TNow", same, changed=lambda _folders, _inputs: float("nan")),
     _test(
         "TText",
