@@ -53,13 +53,8 @@ _TAKES_ALL: Final = frozenset({"CustomCombo"})
 def own_classes() -> tuple[str, frozenset[str]]:
     """Return a version of ComfyUI and the names of all node classes it comes with, API nodes among them.
 
-    <<<<<<< HEAD
-        They are what its `/object_info` and that of 0.3.64 list under the modules `nodes`, `comfy_extras` and
-        `comfy_api_nodes`; a later ComfyUI has more. Where a server can be asked, ask it.
-    =======
-        They are what its `/object_info` lists under the modules `nodes`, `comfy_extras` and `comfy_api_nodes`,
-        and those that earlier versions had; a later ComfyUI has more. Where a server can be asked, ask it.
-    >>>>>>> main
+    They are what its `/object_info` lists under the modules `nodes`, `comfy_extras` and `comfy_api_nodes`,
+    and those that earlier versions had; a later ComfyUI has more. Where a server can be asked, ask it.
     """
     version, *names = Path(__file__).with_name("own_nodes.txt").read_text("utf-8").splitlines()
     return version, frozenset(names)
