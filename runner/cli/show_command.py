@@ -16,6 +16,7 @@ from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import UsageError
 from runner.text.nearest import did_you_mean
+from runner.text.shown import written
 
 if TYPE_CHECKING:
     from runner.manifest.store import Manifest
@@ -190,7 +191,7 @@ def _page(
     lines += ["", f"template {told['template']}" + (f", model {told['model']}" if told["model"] else "")]
     lines += [f"  seed        {told['seed']}"]
     lines += [
-        f"  {name:<11} {_short(value)}" for name, value in params.items() if value not in (None, "", [])
+        f"  {name:<11} {written(value)}" for name, value in params.items() if value not in (None, "", [])
     ]
     lines += [f"  lora        {lora['file']} @ {lora['weight']:g}" for lora in loras]
     if graph is not None:
@@ -209,14 +210,6 @@ def _page(
     ]
     lines += [f"written for {told['place']}"] if told["place"] else []
     return "\n".join(line for line in lines if line is not None)
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict) and set(value) == {"width", "height"}:
-        return f"{value['width']}x{value['height']}"
-    if isinstance(value, dict) and set(value) == {"$file"}:
-        return str(value["$file"])
-    return str(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _machine(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from typing import Any, Literal
 
 from runner.comfy.protocol import FileRef, files_of, malformed, printable, texts_of
 from runner.domain import Fault, OutputKind
+from runner.text.shown import written
 
 Plain = Any
 Nodes = Mapping[str, Mapping[str, Plain]]
@@ -305,7 +306,7 @@ def _allowed(config: Plain) -> tuple[str, ...]:
 
 
 def _value(value: Plain) -> str:
-    return printable(repr(value) if isinstance(value, str) else value, limit=80)
+    return printable(f"`{value}`" if isinstance(value, str) else written(value), limit=80)
 
 
 def choices(value: object, allowed: Sequence[str], *, shown: int = 5) -> str:
