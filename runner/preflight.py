@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from runner.comfy.additions import fitted
 from runner.domain import Finding, ServerFacts
 from runner.events import ServerNotice
 from runner.foreign import by_pack, not_allowed, outward, packs_of
@@ -35,7 +36,7 @@ async def preflight(
         checker = offers.checker(parameters)
         for rendered in samples:
             if rendered.workflow is not None:
-                checker.add(rendered.workflow.nodes, rendered.job.key)
+                checker.add(fitted(rendered.workflow.nodes, offers), rendered.job.key)
         findings += checker.findings()
     if tell is not None:
         for notice in dict.fromkeys(notices):

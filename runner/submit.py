@@ -169,13 +169,9 @@ class ComfyExecutor:
             spawn=self._spawn,
             upload=self._upload,
             another_is_up=self._another_is_up,
+            offers=lambda url: self._known[url].object_info,
         )
-        times: dict[str, Any] = {
-            "settle_s": settle_s,
-            "server_wait_s": server_wait_s,
-            "no_progress_s": no_progress_s,
-        }
-        self._pace = pace or Pace(**times)
+        self._pace = pace or Pace(settle_s=settle_s, server_wait_s=server_wait_s, no_progress_s=no_progress_s)
         self._awake = Awake()
         self._events: asyncio.Queue[ExecutorEvent | AnimerunError] = asyncio.Queue()
         self._told: dict[str, ServerUp | ServerDown] = {}

@@ -10,7 +10,7 @@ Exactly one terminal event comes of it; AttemptSubmitted before AttemptRunning, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from runner import door
+from runner.comfy.additions import fitted, picture_info, unprefixed
 from runner.comfy.client import Fetch, Rejected, Sink
-from runner.comfy.protocol import FileRef, Tracker, printable
+from runner.comfy.hearsay import altered, from_frames, memory_of
+from runner.comfy.object_info import ObjectInfo
+from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server
 from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
 from runner.comfy.watch import Watch
@@ -86,6 +89,8 @@ class Means:
     upload: Callable[[Server, Mapping[str, Path], Watch], Awaitable[None]]
     another_is_up: Callable[[str], bool]
     """Whether some server but this one can be used."""
+    offers: Callable[[str], ObjectInfo | None] = lambda _: None
+    """Server → the node classes it has, as far as they are known."""
 
 
 class Course:
@@ -151,14 +156,15 @@ class Course:
             fault = await self._submit()
             if fault is not None:
                 return self._failed(fault)
-        entry = await self._server.entry(self._watch) or _from_frames(self._watch.tracker)
+        entry = await self._server.entry(self._watch) or from_frames(self._watch.tracker)
         return self._gone() if entry is None else await self._finish(entry)
 
     async def _submit(self) -> Fault | None:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
-        nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        stored = fitted(attempt.workflow.nodes, self._offers)
+        nodes = self._means.bind(stored, prefix=attempt.prefix, uploads=uploads)
         if attempt.free:
             await self._free()
         while True:
@@ -202,7 +208,8 @@ class Course:
         attempt, server, watch = self._attempt, self._server, self._watch
         watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
         self._nodes = nodes
-        extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
+        info = picture_info(attempt.tags, nodes, self._offers)
+        extra = {"client_id": watch.client_id, "extra_pnginfo": info}
         try:
             accepted = await server.client.submit(
                 nodes, prompt_id=attempt.prompt_id, client_id=watch.client_id, extra_data=extra
@@ -224,6 +231,10 @@ class Course:
         watch.accepted = True
         self._sent()
         return None
+
+    @property
+    def _offers(self) -> ObjectInfo | None:
+        return self._means.offers(self._attempt.server)
 
     def _sent(self) -> None:
         self._server.sent(self._watch)
@@ -270,7 +281,15 @@ class Course:
         attempt, watch = self._attempt, self._watch
         watch.accepted = True
         self._news()
-        verdict = judge(entry, attempt.workflow.outputs, attempt.prefix, nodes=attempt.workflow.nodes)
+        workflow = attempt.workflow
+        verdict = judge(
+            entry,
+            workflow.outputs,
+            attempt.prefix,
+            nodes=workflow.nodes,
+            unprefixed=unprefixed(workflow.nodes, workflow.outputs, self._offers),
+            optional=workflow.optional,
+        )
         self._compare(entry)
         if isinstance(verdict, Fault):
             if watch.cancelled and verdict.code == "INTERRUPTED":
@@ -297,7 +316,7 @@ class Course:
         ran = row[2] if isinstance(row, list) and len(row) > 2 and isinstance(row[2], dict) else None
         if not self._nodes or ran is None or self._server.alters:
             return
-        changes = tuple(_altered(self._nodes, ran))
+        changes = tuple(altered(self._nodes, ran))
         if changes:
             self._server.alters = True
             shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
@@ -459,32 +478,3 @@ def _unclear(doubt: ServerFault) -> Fault:
     if doubt.status >= 500:
         return _fault("SERVER_ERROR", str(doubt), "elsewhere")
     return _fault("SERVER_REJECTS", str(doubt), "elsewhere")
-
-
-def _altered(sent: Nodes, ran: Mapping[str, Plain]) -> Iterator[str]:
-    """Yield what a server changed in a graph: nodes added, left out, or of another class."""
-    for name in sorted({*sent, *ran}):
-        before, after = sent.get(name), ran.get(name)
-        if before is None or not isinstance(after, dict):
-            yield f"node {printable(name, limit=40)} {'added' if before is None else 'left out'}"
-        elif before.get("class_type") != after.get("class_type"):
-            kind = printable(after.get("class_type"), limit=60)
-            yield f"node {name} {before.get('class_type')} became {kind}"
-
-
-def memory_of(stats: Mapping[str, Plain]) -> str:
-    """Return `; VRAM there now: 1.2 of 8.0 GiB free`, empty where `/system_stats` does not tell."""
-    devices = stats.get("devices")
-    device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
-    free, total = device.get("vram_free"), device.get("vram_total")
-    if not isinstance(free, (int, float)) or not isinstance(total, (int, float)) or not 0 < total < 2**53:
-        return ""
-    return f"; VRAM there now: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-
-
-def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:
-    """Return what frames said of a success whose history entry is gone: its files may still be there."""
-    if tracker.hint != "success":
-        return None
-    status = {"status_str": "success", "messages": [["execution_success", {}]]}
-    return {"status": status, "outputs": tracker.outputs}

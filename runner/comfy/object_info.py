@@ -20,6 +20,7 @@ Nodes = Mapping[str, Mapping[str, Plain]]
 
 _KEYS_KEPT = 3
 _PACKS = "custom_nodes."
+_PICTURE_INFO = "EXTRA_PNGINFO"
 _PLACEHOLDERS = ("$input", "$prefix")
 _ANY_FILE_CLASSES = ("LoadImage", "LoadImageMask", "LoadImageOutput", "LoadAudio", "LoadVideo", "LoadLatent")
 _WIDGETS = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN"})
@@ -90,6 +91,20 @@ class ObjectInfo:
         """Return the pack that *node_class* comes from; empty for ComfyUI's own and for an unknown class."""
         module = str(self._data.get(node_class, {}).get("python_module", ""))
         return _pack(module) if module.startswith(_PACKS) else ""
+
+    def takes_prefix(self, node_class: str) -> bool:
+        """Whether *node_class* is told where to save (`filename_prefix`); an unknown one is."""
+        listed = self._data.get(node_class, {}).get("input")
+        sections = listed.items() if isinstance(listed, dict) else ()
+        names = {name for section, inputs in sections if section != "hidden" for name in inputs or ()}
+        return not names or "filename_prefix" in names
+
+    def reads_workflow(self, node_class: str) -> bool:
+        """Whether *node_class* comes from a pack and is given `extra_pnginfo`, to look itself up in."""
+        listed = self._data.get(node_class, {}).get("input")
+        given = listed.get("hidden") if isinstance(listed, dict) else None
+        kinds = given.values() if isinstance(given, dict) else ()
+        return bool(self.pack(node_class)) and any(kind in (_PICTURE_INFO, [_PICTURE_INFO]) for kind in kinds)
 
     def sockets(self, node_class: str) -> Mapping[str, Socket]:
         """Return the inputs of *node_class* by name, hidden ones left out; empty for an unknown class."""
