@@ -167,7 +167,8 @@ def _nothing_new(node: str, found: Sequence[FileRef], nodes: Nodes) -> Fault:
         older = printable(found[0].filename, limit=80)
         message = f"{title} answered with an older file instead of a new one: {older}"
         return Fault(code="CACHED_OUTPUT", retry="again", message=message, node=node, node_class=node_class)
-    message = f"the server reports success, but {title} saved nothing (a blocked branch, or no save node)"
+    message = f"the server reports success, but {title} saved nothing (a blocked branch, or no save node); "
+    message += "one that may save nothing is declared with `optional: true`"
     return Fault(code="MISSING_OUTPUT", message=message, node=node, node_class=node_class)
 
 
