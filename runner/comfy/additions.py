@@ -15,6 +15,7 @@ Plain = Any
 Nodes = Mapping[str, Mapping[str, Plain]]
 
 _PREFIX_INPUT: Final = "filename_prefix"
+_NONCE_INPUT: Final = "animerun_nonce"
 _PREFIX: Final = {"$prefix": True}
 _EMPTY_WORKFLOW: Final[Mapping[str, Plain]] = {
     "last_node_id": 0,
@@ -37,20 +38,23 @@ def unprefixed(nodes: Nodes, outputs: Collection[str], offers: ObjectInfo | None
     return frozenset(name for name, kind in classes.items() if not offers.takes_prefix(kind))
 
 
-def fitted(nodes: Nodes, offers: ObjectInfo | None) -> Nodes:
+def fitted(nodes: Nodes, offers: ObjectInfo | None, nonce: str = "") -> Nodes:
     """Return a stored graph without our prefix on nodes whose class does not take it.
+
+    The prefix of an attempt keeps the server's cache from answering for a node. Where there is none *nonce*
+    does so: for a second attempt, since the cache may name a file that is gone.
 
     ComfyUI ignores inputs that a class does not list (execution.py get_input_data), but a class of a pack may
     take any input and read it as one of its own.
     """
     marked = [name for name, node in nodes.items() if node["inputs"].get(_PREFIX_INPUT) == _PREFIX]
     without = unprefixed(nodes, marked, offers)
-    return {name: _bare(node) if name in without else node for name, node in nodes.items()}
+    return {name: _bare(node, nonce) if name in without else node for name, node in nodes.items()}
 
 
-def _bare(node: Mapping[str, Plain]) -> Mapping[str, Plain]:
+def _bare(node: Mapping[str, Plain], nonce: str) -> Mapping[str, Plain]:
     inputs = {key: value for key, value in node["inputs"].items() if key != _PREFIX_INPUT}
-    return {**node, "inputs": inputs}
+    return {**node, "inputs": inputs | ({_NONCE_INPUT: nonce} if nonce else {})}
 
 
 def picture_info(tags: Mapping[str, Plain], nodes: Nodes, offers: ObjectInfo | None) -> dict[str, Plain]:

@@ -163,7 +163,8 @@ class Course:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
-        stored = fitted(attempt.workflow.nodes, self._offers)
+        nonce = attempt.prompt_id if attempt.number > 1 else ""
+        stored = fitted(attempt.workflow.nodes, self._offers, nonce)
         nodes = self._means.bind(stored, prefix=attempt.prefix, uploads=uploads)
         if attempt.free:
             await self._free()

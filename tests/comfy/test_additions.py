@@ -68,6 +68,9 @@ def test_the_prefix_goes_only_to_classes_that_take_it() -> None:
     assert [("filename_prefix" in node["inputs"]) for node in sent.values()] == [True, False, True, True]
     assert unprefixed(NODES, ["1", "2", "3"], OFFERS) == {"2"}
     assert fitted(NODES, None) == NODES
+    assert fitted(NODES, OFFERS, "id") == sent | {
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["9", 0], "animerun_nonce": "id"}}
+    }
 
 
 def test_a_workflow_is_sent_only_where_a_pack_may_look_for_it() -> None:
