@@ -118,6 +118,7 @@ async def refused(folder: Path, served: Served, kind: Any, *names: str, **option
     ("content", "kind", "name", "path", "media"),
     [
         (avif(), "image", "x.png", "s01/a.avif", "image/avif"),
+        (box(b"ftyp", b"avif", bytes(4), b"avif") + bytes(60), "image", "x", "s01/a.avif", "image/avif"),
         (exr(), "image", "x", "s01/a.exr", "image/x-exr"),
         (encoded("TIFF"), "image", "x.tif", "s01/a.tif", "image/tiff"),
         (encoded("BMP"), "image", "x", "s01/a.bmp", "image/bmp"),
