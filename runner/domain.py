@@ -268,6 +268,10 @@ class Finding:
     """Full sentence with the nearest existing name and what to write instead."""
     keys: tuple[str, ...] = ()
     """First few jobs concerned."""
+    node: str = ""
+    """Id of the first node concerned."""
+    place: str = ""
+    """`file:line` of that node in its template, as far as known."""
 
 
 def problems_at(path: str, messages: Sequence[str]) -> tuple[Problem, ...]:

@@ -33,6 +33,10 @@ class Settings:
     """A running job of which nothing is seen for this long is taken back."""
     require_uniform: bool = False
     """Refuse servers that differ in version or node packs."""
+    require_all: bool = False
+    """Refuse to begin when one of several servers lacks something, in place of leaving it out."""
+    strict: bool = False
+    """What preflight has doubts about is refused too."""
     server_wait_s: float = 600.0
     """How long to go on without any usable server before giving up."""
     settle_s: float = 8.0
@@ -59,7 +63,7 @@ class Settings:
     model_sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(folder, model file) → its sha256, as the user gives it."""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """`ANIMERUN_TOKEN` and its like, as found in the environment."""
+    """`ANIMERUN_TOKEN`, `ANIMERUN_COMFY_API_KEY` and their like, as found in the environment."""
 
     @property
     def previz(self) -> bool:

@@ -36,7 +36,9 @@ def command(a: str, b: str, pixels: bool, as_markdown: bool, runs: Path | None, 
     try:
         if as_json and as_markdown:
             raise UsageError("--json and --markdown are two answers to one question; give one of them")
-        settings = make_settings(runs=runs)
+        # The runs of a spec lie in its own project, whatever the working folder is.
+        spec = next((Path(each) for each in (a, b) if Path(each).suffix in (".yaml", ".yml")), None)
+        settings = make_settings(spec=spec, runs=runs)
         from runner.compare import GRADED, Comparison
 
         names = run_names(settings.runs)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from runner.cli.console import duration, emit, say, table, tell
+from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 
 _STATES = ("running", "open", "succeeded", "failed", "stopped")
@@ -29,16 +30,16 @@ def command(
 ) -> int:
     """List the runs in runs/, newest first. For the jobs of one: animerun show."""
     settings = make_settings(runs=runs)
+    if Path(spec).is_file():
+        from runner.spec import name_in_project
+
+        spec = name_in_project(Path(spec))
     filters = {name: value for name, value in (("spec", spec), ("state", state), ("realm", realm)) if value}
     from runner.manifest.listing import Wanted, newest
-    from runner.manifest.store import Manifest
 
     wanted = Wanted(**filters)
-    with Manifest(settings.runs) as manifest:
+    with opened(settings.runs) as manifest:
         found = newest(manifest, wanted, limit=limit)
-        damaged = manifest.damaged
-    for damage in damaged:
-        say(f"warning: {damage}")
     if as_json:
         for row in found:
             emit(_machine(row))

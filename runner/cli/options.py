@@ -39,6 +39,8 @@ _KEYS: dict[str, Any] = {
     "allow_insecure_tls": bool,
     "model_sums": str,
     "require_uniform": bool,
+    "require_all": bool,
+    "strict": bool,
     "allow_nodes": list,
 }
 _KINDS: Mapping[Any, str] = {
@@ -152,12 +154,24 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
 
 
-def nodes_option(f: F) -> F:
-    """Whose node classes may be used; hand it to `make_settings`."""
-    return click.option(
-        "--allow-nodes", metavar="NAMES", callback=_names,
-        help="Refuse nodes that are not ComfyUI's own, but for these classes or packs (A,B; `core`: none).",
-    )(f)  # fmt: skip
+def preflight_options(f: F) -> F:
+    """What servers and workflows must be like before anything begins; hand them to `make_settings`."""
+    for option in (
+        click.option(
+            "--allow-nodes", metavar="NAMES", callback=_names,
+            help="Refuse nodes that are not ComfyUI's own, but for these classes, packs (A,B; `core`: none).",
+        ),
+        click.option(
+            "--strict", is_flag=True, default=None,
+            help="Refuse what is only noted else: inputs a server does not list, what cannot be judged.",
+        ),
+        click.option(
+            "--require-all", is_flag=True, default=None,
+            help="Refuse when one of several servers lacks something, in place of leaving it out.",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -207,7 +221,7 @@ def make_settings(
     *, spec: Path | None = None, environ: Mapping[str, str] = os.environ, **flags: Any
 ) -> Settings:
     """Return the settings of one call; flags that are None or empty were not given. Raises UsageError."""
-    folder = project_folder(spec.parent if spec else Path())
+    folder = project_folder(spec.resolve().parent if spec else Path())
     given = {**_from_file(folder), **_from_environment(environ)}
     given |= {name: value for name, value in flags.items() if value not in (None, ())}
     given["servers"] = tuple(given.get("servers", ()))
@@ -231,7 +245,7 @@ def _near(path: Path) -> Path:
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    names = ("ANIMERUN_TOKEN", "ANIMERUN_BASIC", "ANIMERUN_HEADER")
+    names = ("ANIMERUN_TOKEN", "ANIMERUN_BASIC", "ANIMERUN_HEADER", "ANIMERUN_COMFY_API_KEY")
     return {name: value for name, value in environ.items() if name.startswith(names)}
 
 

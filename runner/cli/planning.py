@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from runner.comfy.credentials import normalise_url, secrets_of
 from runner.domain import Realm
-from runner.errors import UsageError
+from runner.errors import Problem, UsageError
 from runner.manifest.history import History
 from runner.model_files import facts_of
 from runner.naming import Pattern
@@ -25,8 +26,12 @@ def plan_with_history(
     without: Sequence[str],
     force: bool,
     force_only: Sequence[str],
+    all_runs: bool = False,
 ) -> Plan:
-    """Return the plan of *spec*, with what earlier runs under `settings.runs` made left out."""
+    """Return the plan of *spec*, with what earlier runs under `settings.runs` made left out.
+
+    Its warnings tell what of the record cannot be read; see `History.notices` about *all_runs*.
+    """
     plan = make_plan(
         spec,
         sets=sets,
@@ -36,7 +41,9 @@ def plan_with_history(
         reuse=_reuse(settings, force=force, force_only=force_only),
     )
     refuse_secrets(plan, settings, sets)
-    return plan
+    assert plan.reuse is not None, "given above"
+    notices = plan.reuse.history.notices(plan.spec.files[0].path, spec, all_runs=all_runs)
+    return replace(plan, warnings=(*plan.warnings, *(Problem(message=each) for each in notices)))
 
 
 def refuse_secrets(plan: Plan, settings: Settings, sets: Sequence[str]) -> None:

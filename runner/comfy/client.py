@@ -198,11 +198,6 @@ class Client:
             raise NotComfyUI(message, status=answer.status, hint=hint)
         return {**body}
 
-    async def features(self) -> Mapping[str, Plain]:
-        """Return `/features`, empty where a server has none."""
-        body = (await self._get("/features")).json
-        return body if isinstance(body, dict) else {}
-
     async def object_info(self) -> Mapping[str, Plain]:
         """Return all node classes of the server: large and slow to make, so keep it."""
         limits = self._limits
@@ -213,6 +208,18 @@ class Client:
             read_s=limits.object_info_s,
         )
         return self._object(replace(answer, values=limits.object_info_values), "/object_info")
+
+    async def node_replacements(self) -> Mapping[str, str]:
+        """Return node class → the class that the server runs in its place; empty where it replaces none.
+
+        ComfyUI 0.33 app/node_replace_manager.py: of several the first counts.
+        """
+        try:
+            listed = self._object(await self._get("/node_replacements"), "/node_replacements")
+        except Refused:
+            return {}
+        first = {old: new[0] for old, new in listed.items() if isinstance(new, list) and new}
+        return {old: str(new.get("new_node_id")) for old, new in first.items() if isinstance(new, dict)}
 
     async def model_sizes(self, folder: str) -> Mapping[str, int]:
         """Return name → size of the files in a model folder; those with no possible size are left out."""
@@ -286,10 +293,6 @@ class Client:
     async def free(self) -> None:
         """Have the server unload its models and forget what it computed, before its next prompt."""
         await self._order("/free", {"unload_models": True, "free_memory": True})
-
-    async def forget_history(self, prompt_ids: Sequence[str]) -> None:
-        """Take *prompt_ids* out of the history."""
-        await self._order("/history", {"delete": list(prompt_ids)})
 
     async def upload(self, content: bytes, name: str) -> None:
         """Store *content* as the input file *name* (content-addressed: the same bytes are stored once).

@@ -20,7 +20,8 @@ from typing import Any, Literal, Protocol
 from runner import door
 from runner.comfy.additions import fitted, picture_info, unprefixed
 from runner.comfy.client import Fetch, Rejected, Sink
-from runner.comfy.hearsay import altered, from_frames, memory_of
+from runner.comfy.facts import memory_of
+from runner.comfy.hearsay import altered, from_frames
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server
@@ -89,6 +90,10 @@ class Means:
     upload: Callable[[Server, Mapping[str, Path], Watch], Awaitable[None]]
     another_is_up: Callable[[str], bool]
     """Whether some server but this one can be used."""
+    as_listed: Callable[[str, Nodes], Nodes]
+    """Bound nodes → with file names as that server lists them."""
+    extra_data: Callable[[str, Nodes], Mapping[str, Plain]]
+    """What that server needs besides nodes: a key, where one of them asks for it."""
     offers: Callable[[str], ObjectInfo | None] = lambda _: None
     """Server → the node classes it has, as far as they are known."""
 
@@ -121,6 +126,8 @@ class Course:
         self._nodes: Nodes = {}
         """As they were sent; empty when an earlier process did that."""
         self._over = False
+        self._interrupts = False
+        """Cancelling it ends it also when it runs."""
 
     async def run(self) -> Ended:
         """Return the terminal event; raises StorageError when its outputs cannot be stored here."""
@@ -139,8 +146,9 @@ class Course:
             self._over = True
             self._server.forget(self._watch)
 
-    def cancel(self) -> None:
-        """Withdraw it; the terminal event tells whether that came in time."""
+    def cancel(self, *, running: bool = True) -> None:
+        """Withdraw it, one that runs only with *running*; its terminal event shows whether in time."""
+        self._interrupts = self._interrupts or running
         if self._watch.cancelled or self._watch.over:
             # What has ended there is fetched; should that not come in time, the next process does it.
             return
@@ -165,7 +173,8 @@ class Course:
         uploads = {name: name for name in attempt.files}
         nonce = attempt.prompt_id if attempt.number > 1 else ""
         stored = fitted(attempt.workflow.nodes, self._offers, nonce)
-        nodes = self._means.bind(stored, prefix=attempt.prefix, uploads=uploads)
+        bound = self._means.bind(stored, prefix=attempt.prefix, uploads=uploads)
+        nodes = self._means.as_listed(attempt.server, bound)
         if attempt.free:
             await self._free()
         while True:
@@ -211,6 +220,7 @@ class Course:
         self._nodes = nodes
         info = picture_info(attempt.tags, nodes, self._offers)
         extra = {"client_id": watch.client_id, "extra_pnginfo": info}
+        extra |= self._means.extra_data(attempt.server, nodes)
         try:
             accepted = await server.client.submit(
                 nodes, prompt_id=attempt.prompt_id, client_id=watch.client_id, extra_data=extra
@@ -264,13 +274,16 @@ class Course:
         return fault
 
     async def _withdraw(self) -> None:
-        """Delete it, and interrupt it when it runs, until it is over."""
+        """Delete it, and interrupt it when it runs, until it is over or may run to its end."""
         client, prompt_id, pause_s = self._server.client, self._attempt.prompt_id, 0.25
         while not self._over:
             try:
                 await client.delete([prompt_id])
                 # Old servers ignore the id and stop whatever runs, hence the look.
                 if prompt_id in (await client.queue()).running:
+                    if not self._interrupts:
+                        self._watch.cancelled = False
+                        return
                     await client.interrupt(prompt_id)
             except ServerFault as fault:
                 self._server.trouble(fault)

@@ -1,4 +1,4 @@
-"""What a server says beside the history of a prompt: the graph it ran, its memory, its frames. Pure."""
+"""What a server says beside the history of a prompt: the graph it ran, its frames. Pure."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ def altered(sent: Nodes, ran: Mapping[str, Plain]) -> Iterator[str]:
         elif before.get("class_type") != after.get("class_type"):
             kind = printable(after.get("class_type"), limit=60)
             yield f"node {name} {before.get('class_type')} became {kind}"
-
-
-def memory_of(stats: Mapping[str, Plain]) -> str:
-    """Return `; VRAM there now: 1.2 of 8.0 GiB free`, empty where `/system_stats` does not tell."""
-    devices = stats.get("devices")
-    device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
-    free, total = device.get("vram_free"), device.get("vram_total")
-    if not isinstance(free, (int, float)) or not isinstance(total, (int, float)) or not 0 < total < 2**53:
-        return ""
-    return f"; VRAM there now: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
 
 
 def from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:

@@ -265,7 +265,7 @@ select key, arg_max(place, side) as place from (
 ) where key in (select unnest($names)) group by key;
 
 -- name: candidates
--- The runs of a spec, newest first, with what speaks for and against them as a baseline.
+-- The runs of specs of this file name, newest first, with what speaks for and against them as a baseline.
 with ends as (
   select run, arg_max(exit_code, ended) as exit_code from run_ends group by run
 ), told as (
@@ -275,5 +275,5 @@ with ends as (
 )
 select r.run, r.realm, r.scope, e.exit_code, t.accepted, coalesce(t.passed, true) as passed
 from runs r left join ends e on e.run = r.run left join told t on t.run = r.run
-where r.spec = $spec and r.replay_of = ''
+where list_last(string_split(r.spec, '/')) = $file and r.replay_of = ''
 order by r.started desc, r.run desc;

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runner.domain import Output, Realm
-from runner.manifest.folder import head_of, may_be_of
+from runner.manifest.damage import Asked, refuse_damage, stopping
+from runner.manifest.folder import head_of, is_of
 from runner.manifest.store import PUBLISHED, Manifest, journals
 from runner.relink import Held
 
@@ -41,6 +42,26 @@ class History:
         """Let go of the manifest."""
         if self._manifest is not None:
             self._manifest.__exit__()
+
+    def notices(self, spec: str, path: Path, *, all_runs: bool = False) -> list[str]:
+        """Return what a person should hear of the record before *spec*, which is at *path*, is run.
+
+        What `refuse_damage` refuses is among it with *all_runs* only.
+        """
+        if self._manifest is None:
+            return []
+        left = self._manifest.left_out
+        refused = set(stopping(left, self.runs, Asked(spec, path)))
+        stops = "; until then the spec is not run (exit 7)"
+        told = [
+            f"{each}{stops if each in refused else ''}" for each in left if all_runs or each not in refused
+        ]
+        return [*self._manifest.index, *told]
+
+    def refuse_damage(self, spec: str, path: Path) -> None:
+        """Raise RecordDamaged (or StorageError) where what a run of *spec* has made cannot be told."""
+        if self._manifest is not None and self._manifest.left_out:
+            refuse_damage(self._manifest.left_out, self.runs, Asked(spec, path))
 
     def _rows(self, name: str, **values: Any) -> list[tuple[Any, ...]]:
         return self._manifest.rows(name, **values) if self._manifest is not None else []
@@ -88,20 +109,18 @@ class History:
         return found[0][0] if found else None
 
     def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
-        """Return (run, server) where a run of *spec* left attempts open, newest run first.
-
-        Its name is told within its project; with *path*, where it is, runs of other projects are left out.
-        """
-        found = [(run, server) for run, server, _ in self._rows("unfinished", spec=spec)]
-        ours = {run for run in dict(found) if self._is_of(run, path)}
+        """Return (run, server) where a run of *spec* left attempts open, newest run first; see `is_of`."""
+        found = [(run, server) for run, server, _ in self._rows("unfinished", file=_file(spec))]
+        ours = {run for run in dict(found) if self._is_of(run, spec, path)}
         return [(run, server) for run, server in found if run in ours]
 
     def newest(self, spec: str, path: Path | None = None) -> str:
-        """Return the newest run of *spec* that is no replay, empty where there is none; see `unfinished`."""
-        return next((run for (run,) in self._rows("newest", spec=spec) if self._is_of(run, path)), "")
+        """Return the newest run of *spec* that is no replay, empty where there is none; see `is_of`."""
+        runs = (run for (run,) in self._rows("newest", file=_file(spec)))
+        return next((run for run in runs if self._is_of(run, spec, path)), "")
 
-    def _is_of(self, run: str, path: Path | None) -> bool:
-        return path is None or may_be_of(path, self.runs, head_of(self.runs, run))
+    def _is_of(self, run: str, spec: str, path: Path | None) -> bool:
+        return is_of(self.runs, head_of(self.runs, run), spec, path)
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
         """Return the files of these contents that runs but *run* recorded."""
@@ -115,6 +134,11 @@ class History:
         wanted = list(names)
         rows = self._rows(query, realm=realm, names=wanted) if wanted else []
         return {name: _read(list(group)) for name, group in groupby(rows, key=lambda row: row[0])}
+
+
+def _file(spec: str) -> str:
+    """Return the last part of a spec's name, which stays the same however the rest is spelled."""
+    return PurePosixPath(spec).name
 
 
 def _read(group: Sequence[tuple[Any, ...]]) -> Made:

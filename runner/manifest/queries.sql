@@ -129,15 +129,15 @@ select s.realm from servers s join runs r on r.run = s.run
 where s.url in (select unnest($urls)) order by r.started desc limit 1;
 
 -- name: unfinished
--- Runs of a spec (no replays) with the servers on which they have open attempts, newest run first.
+-- Runs of specs of this file name (no replays) with the servers on which they have open attempts, newest first.
 select distinct i.run, i.server, r.started from runs r join intents i on i.run = r.run
-where r.spec = $spec and r.replay_of = ''
+where list_last(string_split(r.spec, '/')) = $file and r.replay_of = ''
   and not exists (from attempts a where a.run = i.run and a.prompt_id = i.prompt_id)
 order by r.started desc, i.run, i.server;
 
 -- name: newest
--- The runs of a spec, newest first, replays left out.
-select run from runs where spec = $spec and replay_of = '' order by started desc, run desc;
+-- The runs of specs of this file name, newest first, replays left out.
+select run from runs where list_last(string_split(spec, '/')) = $file and replay_of = '' order by started desc, run desc;
 
 -- name: others_hold
 -- Files of these contents that other runs recorded.

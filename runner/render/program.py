@@ -91,6 +91,10 @@ class Program(Protocol):
         """Return the graph that *values* give, checked for *outputs*; raises TemplateError."""
         ...
 
+    def lines_of(self, values: Mapping[str, Plain], nodes: Collection[str]) -> dict[str, int]:
+        """Return node id → the line of the file that wrote it, as far as this can be found out."""
+        ...
+
 
 class TextProgram:
     """One template's body, rendered by the sandbox.
@@ -121,6 +125,17 @@ class TextProgram:
         if found:
             raise TemplateError(self._flaws(found[:MAX_PROBLEMS], text, values))
         return graph
+
+    def lines_of(self, values: Mapping[str, Plain], nodes: Collection[str]) -> dict[str, int]:
+        """Return node id → the line of the file that wrote it, as far as this can be found out."""
+        try:
+            text = CLIENT.text(self._source, values)
+        except Refused:
+            return {}
+        places = {node: _place_of_key(text, json.dumps(node, ensure_ascii=False)) for node in nodes}
+        known = [node for node, place in places.items() if place >= 0]
+        lines = self._template_lines([places[node] for node in known], values)
+        return {node: line for node, line in zip(known, lines, strict=True) if line}
 
     def _text(self, values: Mapping[str, Plain]) -> str:
         try:

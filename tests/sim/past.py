@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.domain import Output, Realm
-from runner.manifest.folder import may_be_of
+from runner.manifest.folder import is_of
 from runner.manifest.history import Made
 from runner.relink import Held
 from tests import checker
@@ -45,7 +45,7 @@ class Past:
 
     def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
         found: dict[tuple[str, str], None] = {}
-        for run in self._of(path):
+        for run in self._of(spec, path):
             lines = self._runs[run]
             ended = {line["id"] for line in lines if line["t"] in ("done", "failed", "cancelled")}
             opened = [line for line in lines if line["t"] == "intent" and line["id"] not in ended]
@@ -53,12 +53,12 @@ class Past:
         return list(found)
 
     def newest(self, spec: str, path: Path | None = None) -> str:
-        return next(self._of(path), "")
+        return next(self._of(spec, path), "")
 
-    def _of(self, path: Path | None) -> Iterator[str]:
-        """Yield the runs of the spec at *path*, newest first."""
+    def _of(self, spec: str, path: Path | None) -> Iterator[str]:
+        """Yield the runs of *spec*, newest first."""
         for run, lines in self._runs.items():
-            if path is None or may_be_of(path, self.runs, head(lines)):
+            if is_of(self.runs, head(lines), spec, path):
                 yield run
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
