@@ -13,8 +13,8 @@ Plain = Any
 """Plain JSON data: dict with str keys, list, str, int, float, bool, None."""
 
 ParameterType = Literal[
-    "text", "int", "float", "bool", "choice", "size", "length", "file", "files", "image", "video", "images",
-    "seed", "loras", "cast",
+    "text", "int", "float", "bool", "choice", "size", "length", "file", "files", "image", "video", "audio",
+    "images", "seed", "loras", "cast",
 ]  # fmt: skip
 OutputKind = Literal["image", "video", "audio", "text", "latent", "model3d", "file"]
 Realm = Literal["previz", "comfyui"]

@@ -47,6 +47,7 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "files": ("default", "folder", "min", "max"),
     "image": ("default",),
     "video": ("default",),
+    "audio": ("default",),
     "images": ("default", "min", "max"),
     "seed": (),
     "loras": ("part",),

@@ -162,7 +162,6 @@ def _inputs(template: Template, nodes: Mapping[str, Any], told: Mapping[str, Pla
     used = set().union(*[files_of(node["inputs"]) for node in nodes.values()])
     if used <= known:
         return tuple(sorted(used))
-    message = (
-        f"it names a file by itself ({min(used - known)}); files come by a parameter of type image or video"
-    )
+    named = f"it names a file by itself ({min(used - known)})"
+    message = f"{named}; files come by a parameter of type image, video or audio"
     raise TemplateError([Problem(message=message, path=template.path)])
