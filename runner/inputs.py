@@ -11,8 +11,10 @@ from runner.text.nearest import did_you_mean
 from runner.values.links import ROUND, resolved
 
 INPUT_LIMIT = 512 * 1024 * 1024
-_PICTURES = {"png", "jpg", "jpeg", "webp", "gif", "bmp", "mp4", "webm", "mov", "mkv"}
-_INPUTS = _PICTURES | {"wav", "mp3", "flac", "ogg", "opus", "m4a", "aac"}
+_INPUTS = {
+    *("png", "jpg", "jpeg", "webp", "gif", "bmp", "mp4", "webm", "mov", "mkv"),
+    *("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

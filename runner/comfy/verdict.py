@@ -135,7 +135,9 @@ def _declared(
         kept = _saved(found) if node in unprefixed else _ours(found, prefix)
         if kind in ("text", "file") and not found:
             kept = texts_of(node, *shown)
-        if not kept and (found or node not in optional):
+        if not found and not kept and node in optional:
+            continue
+        if not kept:
             return _nothing_new(node, found, nodes)
         refs.extend(replace(ref, index=index) for index, ref in enumerate(kept))
     return tuple(refs) if refs else _nothing_new(next(iter(expected)), (), nodes)
