@@ -205,11 +205,17 @@ def _page(
         if a["code"]:
             lines.append(f"  {a['code']}: {a['message']}")
     lines += [""] + [
-        f"{folder / o['path']}\n  {o['width']}x{o['height']}, {o['size']:,} bytes, sha256 {o['sha256']}"
-        for o in outputs
+        f"{folder / o['path']}\n  {_shape(o)}, {o['size']:,} bytes, sha256 {o['sha256']}" for o in outputs
     ]
     lines += [f"written for {told['place']}"] if told["place"] else []
     return "\n".join(line for line in lines if line is not None)
+
+
+def _shape(output: Mapping[str, Any]) -> str:
+    """Return the size of a picture or film; of a file that has none, what it is."""
+    if output["width"] and output["height"]:
+        return f"{output['width']}x{output['height']}"
+    return str(output["media"] or output["kind"])
 
 
 def _machine(job: Mapping[str, Any]) -> dict[str, Any]:

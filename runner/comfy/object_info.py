@@ -17,6 +17,7 @@ from runner.comfy.protocol import printable
 Plain = Any
 
 _PACKS = "custom_nodes."
+_PICTURE_INFO: Final = "EXTRA_PNGINFO"
 _MOST_KEPT = 100_000
 """Inputs of unfolded nodes that are remembered: classes times choices, never values in a range."""
 _NOTHING: Final[Mapping[str, Plain]] = {}
@@ -111,6 +112,20 @@ class ObjectInfo:
         """Return the pack that *node_class* comes from; empty for ComfyUI's own and for an unknown class."""
         module = str(self._said(node_class).get("python_module", ""))
         return _pack(module) if module.startswith(_PACKS) else ""
+
+    def takes_prefix(self, node_class: str) -> bool:
+        """Whether *node_class* is told where to save (`filename_prefix`); an unknown one is."""
+        listed = self._data.get(node_class, {}).get("input")
+        sections = listed.items() if isinstance(listed, dict) else ()
+        names = {name for section, inputs in sections if section != "hidden" for name in inputs or ()}
+        return not names or "filename_prefix" in names
+
+    def reads_workflow(self, node_class: str) -> bool:
+        """Whether *node_class* comes from a pack and is given `extra_pnginfo`, to look itself up in."""
+        listed = self._data.get(node_class, {}).get("input")
+        given = listed.get("hidden") if isinstance(listed, dict) else None
+        kinds = given.values() if isinstance(given, dict) else ()
+        return bool(self.pack(node_class)) and any(kind in (_PICTURE_INFO, [_PICTURE_INFO]) for kind in kinds)
 
     def inputs(self, node_class: str, given: Mapping[str, Plain]) -> Unfolded:
         """Return the inputs of a node of *node_class* with the inputs *given*; none for an unknown class.
