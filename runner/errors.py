@@ -13,8 +13,7 @@
     ├── Stopped 130, 143      a signal, before the first job
     └── ServerFault           one server misbehaves; never leaves `comfy/` and `submit.py`
         ├── Unreachable       no byte was sent: nothing can have happened
-        │   ├── Untrusted     its certificate is not to be believed
-        │   └── NoSuchHost    its name means no machine
+        │   └── Untrusted     its certificate is not to be believed
         ├── Ambiguous         bytes were sent, no trustworthy answer came back
         ├── Refused           the server said no, and repeating will not help
         └── NotComfyUI        something answers there, but it is not a ComfyUI
@@ -222,12 +221,6 @@ class Untrusted(Unreachable):
     """The certificate of the server is not to be believed; nothing was sent."""
 
     code = "SERVER_UNTRUSTED"
-
-
-class NoSuchHost(Unreachable):
-    """The server's name means no machine; nothing was sent."""
-
-    code = "SERVER_UNKNOWN"
 
 
 class Ambiguous(ServerFault):

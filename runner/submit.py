@@ -25,7 +25,6 @@ from runner.errors import (
     Ambiguous,
     AnimerunError,
     NoServer,
-    NoSuchHost,
     PreflightRefused,
     ServerFault,
     StorageError,
@@ -33,6 +32,7 @@ from runner.errors import (
     Untrusted,
 )
 from runner.events import ExecutorEvent, ServerDown, ServerNotice, ServerUp
+from runner.model_files import Listed
 
 _Answer = TypeVar("_Answer")
 Place = Literal["queued", "running", "finished", "absent"]
@@ -80,8 +80,8 @@ class Executor(Protocol):
         """Return what the server offers."""
         ...
 
-    async def model_sizes(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], int]:
-        """Return (folder, name) → size of the model files there, as far as the server tells."""
+    async def listed_models(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], Listed]:
+        """Return (folder, name) → what the server lists of its model files."""
         ...
 
     def start(self, attempt: Attempt, folder: Path) -> None:
@@ -387,16 +387,16 @@ class ComfyExecutor:
         assert known.object_info is not None
         return known.object_info
 
-    async def model_sizes(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], int]:
-        """Return (folder, name) → size of the model files in *folders*; raises NoServer."""
+    async def listed_models(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], Listed]:
+        """Return (folder, name) → what the server lists of the model files in *folders*; raises NoServer."""
         client = self._known[server].server.client
-        found: dict[tuple[str, str], int] = {}
+        found: dict[tuple[str, str], Listed] = {}
         for folder in sorted(folders):
             try:
-                sizes = await _insisting(partial(client.model_sizes, folder))
+                files = await _insisting(partial(client.listed_models, folder))
             except ServerFault as fault:
                 raise NoServer(str(fault)) from fault
-            found |= {(folder, name): size for name, size in sizes.items()}
+            found |= {(folder, name): listed for name, listed in files.items()}
         return found
 
     async def _upload(self, server: Server, files: Mapping[str, Path], watch: Watch) -> None:
@@ -495,6 +495,4 @@ async def _read(path: Path) -> bytes:
 
 def _lasting(fault: ServerFault) -> bool:
     """Whether asking again will be answered the same."""
-    if isinstance(fault, (Untrusted, NoSuchHost)):
-        return True
-    return not isinstance(fault, (Unreachable, Ambiguous))
+    return isinstance(fault, Untrusted) or not isinstance(fault, (Unreachable, Ambiguous))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from runner.cli.options import (
+    TakesRuns,
     json_option,
     limit_options,
     lock_options,
@@ -19,7 +20,7 @@ from runner.cli.options import (
 from runner.errors import UsageError
 
 
-@click.command(name="resume", context_settings={"ignore_unknown_options": True})
+@click.command(name="resume", cls=TakesRuns)
 @click.argument("run", required=False, default="", metavar="[RUN]")
 @server_options
 @click.option("--retry-failed", is_flag=True, help="Also try again what failed for good.")

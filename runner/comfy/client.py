@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,13 +26,13 @@ from runner.comfy.protocol import VALUES, FileRef, Queue, entry_of, parse_json, 
 from runner.comfy.tls import trust, untrusted
 from runner.errors import (
     Ambiguous,
-    NoSuchHost,
     NotComfyUI,
     Refused,
     ServerFault,
     Unreachable,
     Untrusted,
 )
+from runner.model_files import Listed
 from runner.text.secrets import Secrets
 
 Plain = Any
@@ -54,7 +53,7 @@ _LATER = (408, 425, 429)
 """What may be asked again, though it begins with a 4."""
 _DOOR = (401, 403, 404, 405, 407)
 _SIZES = 2**63
-"""No file has as many bytes, and a BIGINT of the index holds no such number."""
+"""No file has as many bytes or is as old, and a BIGINT of the index holds no such number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,18 +213,18 @@ class Client:
         )
         return self._object(replace(answer, values=limits.object_info_values), "/object_info")
 
-    async def model_sizes(self, folder: str) -> Mapping[str, int]:
-        """Return name → size of the files in a model folder; those with no possible size are left out."""
+    async def listed_models(self, folder: str) -> Mapping[str, Listed]:
+        """Return name → size and time of change of the files in a model folder, where they can be true."""
         try:
+            # ComfyUI 0.3.64 and 0.33 app/model_manager.py recursive_search_models_: os.path.getmtime, getsize
             body = (await self._get(f"/experiment/models/{quote(folder, safe='')}")).json
         except Refused:
             return {}
         listed = body if isinstance(body, list) else []
         return {
-            str(each["name"]): size
+            str(each["name"]): Listed(size=_whole(each.get("size")), modified=_whole(each.get("modified")))
             for each in listed
             if isinstance(each, dict) and "name" in each
-            if isinstance(size := each.get("size"), int) and 0 <= size < _SIZES
         }
 
     async def queue(self) -> Queue:
@@ -455,6 +454,13 @@ def _length(response: httpx.Response, limit: int) -> int | None:
     return None
 
 
+def _whole(told: Plain) -> int | None:
+    """Return a number of bytes or seconds without its fraction, None where it is none that can be true."""
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not 0 <= told < _SIZES:
+        return None
+    return int(told)
+
+
 def _bound(size: int, limit: int) -> None:
     if size > limit:
         raise Refused(f"the answer is larger than {limit} bytes", status=413)
@@ -465,9 +471,6 @@ def _unsent(url: str, error: BaseException, why: str) -> Unreachable:
     if doubt := untrusted(error):
         hint = 'ca_file = "FILE.pem" in animerun.toml trusts the certificates in that file'
         return Untrusted(f"{url} shows a certificate that is not trusted: {printable(doubt)}", hint=hint)
-    first = _first(error)
-    if isinstance(first, socket.gaierror) and first.errno != socket.EAI_AGAIN:
-        return NoSuchHost(f"{url} cannot be reached: {why}")
     return Unreachable(f"{url} cannot be reached: {why}")
 
 

@@ -1,4 +1,4 @@
--- The manifest, schema 2: an index over the journals of all runs. Append-only tables, no secondary index;
+-- The manifest, schema 3: an index over the journals of all runs. Append-only tables, no secondary index;
 -- what is true now is told by the views at the end. Times are UTC, durations seconds, sizes bytes.
 
 create table meta (schema integer);
@@ -7,8 +7,8 @@ create table applied (            -- how far each file of each run has been read
   run text, file text, "offset" bigint, line bigint, "check" bigint
 );
 
-create table model_files (        -- size as the server told it, sha256 as the user did, either may be null
-  run text, server text, folder text, name text, size bigint, sha256 text
+create table model_files (        -- size and time of change (Unix seconds) from the server, sha256 from the user
+  run text, server text, folder text, name text, size bigint, sha256 text, modified bigint
 );
 
 create table runs (

@@ -28,7 +28,7 @@ from runner.errors import RecordDamaged, StorageError
 from runner.manifest.journal import Line, Position, Reading
 from runner.manifest.rows import rows
 
-SCHEMA = 2
+SCHEMA = 3
 JOURNAL = "journal.jsonl"
 NOTES = "notes.jsonl"
 PUBLISHED = "manifest.duckdb"
