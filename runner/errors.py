@@ -16,6 +16,7 @@
         │   └── Untrusted     its certificate is not to be believed
         ├── Ambiguous         bytes were sent, no trustworthy answer came back
         ├── Refused           the server said no, and repeating will not help
+        │   └── NotLetIn      401, 403, 407: somebody before it asks for credentials; it never heard of us
         └── NotComfyUI        something answers there, but it is not a ComfyUI
 
 This module imports nothing of ours.
@@ -233,6 +234,12 @@ class Refused(ServerFault):
     """The server answered no; the same request would be answered no again."""
 
     code = "SERVER_REFUSED"
+
+
+class NotLetIn(Refused):
+    """Credentials were not accepted (401, 403, 407). In the middle of a run this is an outage of the door."""
+
+    code = "SERVER_NOT_LET_IN"
 
 
 class NotComfyUI(ServerFault):

@@ -42,9 +42,10 @@ from runner.render import bind
 from runner.render.bind import bind_fresh
 from runner.rendered import Rendered, Work
 from runner.resume import Remainder, Standing, continuable, frozen_plan, reuse_of, standing, sweep
-from runner.run import Conductor, Control, Observer, Summary
+from runner.run import Conductor, Control, Observer
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
+from runner.summary import Summary
 
 _PUBLISH_S = 60.0
 
@@ -423,8 +424,6 @@ async def _resume(
             view.began(run, folder, work)
             place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
             summary = await _conduct(work, place, recorder, executor, settings, control, view)
-            if work.failed_before and not summary.exit_code:
-                summary = replace(summary, exit_code=1)
             recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()

@@ -88,8 +88,8 @@ class Executor(Protocol):
         """Submit *attempt* and collect its outputs into *folder*; its progress and end come as events."""
         ...
 
-    def adopt(self, attempt: Attempt, folder: Path) -> None:
-        """Follow an attempt that an earlier process submitted, without submitting it."""
+    def adopt(self, attempt: Attempt, folder: Path, *, age_s: float) -> None:
+        """Follow an attempt that an earlier process intended *age_s* ago, without submitting it."""
         ...
 
     def cancel(self, prompt_id: str) -> None:
@@ -414,15 +414,15 @@ class ComfyExecutor:
 
     def start(self, attempt: Attempt, folder: Path) -> None:
         """Submit *attempt*; returns at once."""
-        self._begin(attempt, folder, adopted=False)
+        self._begin(attempt, folder)
 
-    def adopt(self, attempt: Attempt, folder: Path) -> None:
-        """Follow *attempt* without submitting it; LOST when it is nowhere for the settle time."""
-        self._begin(attempt, folder, adopted=True)
+    def adopt(self, attempt: Attempt, folder: Path, *, age_s: float = 0.0) -> None:
+        """Follow *attempt* without submitting it; LOST when it is nowhere for the settle time since then."""
+        self._begin(attempt, folder, age_s=age_s)
 
-    def _begin(self, attempt: Attempt, folder: Path, *, adopted: bool) -> None:
+    def _begin(self, attempt: Attempt, folder: Path, *, age_s: float | None = None) -> None:
         server = self._known[attempt.server].server
-        course = Course(attempt, folder, server, self._means, adopted=adopted)
+        course = Course(attempt, folder, server, self._means, age_s=age_s)
         self._courses[attempt.prompt_id] = course
         self._spawn(self._follow(attempt.prompt_id, course))
 

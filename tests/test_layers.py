@@ -14,7 +14,7 @@ RUNNER = ROOT / "runner"
 LAYERS = [
     {"errors", "door"},
     {"domain"},
-    {"events", "settings", "text", "awake", "pictures", "ground"},
+    {"events", "settings", "summary", "text", "awake", "pictures", "ground"},
     {
         "faults",
         "story",

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from runner.cli.progress import RunView
     from runner.manifest.store import Report
     from runner.replay import Compared, Outcome, Replay
-    from runner.run import Control, Summary
+    from runner.run import Control
     from runner.settings import Settings
     from runner.stored import Record
+    from runner.summary import Summary
 
 _TRIPPED = 9
 

@@ -19,12 +19,13 @@ from typing import Any, Literal, Protocol
 
 from runner import door
 from runner.comfy.client import Fetch, Rejected, Sink
+from runner.comfy.facts import memory_of
 from runner.comfy.protocol import FileRef, Tracker, printable
 from runner.comfy.server import Server
 from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
 from runner.comfy.watch import Watch
 from runner.domain import Attempt, Fault, Output, OutputKind, Plain
-from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
+from runner.errors import Ambiguous, NotLetIn, Refused, ServerFault, Unreachable
 from runner.events import (
     AttemptCancelled,
     AttemptCollecting,
@@ -46,6 +47,9 @@ _PROGRESS_S = 0.2
 _MOST_FILES = 4097
 _LARGEST = 128 * 2**20
 """The most bytes taken from a file that is only asked whether it is there."""
+
+_DENIED = 3
+"""How often a submission may be denied while the server lets other requests in."""
 
 _BUSY_S = 10.0
 """How long a server is left alone that is too busy and does not say for how long."""
@@ -96,18 +100,18 @@ class Course:
         folder: The run's folder.
         server: Where.
         means: The executor's.
-        adopted: An earlier process submitted it: follow only.
+        age_s: An earlier process intended it so long ago: follow only. None = submit it.
 
     """
 
     def __init__(
-        self, attempt: Attempt, folder: Path, server: Server, means: Means, *, adopted: bool = False
+        self, attempt: Attempt, folder: Path, server: Server, means: Means, *, age_s: float | None = None
     ) -> None:
         self._attempt = attempt
         self._folder = folder
         self._server = server
         self._means = means
-        self._adopted = adopted
+        self._age_s = age_s
         self._watch = server.watch(attempt.prompt_id, lambda _: self._news())
         self._submitted_at = 0.0
         self._running_told = False
@@ -145,7 +149,8 @@ class Course:
             self._means.spawn(self._withdraw())
 
     async def _run(self) -> Ended:
-        if self._adopted:
+        if self._age_s is not None:
+            self._watch.old = self._age_s >= self._server.settle_s
             self._server.sent(self._watch)
         else:
             fault = await self._submit()
@@ -161,6 +166,7 @@ class Course:
         nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
         if attempt.free:
             await self._free()
+        denied = 0
         while True:
             await server.recovered(watch)
             # Each time, for whoever is back may be another process with an empty input folder.
@@ -171,10 +177,13 @@ class Course:
                 raise Unreachable("cancelled before it was sent")
             try:
                 return await self._post(nodes)
-            except Unreachable as silence:
-                server.trouble(silence)
+            except (Unreachable, NotLetIn) as away:
+                server.trouble(away)
+                denied += isinstance(away, NotLetIn)
+                if denied >= _DENIED:
+                    return _fault("SERVER_REJECTS", str(away), "elsewhere")
                 if self._means.another_is_up(self._attempt.server):
-                    return _fault("UNREACHABLE", str(silence), "elsewhere")
+                    return _fault("UNREACHABLE", str(away), "elsewhere")
 
     async def _free(self) -> None:
         """Have the server free its memory, unless others have jobs there; give it time to do so."""
@@ -217,8 +226,7 @@ class Course:
             self._sent()
             return None
         if accepted.prompt_id != attempt.prompt_id:
-            await self._misnamed(accepted.prompt_id)
-            return None
+            return await self._misnamed(accepted.prompt_id)
         if accepted.node_errors:
             return await self._partly(rejection(200, {"node_errors": accepted.node_errors}, nodes))
         watch.accepted = True
@@ -231,16 +239,23 @@ class Course:
         if self._watch.cancelled:
             self._means.spawn(self._withdraw())
 
-    async def _misnamed(self, echoed: str) -> None:
+    async def _misnamed(self, echoed: str) -> Fault | None:
         """Take back a prompt that was queued under an id of the server's own: it could not be found again.
 
-        Where only the answer was damaged, ours is there all the same: so it is looked for.
+        A server that holds it under that id is left out at once. Where only the answer was damaged, ours is
+        there all the same: so it is looked for.
         """
-        await self._server.insist(partial(self._server.client.delete, [echoed]), self._watch)
-        self._doubt = Refused(
-            "the server queued it under an id of its own: its ComfyUI is too old", status=409
-        )
+        server, client, ours = self._server, self._server.client, self._attempt.prompt_id
+        queue = await server.insist(client.queue, self._watch)
+        own = echoed in queue or await server.insist(partial(client.history, echoed), self._watch) is not None
+        await server.insist(partial(client.cancel, echoed), self._watch)
+        if own and ours not in queue:
+            if not server.final:
+                server.leave_out(f"{server.url} gives jobs ids of its own: its ComfyUI or a proxy is too old")
+            return _fault("UNREACHABLE", server.down, "elsewhere")
+        self._doubt = Refused("the server answered with another id than was sent", status=409)
         self._sent()
+        return None
 
     async def _partly(self, fault: Fault) -> Fault:
         """Take back a prompt of which the server would make only some outputs."""
@@ -256,10 +271,7 @@ class Course:
         client, prompt_id, pause_s = self._server.client, self._attempt.prompt_id, 0.25
         while not self._over:
             try:
-                await client.delete([prompt_id])
-                # Old servers ignore the id and stop whatever runs, hence the look.
-                if prompt_id in (await client.queue()).running:
-                    await client.interrupt(prompt_id)
+                await client.cancel(prompt_id)
             except ServerFault as fault:
                 self._server.trouble(fault)
             self._server.kick()
@@ -469,16 +481,6 @@ def _altered(sent: Nodes, ran: Mapping[str, Plain]) -> Iterator[str]:
         elif before.get("class_type") != after.get("class_type"):
             kind = printable(after.get("class_type"), limit=60)
             yield f"node {name} {before.get('class_type')} became {kind}"
-
-
-def memory_of(stats: Mapping[str, Plain]) -> str:
-    """Return `; VRAM there now: 1.2 of 8.0 GiB free`, empty where `/system_stats` does not tell."""
-    devices = stats.get("devices")
-    device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
-    free, total = device.get("vram_free"), device.get("vram_total")
-    if not isinstance(free, (int, float)) or not isinstance(total, (int, float)) or not 0 < total < 2**53:
-        return ""
-    return f"; VRAM there now: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
 
 
 def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:
