@@ -16,7 +16,7 @@ ParameterType = Literal[
     "text", "int", "float", "bool", "choice", "size", "length", "file", "files", "image", "video", "images",
     "seed", "loras", "cast",
 ]  # fmt: skip
-OutputKind = Literal["image", "video", "audio", "text", "latent"]
+OutputKind = Literal["image", "video", "audio", "text", "latent", "model3d", "file"]
 Realm = Literal["previz", "comfyui"]
 
 
@@ -263,6 +263,10 @@ class Finding:
     """Full sentence with the nearest existing name and what to write instead."""
     keys: tuple[str, ...] = ()
     """First few jobs concerned."""
+    node: str = ""
+    """Id of the first node concerned."""
+    place: str = ""
+    """`file:line` of that node in its template, as far as known."""
 
 
 def problems_at(path: str, messages: Sequence[str]) -> tuple[Problem, ...]:

@@ -12,12 +12,14 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from runner import __version__, door
+from runner.admission import admit
 from runner.batch import Batch
-from runner.collect import collect
+from runner.collect import Bounds, collect
 from runner.comfy.credentials import secrets_of
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
@@ -36,11 +38,11 @@ from runner.manifest.history import History
 from runner.manifest.journal import Journal, Line, Reading, last_line
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, keep_up
 from runner.model_files import FoundFiles, Listed, facts_of
-from runner.preflight import differences, preflight, told
+from runner.preflight import differences
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
-from runner.rendered import Rendered, Work
+from runner.rendered import Work
 from runner.resume import Remainder, Standing, continuable, frozen_plan, reuse_of, standing, sweep
 from runner.run import Conductor, Control, Observer
 from runner.settings import PREVIZ, Settings
@@ -92,6 +94,7 @@ async def launch(
             # The process that was waited for may have made a run.
             history = type(history)(history.runs)
         if history is not None:
+            history.refuse_damage(batch.source, batch.spec)
             _tidy(batch.source, batch.spec, history)
         if batch.done_by and settings.previz and not control.waited:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
@@ -115,7 +118,7 @@ async def launch(
                 batch = batch.met(realm, facts_of(listed, settings.model_sums), news)
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
-            await _admit(batch.samples, executor, settings, view)
+            await admit(batch.samples, batch.sources, executor, settings, view)
             return await _run(batch, realm, listed, executor, settings, control, view)
 
 
@@ -195,21 +198,6 @@ def _reopened(folder: Path) -> tuple[Journal, list[Line]]:
     return journal, lines
 
 
-async def _admit(samples: Sequence[Rendered], executor: Executor, settings: Settings, view: View) -> None:
-    """Raise PreflightRefused where a server lacks what *samples* ask for; who joins later is left out."""
-    there = executor.facts
-
-    async def lacks(facts: ServerFacts) -> list[str]:
-        findings = await preflight(samples, executor, (facts,), allow_nodes=settings.allow_nodes)
-        unlike = differences((*there[:1], facts)) if settings.require_uniform else ()
-        return [*told(findings), *unlike]
-
-    executor.admit(lacks)
-    findings = await preflight(samples, executor, there, allow_nodes=settings.allow_nodes, tell=view)
-    if findings:
-        raise PreflightRefused(told(findings))
-
-
 async def _listed(
     wanted: frozenset[tuple[str, str]], executor: Executor, facts: Sequence[ServerFacts]
 ) -> FoundFiles:
@@ -267,7 +255,7 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
     executor = ComfyExecutor(
         urls,
         bind=bind_fresh(settings.nonce) if settings.nonce else bind,
-        collect=collect,
+        collect=partial(collect, bounds=_bounds(settings)),
         credentials=settings.credentials,
         allow_plain_http=settings.allow_plain_http,
         ca_file=settings.ca_file,
@@ -281,6 +269,10 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
         yield executor
     finally:
         await executor.close()
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(files=settings.max_job_files, together=settings.max_job_size, reserve=settings.disk_reserve)
 
 
 def agreed(facts: Sequence[ServerFacts], settings: Settings) -> Realm:
@@ -333,6 +325,8 @@ async def _run(
         journal.close()
     if changed := batch.edited():
         view.edited(changed)
+    if batch.history is not None:
+        batch.history.close()  # the index is replaced now, and on Windows not while it is open
     return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
@@ -400,6 +394,7 @@ async def _resume(
     try:
         state = standing(lines)
         reuse = reuse_of(state, settings.runs)
+        reuse.history.refuse_damage(state.head["spec"], folders.spec_of(settings.runs, state.head))
         sweep(folder, lines, reuse.history)
         work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
         async with servers(settings) as executor:
@@ -417,7 +412,7 @@ async def _resume(
             if models := facts_of(found, settings.model_sums):
                 reuse = replace(reuse, models=models)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
-            await _admit(work.samples, executor, settings, view)
+            await admit(work.samples, work.templates, executor, settings, view)
             recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
             recorder.resume(lines)
             lines.clear()
@@ -427,6 +422,7 @@ async def _resume(
             recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
+    reuse.history.close()
     return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
@@ -442,7 +438,7 @@ def _same_realm(then: str, now: Realm, run: str) -> None:
 def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
     return {
         "uuid": str(run_uuid),
-        "spec": batch.source or str(batch.spec),
+        "spec": batch.source or batch.spec.as_posix(),
         "episode": batch.episode,
         "title": batch.title,
         "realm": realm,

@@ -13,6 +13,8 @@ ModelFiles = tuple[tuple[str, str], ...]
 
 
 CHANGED_SINCE: Final = "on the server was changed since"
+_NUMBERS: Final = 2**63
+"""No file has as many bytes or is as old, and a BIGINT of the index holds no such number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,18 @@ class Listed:
     size: int | None = None
     modified: int | None = None
     """Time of the last change, in whole seconds: copying tools keep no more."""
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Listed:
+        """Return what *entry* of a server's list says, as far as it can be true."""
+        return cls(_whole(entry.get("size")), _whole(entry.get("modified")))
+
+
+def _whole(told: Any) -> int | None:
+    """Return a number of bytes or seconds without its fraction, None where it is none that can be true."""
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not 0 <= told < _NUMBERS:
+        return None
+    return int(told)
 
 
 FoundFiles = dict[tuple[str, str], dict[str, Listed]]

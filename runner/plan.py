@@ -168,7 +168,7 @@ def plan_of(
         reasons=survey.reasons,
         model_files=frozenset(survey.model_files),
         samples=tuple(survey.demands.samples),
-        warnings=expansion.warnings,
+        warnings=(*expansion.warnings, *survey.warnings),
         later=expansion.later,
     )
 
@@ -233,7 +233,13 @@ class _Survey:
         self._missing: set[str] = set()
         self._cuts: dict[tuple[str, str], _Counting] = {}
         self._cut: tuple[str, str] = ("", "")
-        self._digests: dict[str, Job] = {}
+        self._digests: dict[str, Question] = {}
+        self._equal: list[Problem] = []
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """Return a warning for the first two jobs whose files are equal: a copy, or a frame that is held."""
+        return tuple(self._equal[:1])
 
     def see(self, jobs: Sequence[Job]) -> None:
         """Find out what each of *jobs* needs, what is wrong with it, and whether it is up to date."""
@@ -274,7 +280,7 @@ class _Survey:
             return
         if rendered.workflow is not None:
             self.demands.see(rendered)
-            self._same_picture(job, rendered.workflow)
+            self._same_picture(question, rendered.workflow)
             number, keys = self.reasons.get(answer.reason, (0, ()))
             self.reasons[answer.reason] = (number + 1, keys if number >= _KEYS_SHOWN else (*keys, job.key))
 
@@ -303,16 +309,18 @@ class _Survey:
             counting = self._cuts[where] = _Counting(job)
         counting.see(job, reused=reused)
 
-    def _same_picture(self, job: Job, workflow: Workflow) -> None:
-        other = self._digests.setdefault(workflow.digest, job)
-        if other is not job:
-            self._add(
-                _at(
-                    job,
-                    f"{other.key} and {job.key} are the same picture: what differs is not used by template "
-                    f"{job.template}",
-                )
-            )
+    def _same_picture(self, question: Question, workflow: Workflow) -> None:
+        """Refuse a job with the picture of an earlier one, unless it is made from another file."""
+        first = self._digests.setdefault(workflow.digest, question)
+        if first is question:
+            return
+        one, other = first.job.key, question.job.key
+        if first.recipe == question.recipe and first.files.keys() != question.files.keys():
+            message = f"{one} and {other} are made from files of equal content; each is rendered"
+            self._equal.append(_at(question.job, message))
+            return
+        what = f"what differs is not used by template {question.job.template}"
+        self._add(_at(question.job, f"{one} and {other} are the same picture: {what}"))
 
     def _input(self, path: str, job: Job) -> None:
         if path in self.inputs or path in self._missing:

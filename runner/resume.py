@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.collect import discard
-from runner.domain import Workflow
+from runner.domain import Template, Workflow
 from runner.errors import RecordDamaged, SpecError, UsageError
 from runner.expand import expand
 from runner.inputs import InputFile
@@ -120,7 +120,9 @@ def sweep(folder: Path, lines: Sequence[Line], history: History | None = None) -
         if _PART.fullmatch(part.name):
             discard(part, recorded)
     left = [
-        path for path in found if path not in recorded and not _RECORD.match(str(path.relative_to(folder)))
+        path
+        for path in found
+        if path not in recorded and not _RECORD.match(path.relative_to(folder).as_posix())
     ]
     if left and history is not None:
         _unshare(folder, left, standing(lines), history)
@@ -231,6 +233,11 @@ class Remainder:
     def model_files(self) -> frozenset[tuple[str, str]]:
         """(folder, name) of every model file the jobs name."""
         return self._plan.model_files
+
+    @property
+    def templates(self) -> Mapping[str, Template]:
+        """Name → template of what is asked of the servers."""
+        return self._plan.templates
 
     @property
     def samples(self) -> tuple[Rendered, ...]:

@@ -386,7 +386,7 @@ class Conductor:
         grace_s = min(stop.grace_s or self._settings.grace_s, self._settings.grace_s)
         self._deadline = self._awake() + grace_s
         for prompt_id in self._schedule.pending():
-            self._executor.cancel(prompt_id)
+            self._executor.cancel(prompt_id, running=False)
 
     def _judge_servers(self) -> None:
         """Give up when there is work and no server for it."""

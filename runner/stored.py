@@ -19,7 +19,7 @@ from runner.errors import RecordDamaged, UsageError
 from runner.manifest.journal import FORMAT, Line, Reading
 from runner.manifest.shapes import unpack
 from runner.manifest.store import JOURNAL
-from runner.naming import is_name
+from runner.naming import is_delivered, is_name
 from runner.render import files_of, node_digests, workflow_digest
 from runner.render.bind import PREFIX
 from runner.render.graph import flaws
@@ -30,7 +30,6 @@ T = TypeVar("T")
 _CHANGED: Final = "its checksums are right, so it was written so: take the run folder from where it was made"
 
 _INPUT: Final = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
-_DELIVER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=-]*(/[A-Za-z0-9][A-Za-z0-9._+@=-]*)*")
 
 
 @dataclass(slots=True)
@@ -204,7 +203,7 @@ def _understood(where: str, line: Line, take: Callable[[Line], T]) -> T:
 
 
 def _job(line: Line, variant: Line) -> Job:
-    if not _DELIVER.fullmatch(line["name"]) or len(line["name"]) > 200:
+    if not is_delivered(line["name"]) or len(line["name"]) > 200:
         raise ValueError(f"{line['name']!r} is no name for its files")
     return Job(
         key=line["key"],

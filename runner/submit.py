@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from runner import door
 from runner.awake import BEAT_S, Awake
 from runner.comfy.client import Client, Limits
 from runner.comfy.course import Bind, Collect, Course, Means
 from runner.comfy.credentials import credentials_for, normalise_url
-from runner.comfy.facts import facts_of, refuse_old
+from runner.comfy.facts import facts_of
+from runner.comfy.known import Known
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.server import Server
 from runner.comfy.tls import trust
@@ -76,8 +75,16 @@ class Executor(Protocol):
         """From now on ask *lacks* of who joins or comes back, and leave out one that lacks anything."""
         ...
 
+    def leave_out(self, server: str, missing: Sequence[str]) -> None:
+        """Use *server* no more in this run, because it lacks *missing*, a sentence each."""
+        ...
+
     async def object_info(self, server: str) -> ObjectInfo:
         """Return what the server offers."""
+        ...
+
+    async def replacements(self, server: str) -> Mapping[str, str]:
+        """Return node class that the server does not have → the one it runs in its place."""
         ...
 
     async def listed_models(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], Listed]:
@@ -92,8 +99,8 @@ class Executor(Protocol):
         """Follow an attempt that an earlier process intended *age_s* ago, without submitting it."""
         ...
 
-    def cancel(self, prompt_id: str) -> None:
-        """Take it out of the queue, or interrupt it; AttemptCancelled comes when it is proven gone."""
+    def cancel(self, prompt_id: str, *, running: bool = True) -> None:
+        """Take it out of the queue, with *running* interrupt it; AttemptCancelled comes when it is gone."""
         ...
 
     async def find(self, prompt_ids: Sequence[str], server: str) -> Mapping[str, Place]:
@@ -107,19 +114,6 @@ class Executor(Protocol):
     async def close(self) -> None:
         """Leave everything as it is on the servers and let go of them."""
         ...
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Known:
-    """What is known of one server beyond its connection."""
-
-    server: Server
-    facts: ServerFacts | None = None
-    object_info: ObjectInfo | None = None
-    fit: tuple[ServerFacts, ObjectInfo] | None = None
-    """What it was and offered when nothing was lacking."""
-    uploaded: set[str] = field(default_factory=set)
-    uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class ComfyExecutor:
@@ -169,6 +163,8 @@ class ComfyExecutor:
             spawn=self._spawn,
             upload=self._upload,
             another_is_up=self._another_is_up,
+            as_listed=lambda url, nodes: self._known[url].as_listed(nodes),
+            extra_data=lambda url, nodes: self._known[url].extra_data(nodes),
         )
         times: dict[str, Any] = {
             "settle_s": settle_s,
@@ -181,7 +177,7 @@ class ComfyExecutor:
         self._told: dict[str, ServerUp | ServerDown] = {}
         self._courses: dict[str, Course] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, Known] = {}
         secured = ca_file is not None or any(url.startswith("https:") for url in map(normalise_url, servers))
         tls = trust(ca_file=ca_file, allow_insecure_tls=allow_insecure_tls) if secured else None
         for url in dict.fromkeys(map(normalise_url, servers)):
@@ -198,7 +194,7 @@ class ComfyExecutor:
                 clock=self._awake,
                 tell=partial(self._notice, url),
             )
-            self._known[url] = _Known(server=server)
+            self._known[url] = Known(server=server)
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup | None = None
         self._realms: set[Realm] = set()
@@ -224,20 +220,16 @@ class ComfyExecutor:
         """From now on ask *lacks* of who joins or comes back, and leave out one that lacks anything."""
         self._lacks = lacks
         for known in self._known.values():
-            known.fit = self._now(known) if known.facts is not None and not known.server.down else None
+            known.fit = known.now if known.facts is not None and not known.server.down else None
 
-    async def _missing(self, known: _Known) -> Sequence[str]:
+    async def _missing(self, known: Known) -> Sequence[str]:
         """Return what a server lacks; one that is what it was is not looked at again, for that takes long."""
-        facts, offers = self._now(known)
+        facts, offers = known.now
         if self._lacks is None or (known.fit and known.fit[0] == facts and known.fit[1].same(offers)):
             return ()
         missing = await self._lacks(facts)
         known.fit = None if missing else (facts, offers)
         return missing
-
-    def _now(self, known: _Known) -> tuple[ServerFacts, ObjectInfo]:
-        assert known.facts is not None and known.object_info is not None, "asked before"
-        return replace(known.facts, latency_s=0.0), known.object_info
 
     async def open(self) -> tuple[ServerFacts, ...]:
         """Contact every server once; emits ServerUp or ServerDown for each.
@@ -277,7 +269,7 @@ class ComfyExecutor:
                 asked[task].server.out(f"{asked[task].server.url} does not answer", final=False)
         return [fault for task in asked if task not in waiting and (fault := task.result())]
 
-    async def _contact(self, known: _Known) -> ServerFault | None:
+    async def _contact(self, known: Known) -> ServerFault | None:
         """Return why the server cannot be used, None when it can."""
         server = known.server
         try:
@@ -288,21 +280,11 @@ class ComfyExecutor:
         self._emit(ServerUp(server=server.url, facts=self._facts(known)))
         return None
 
-    async def _ask(self, known: _Known) -> None:
+    async def _ask(self, known: Known) -> None:
         """Ask a server what it is and what it offers."""
-        await _insisting(partial(self._ask_once, known))
+        await _insisting(known.ask)
 
-    async def _ask_once(self, known: _Known) -> None:
-        client = known.server.client
-        began = door.monotonic()
-        stats = await client.system_stats()
-        latency_s = door.monotonic() - began
-        known.object_info = ObjectInfo(await client.object_info(), server=client.url)
-        facts = facts_of(client.url, stats, classes=len(known.object_info), latency_s=latency_s)
-        refuse_old(facts)
-        known.facts = replace(facts, packs=known.object_info.packs)
-
-    def _facts(self, known: _Known) -> ServerFacts:
+    def _facts(self, known: Known) -> ServerFacts:
         assert known.facts is not None, "asked before"
         return known.facts
 
@@ -359,7 +341,7 @@ class ComfyExecutor:
         else:
             self._spawn(self._welcome(known))
 
-    async def _welcome(self, known: _Known) -> None:
+    async def _welcome(self, known: Known) -> None:
         """Ask a server that is back what it is now, until it says so or is down again."""
         while not known.server.down:
             try:
@@ -371,10 +353,23 @@ class ComfyExecutor:
                 break
         missing = () if known.server.down else await self._missing(known)
         if missing:
-            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            known.server.leave_out(f"{known.server.url} is left out: {missing[0]}{more}")
+            self.leave_out(known.server.url, missing)
         if not known.server.down:
             self._emit(ServerUp(server=known.server.url, facts=self._facts(known)))
+
+    def leave_out(self, server: str, missing: Sequence[str]) -> None:
+        """Use *server* no more in this run, because it lacks *missing*."""
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        known = self._known[server]
+        known.fit = None
+        known.server.leave_out(f"{server} is left out: {missing[0]}{more}")
+
+    async def replacements(self, server: str) -> Mapping[str, str]:
+        """Return what *server* replaces; raises NoServer."""
+        try:
+            return await _insisting(self._known[server].replacements)
+        except ServerFault as fault:
+            raise NoServer(str(fault)) from fault
 
     async def object_info(self, server: str) -> ObjectInfo:
         """Return what *server* offers; raises NoServer while it does not answer."""
@@ -434,11 +429,11 @@ class ComfyExecutor:
         finally:
             del self._courses[prompt_id]
 
-    def cancel(self, prompt_id: str) -> None:
-        """Withdraw an attempt; unknown and finished ones are ignored."""
+    def cancel(self, prompt_id: str, *, running: bool = True) -> None:
+        """Withdraw an attempt, one that runs only with *running*; unknown and finished ones are ignored."""
         course = self._courses.get(prompt_id)
         if course is not None:
-            course.cancel()
+            course.cancel(running=running)
 
     async def find(self, prompt_ids: Sequence[str], server: str) -> Mapping[str, Place]:
         """Return where each id is, asked in the order that proves absence."""

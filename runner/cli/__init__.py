@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 
 from runner import __version__
 from runner.cli.stopping import Terminated, end_by_signals, end_undisturbed, ended_by
-from runner.cli.streams import open_standard_streams
+from runner.cli.streams import open_standard_streams, show_any_character
 from runner.errors import AnimerunError
 
 COMMANDS: dict[str, str] = {
@@ -81,7 +81,7 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `run` before a spec: `animerun specs/ep.yaml --server …`."""
         first = next((arg for arg in args if not arg.startswith("-")), None)
-        if first is not None and first.endswith((".yaml", ".yml")) and args[0] not in ("--help", "--version"):
+        if first is not None and _is_spec(first) and args[0] not in ("--help", "--version"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -92,6 +92,11 @@ class Commands(click.Group):
         if args and self.get_command(ctx, args[0]) is None:
             raise click.UsageError(_unknown(args[0]), ctx=ctx)
         return super().resolve_command(ctx, args)
+
+
+def _is_spec(word: str) -> bool:
+    """Whether *word* is a spec, or another file that `run` says something about."""
+    return word.endswith((".yaml", ".yml")) or (word not in COMMANDS and "." in word and Path(word).is_file())
 
 
 def _unknown(word: str) -> str:
@@ -126,6 +131,7 @@ def main(argv: list[str] | None = None) -> None:
 
         door.enter(door.Doomed(int(last)))
     open_standard_streams()
+    show_any_character()
     end_by_signals()
     code = call(sys.argv[1:] if argv is None else argv)
     end_undisturbed()

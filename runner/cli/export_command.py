@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner.cli.console import counted, emit, say
+from runner.cli.console import counted, emit, say, warn
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import TakesRuns, json_option, make_settings, runs_option
 from runner.errors import UsageError
@@ -68,7 +68,7 @@ def _tables(runs: Path, folder: Path, kind: str, run: str, *, as_json: bool) -> 
 
     counts, damaged = export_tables(runs, folder, kind=kind, run=run)
     for damage in damaged:
-        say(f"warning: {damage}")
+        warn(damage)
     for table, rows in counts.items():
         if as_json:
             emit({"event": "table", "table": table, "path": str(folder / f"{table}.{kind}"), "rows": rows})

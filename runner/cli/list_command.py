@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from runner.cli.console import duration, emit, say, table, tell
+from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 
-_STATES = ("running", "open", "succeeded", "failed", "stopped")
+_STATES = ("running", "open", "superseded", "succeeded", "failed", "stopped")
 
 
 @click.command(name="list")
@@ -35,14 +36,10 @@ def command(
         spec = name_in_project(Path(spec))
     filters = {name: value for name, value in (("spec", spec), ("state", state), ("realm", realm)) if value}
     from runner.manifest.listing import Wanted, newest
-    from runner.manifest.store import Manifest
 
     wanted = Wanted(**filters)
-    with Manifest(settings.runs) as manifest:
+    with opened(settings.runs) as manifest:
         found = newest(manifest, wanted, limit=limit)
-        damaged = manifest.damaged
-    for damage in damaged:
-        say(f"warning: {damage}")
     if as_json:
         for row in found:
             emit(_machine(row))

@@ -20,6 +20,8 @@ from runner.settings import Settings
 from runner.text.nearest import did_you_mean, nearest
 
 _SUM = re.compile(r"(?P<sha256>[0-9a-fA-F]{64}) [ *](?:\./)?(?:models/)?(?P<folder>[^/]+)/(?P<name>.+)")
+_SIZES = ("max_job_size", "disk_reserve")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "animerun.toml"
 FOREVER_S = 1e9
@@ -29,12 +31,24 @@ _KEYS: dict[str, Any] = {
     "depth": int,
     "attempts": int,
     "max_jobs": int,
+    "max_job_files": int,
+    "max_job_size": (int, str),
+    "disk_reserve": (int, str),
     "allow_plain_http": bool,
     "ca_file": str,
     "allow_insecure_tls": bool,
     "model_sums": str,
     "require_uniform": bool,
+    "require_all": bool,
+    "strict": bool,
     "allow_nodes": list,
+}
+_KINDS: Mapping[Any, str] = {
+    list: "a list of texts",
+    str: "a text",
+    int: "a number",
+    bool: "true or false",
+    (int, str): 'a size like "20 GB"',
 }
 
 
@@ -162,12 +176,24 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
 
 
-def nodes_option(f: F) -> F:
-    """Whose node classes may be used; hand it to `make_settings`."""
-    return click.option(
-        "--allow-nodes", metavar="NAMES", callback=_names,
-        help="Refuse nodes that are not ComfyUI's own, but for these classes or packs (A,B; `core`: none).",
-    )(f)  # fmt: skip
+def preflight_options(f: F) -> F:
+    """What servers and workflows must be like before anything begins; hand them to `make_settings`."""
+    for option in (
+        click.option(
+            "--allow-nodes", metavar="NAMES", callback=_names,
+            help="Refuse nodes that are not ComfyUI's own, but for these classes, packs (A,B; `core`: none).",
+        ),
+        click.option(
+            "--strict", is_flag=True, default=None,
+            help="Refuse what is only noted else: inputs a server does not list, what cannot be judged.",
+        ),
+        click.option(
+            "--require-all", is_flag=True, default=None,
+            help="Refuse when one of several servers lacks something, in place of leaving it out.",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -241,7 +267,7 @@ def _near(path: Path) -> Path:
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    names = ("ANIMERUN_TOKEN", "ANIMERUN_BASIC", "ANIMERUN_HEADER")
+    names = ("ANIMERUN_TOKEN", "ANIMERUN_BASIC", "ANIMERUN_HEADER", "ANIMERUN_COMFY_API_KEY")
     return {name: value for name, value in environ.items() if name.startswith(names)}
 
 
@@ -278,6 +304,14 @@ def _sums(path: Path) -> dict[tuple[str, str], str]:
     return found
 
 
+def _size(path: Path, name: str, value: int | str) -> int:
+    """Return the bytes of `500 MB` or `20GiB`; K, M, G and T are powers of 1,024."""
+    found = _SIZE.fullmatch(str(value).strip())
+    if not found:
+        raise UsageError(f'{path}: `{name}` is {value!r}; it must be a size like "20 GB"')
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+
+
 def _from_file(folder: Path | None) -> dict[str, Any]:
     if folder is None:
         return {}
@@ -292,9 +326,7 @@ def _from_file(folder: Path | None) -> dict[str, Any]:
         if not isinstance(value, _KEYS[name]) or (
             _KEYS[name] is list and not all(isinstance(v, str) for v in value)
         ):
-            kind = {list: "a list of texts", str: "a text", int: "a number", bool: "true or false"}[
-                _KEYS[name]
-            ]
-            raise UsageError(f"{path}: `{name}` must be {kind}")
+            raise UsageError(f"{path}: `{name}` must be {_KINDS[_KEYS[name]]}")
+    content |= {name: _size(path, name, content[name]) for name in _SIZES if name in content}
     content |= {name: folder / content[name] for name in ("runs", "model_sums", "ca_file") if name in content}
     return content

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.console import counted, emit, say, table, tell
+from runner.cli.console import counted, emit, say, table, tell, warn
 from runner.cli.options import (
     json_option,
     make_settings,
@@ -68,17 +68,18 @@ def command(
     from runner.cli.planning import plan_with_history, with_model_files
 
     plan = plan_with_history(
-        spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only
-    )
+        spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only,
+        all_runs=True,
+    )  # fmt: skip
     plan = with_model_files(plan, settings)
+    for warning in plan.warnings:
+        warn(str(warning))
     if as_json:
         for rendered in plan.rendered():
             emit(_machine(rendered))
         if found := _beyond(plan):
             emit({"event": "beyond", "comfyui": found[0], "classes": [asdict(each) for each in found[1]]})
         return 0
-    for warning in plan.warnings:
-        say(f"warning: {warning}")
     for note in plan.later:
         say(f"note: {note}")
     if prompts or jobs:

@@ -12,7 +12,7 @@ from runner.comfy.client import Client, Limits
 from runner.comfy.credentials import credentials_for, normalise_url, secrets_of
 from runner.comfy.tls import trust
 from runner.domain import Realm
-from runner.errors import ServerFault, UsageError
+from runner.errors import Problem, ServerFault, UsageError
 from runner.manifest.history import History
 from runner.model_files import FoundFiles, facts_of
 from runner.naming import Pattern
@@ -32,8 +32,12 @@ def plan_with_history(
     without: Sequence[str],
     force: bool,
     force_only: Sequence[str],
+    all_runs: bool = False,
 ) -> Plan:
-    """Return the plan of *spec*, with what earlier runs under `settings.runs` made left out."""
+    """Return the plan of *spec*, with what earlier runs under `settings.runs` made left out.
+
+    Its warnings tell what of the record cannot be read; see `History.notices` about *all_runs*.
+    """
     plan = make_plan(
         spec,
         sets=sets,
@@ -43,7 +47,9 @@ def plan_with_history(
         reuse=_reuse(settings, force=force, force_only=force_only),
     )
     refuse_secrets(plan, settings, sets)
-    return plan
+    assert plan.reuse is not None, "given above"
+    notices = plan.reuse.history.notices(plan.spec.files[0].path, spec, all_runs=all_runs)
+    return replace(plan, warnings=(*plan.warnings, *(Problem(message=each) for each in notices)))
 
 
 def with_model_files(plan: Plan, settings: Settings) -> Plan:
@@ -57,7 +63,8 @@ def with_model_files(plan: Plan, settings: Settings) -> Plan:
     models = facts_of(asyncio.run(_listed(settings, plan.model_files)), settings.model_sums)
     if not any(reuse.changed_since(run, models) for run in plan.makers):
         return plan
-    return plan_of(plan.spec, plan.catalog, plan.expansion, replace(reuse, models=models))
+    found = plan_of(plan.spec, plan.catalog, plan.expansion, replace(reuse, models=models))
+    return replace(found, warnings=plan.warnings)
 
 
 async def _listed(settings: Settings, wanted: frozenset[tuple[str, str]]) -> FoundFiles:

@@ -24,13 +24,13 @@ import click
 )
 @click.option(
     "--profile",
-    type=click.Choice(["old", "v0364", "v038"]),
-    default="v0364",
+    type=click.Choice(["old", "v0364", "v0330"]),
+    default="v0330",
     show_default=True,
     help="Which ComfyUI it passes for, for testing clients.",
 )
 def command(
-    port: int, folder: Path | None, script: Path | None, profile: Literal["old", "v0364", "v038"]
+    port: int, folder: Path | None, script: Path | None, profile: Literal["old", "v0364", "v0330"]
 ) -> int:
     """Serve storyboard cards on loopback as a stand-in for ComfyUI, until Ctrl-C.
 

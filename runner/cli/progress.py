@@ -13,7 +13,7 @@ from typing import Any
 
 from runner import door
 from runner.cli.asking import LOCAL, comfyui_at_hand
-from runner.cli.console import block, clean, counted, duration, emit, say
+from runner.cli.console import block, clean, counted, duration, emit, say, warn
 from runner.domain import Fault, ServerFacts
 from runner.events import (
     AttemptAdopted,
@@ -108,6 +108,7 @@ class RunView:
         self.folder = Path()
         self.run = ""
         self.replaying = False
+        self._warned = set[str]()
 
     def __enter__(self) -> RunView:
         return self
@@ -124,7 +125,7 @@ class RunView:
     def planned(self, plan: Plan) -> None:
         """Say what is about to be made, and what of the spec has no effect yet."""
         for warning in plan.warnings:
-            say(f"warning: {warning}")
+            self._warn(str(warning))
         for note in plan.later:
             say(f"note: {note}")
         if not self.quiet:
@@ -210,8 +211,14 @@ class RunView:
     def ended(self, summary: Summary, index: Report | None) -> None:
         """The last lines: what was made, where it lies, what failed, what to type next."""
         say(closing(summary, self.settings, replaying=self.replaying))
-        for damage in index.damaged if index else ():
-            say(f"warning: {damage}")
+        for warning in index.warnings if index else ():
+            self._warn(warning)
+
+    def _warn(self, text: str) -> None:
+        """Warn of something once: reading before a run and writing after it meet the same."""
+        if text not in self._warned:
+            self._warned.add(text)
+            warn(text)
 
 
 def _made_of(plan: Plan) -> str:
@@ -357,7 +364,8 @@ class JsonView(RunView):
             "seconds": round(summary.seconds, 3),
         }
         extra["before"] = asdict(summary.before)
-        emit({"event": "summary", **numbers, **extra, "damaged": list(index.damaged) if index else []})
+        emit({"event": "summary", **numbers, **extra, "damaged": list(index.damaged) if index else [],
+               "index": list(index.index) if index else []})  # fmt: skip
 
 
 def make_view(settings: Settings, *, as_json: bool, quiet: bool) -> RunView:

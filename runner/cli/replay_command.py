@@ -16,7 +16,7 @@ from runner.cli.options import (
     json_option,
     limit_options,
     make_settings,
-    nodes_option,
+    preflight_options,
     runs_option,
     server_options,
 )
@@ -48,7 +48,7 @@ _TRIPPED = 9
     help="Exit 9 when an output is no better than that; a missing one is worse than both.",
 )
 @runs_option
-@nodes_option
+@preflight_options
 @limit_options
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
@@ -192,14 +192,14 @@ async def _replayed(
 
     from runner.launch import launch
     from runner.manifest.notes import add_note
-    from runner.manifest.store import refresh
+    from runner.manifest.store import keep_up
     from runner.replay import judge, note
 
     summary, _ = await launch(batch, settings=settings, control=control, view=view)
     outcome = await asyncio.to_thread(judge, work, summary.folder)
     facts = note(outcome, replay_of=work.record.run, fresh=bool(settings.nonce))
     await asyncio.to_thread(add_note, summary.folder, "replay", facts, at=door.now())
-    return summary, await asyncio.to_thread(refresh, settings.runs), outcome
+    return summary, await asyncio.to_thread(keep_up, settings.runs), outcome
 
 
 def _emit(outcome: Outcome, run: str, replay_of: str, fail_on: str | None, *, tripped: bool) -> None:

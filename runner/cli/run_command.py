@@ -13,7 +13,7 @@ from runner.cli.options import (
     limit_options,
     lock_options,
     make_settings,
-    nodes_option,
+    preflight_options,
     reuse_options,
     runs_option,
     scope_options,
@@ -38,7 +38,7 @@ from runner.cli.options import (
     default=None,
     help="Refuse servers that differ in versions or node packs.",
 )
-@nodes_option
+@preflight_options
 @click.option("--no-socket", is_flag=True, help="Poll only; for proxies that do not pass WebSockets.")
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
 @click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")

@@ -12,6 +12,7 @@ import click
 
 from runner.cli.console import clean, counted, duration, emit, say, table, tell, tell_json
 from runner.cli.meant import meant_run, run_names
+from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import UsageError
 from runner.text.nearest import did_you_mean
@@ -35,11 +36,8 @@ def command(pattern: str, run: str, state: str, workflow: bool, runs: Path | Non
     Several matches are listed; one match shows its prompt by slot, workflow, times, error and files.
     """
     settings = make_settings(runs=runs)
-    from runner.manifest.store import Manifest
 
-    with Manifest(settings.runs) as manifest:
-        for damage in manifest.damaged:
-            say(f"warning: {damage}")
+    with opened(settings.runs) as manifest:
         name, jobs = found_jobs(manifest, run, pattern, state)
         files = _files(manifest.query("outputs", run=name))
         folder = settings.runs / name

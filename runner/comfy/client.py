@@ -53,8 +53,6 @@ _LATER = (408, 425, 429)
 _LOCKED = (401, 403, 407)
 """Credentials are asked for: whoever says so has handed nothing on."""
 _DOOR = (401, 403, 404, 405, 407)
-_SIZES = 2**63
-"""No file has as many bytes or is as old, and a BIGINT of the index holds no such number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,11 +198,6 @@ class Client:
             raise NotComfyUI(message, status=answer.status, hint=hint)
         return {**body}
 
-    async def features(self) -> Mapping[str, Plain]:
-        """Return `/features`, empty where a server has none."""
-        body = (await self._get("/features")).json
-        return body if isinstance(body, dict) else {}
-
     async def object_info(self) -> Mapping[str, Plain]:
         """Return all node classes of the server: large and slow to make, so keep it."""
         limits = self._limits
@@ -216,6 +209,18 @@ class Client:
         )
         return self._object(replace(answer, values=limits.object_info_values), "/object_info")
 
+    async def node_replacements(self) -> Mapping[str, str]:
+        """Return node class → the class that the server runs in its place; empty where it replaces none.
+
+        ComfyUI 0.33 app/node_replace_manager.py: of several the first counts.
+        """
+        try:
+            listed = self._object(await self._get("/node_replacements"), "/node_replacements")
+        except Refused:
+            return {}
+        first = {old: new[0] for old, new in listed.items() if isinstance(new, list) and new}
+        return {old: str(new.get("new_node_id")) for old, new in first.items() if isinstance(new, dict)}
+
     async def listed_models(self, folder: str) -> Mapping[str, Listed]:
         """Return name → size and time of change of the files in a model folder, where they can be true."""
         try:
@@ -225,7 +230,7 @@ class Client:
             return {}
         listed = body if isinstance(body, list) else []
         return {
-            str(each["name"]): Listed(size=_whole(each.get("size")), modified=_whole(each.get("modified")))
+            str(each["name"]): Listed.read(each)
             for each in listed
             if isinstance(each, dict) and "name" in each
         }
@@ -306,6 +311,13 @@ class Client:
         if running:
             await self._order("/interrupt", {"prompt_id": prompt_id})
 
+    async def renamed(self, sent: str, echoed: str) -> bool:
+        """Tell whether the server has as *echoed* what was sent to it as *sent*; *echoed* is cancelled."""
+        queue = await self.queue()
+        has = echoed in queue or await self.history(echoed) is not None
+        await self.cancel(echoed)
+        return has and sent not in queue
+
     async def free(self) -> None:
         """Have the server unload its models and forget what it computed, before its next prompt."""
         await self._order("/free", {"unload_models": True, "free_memory": True})
@@ -329,7 +341,7 @@ class Client:
             raise Refused(f"{self.url} stored {name} as {printable(stored, limit=80)}")
 
     async def view(self, ref: FileRef, sink: Sink, *, limit: int) -> int:
-        """Send the bytes of *ref* to *sink* as they come; return how many.
+        """Send the bytes of *ref* to *sink* as they come; return how many were announced, -1 for none.
 
         Raises:
             Refused: The server has no such file (404), or it is larger than *limit* bytes (413).
@@ -345,15 +357,14 @@ class Client:
             if response.headers.get("content-type", "").lower().startswith("text/html"):
                 # A ComfyUI sends even stored HTML as plain bytes: this is somebody's page in between.
                 raise Ambiguous(f"{self.url} sent a web page in place of {printable(ref.filename, limit=80)}")
-            deadline = door.monotonic() + self._limits.download_s + (size or limit) / 65536
-            got = 0
+            began, got = door.monotonic(), 0
             async for chunk in response.aiter_raw():
                 got += len(chunk)
                 _bound(got, limit)
-                if door.monotonic() > deadline:
+                if door.monotonic() > began + self._limits.download_s + (size or got) / 65536:
                     raise Ambiguous(f"{self.url} sends too slowly: {got} bytes in time for more")
                 sink(chunk)
-        return got
+        return -1 if size is None else size
 
     async def _order(self, path: str, body: Mapping[str, Plain]) -> None:
         answer = await self._post(path, json.dumps(body).encode(), total_s=self._limits.read_s)
@@ -474,17 +485,10 @@ def _length(response: httpx.Response, limit: int) -> int | None:
     return None
 
 
-def _whole(told: Plain) -> int | None:
-    """Return a number of bytes or seconds without its fraction, None where it is none that can be true."""
-    if isinstance(told, bool) or not isinstance(told, (int, float)) or not 0 <= told < _SIZES:
-        return None
-    return int(told)
-
-
 def _bound(size: int, limit: int) -> None:
     if size > limit:
         raise Refused(f"the answer is larger than {limit} bytes", status=413)
 
 
 Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]
-"""Sends the bytes of one file to a sink, at most so many; returns how many."""
+"""Sends the bytes of one file to a sink, at most so many; returns how many were announced, -1 for none."""

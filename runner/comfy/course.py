@@ -10,7 +10,7 @@ Exactly one terminal event comes of it; AttemptSubmitted before AttemptRunning, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,9 +20,9 @@ from typing import Any, Literal, Protocol
 from runner import door
 from runner.comfy.client import Fetch, Rejected, Sink
 from runner.comfy.facts import memory_of
-from runner.comfy.protocol import FileRef, Tracker, printable
+from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server
-from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
+from runner.comfy.verdict import Succeeded, Uncollected, altered, judge, rejection
 from runner.comfy.watch import Watch
 from runner.domain import Attempt, Fault, Output, OutputKind, Plain
 from runner.errors import Ambiguous, NotLetIn, Refused, ServerFault, Unreachable
@@ -90,6 +90,10 @@ class Means:
     upload: Callable[[Server, Mapping[str, Path], Watch], Awaitable[None]]
     another_is_up: Callable[[str], bool]
     """Whether some server but this one can be used."""
+    as_listed: Callable[[str, Nodes], Nodes]
+    """Bound nodes → with file names as that server lists them."""
+    extra_data: Callable[[str, Nodes], Mapping[str, Plain]]
+    """What that server needs besides nodes: a key, where one of them asks for it."""
 
 
 class Course:
@@ -120,6 +124,8 @@ class Course:
         self._nodes: Nodes = {}
         """As they were sent; empty when an earlier process did that."""
         self._over = False
+        self._interrupts = False
+        """Cancelling it ends it also when it runs."""
 
     async def run(self) -> Ended:
         """Return the terminal event; raises StorageError when its outputs cannot be stored here."""
@@ -138,8 +144,9 @@ class Course:
             self._over = True
             self._server.forget(self._watch)
 
-    def cancel(self) -> None:
-        """Withdraw it; the terminal event tells whether that came in time."""
+    def cancel(self, *, running: bool = True) -> None:
+        """Withdraw it, one that runs only with *running*; its terminal event shows whether in time."""
+        self._interrupts = self._interrupts or running
         if self._watch.cancelled or self._watch.over:
             # What has ended there is fetched; should that not come in time, the next process does it.
             return
@@ -163,7 +170,8 @@ class Course:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
-        nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        bound = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        nodes = self._means.as_listed(attempt.server, bound)
         if attempt.free:
             await self._free()
         denied = 0
@@ -212,6 +220,7 @@ class Course:
         watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
         self._nodes = nodes
         extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
+        extra |= self._means.extra_data(attempt.server, nodes)
         try:
             accepted = await server.client.submit(
                 nodes, prompt_id=attempt.prompt_id, client_id=watch.client_id, extra_data=extra
@@ -245,11 +254,8 @@ class Course:
         A server that holds it under that id is left out at once. Where only the answer was damaged, ours is
         there all the same: so it is looked for.
         """
-        server, client, ours = self._server, self._server.client, self._attempt.prompt_id
-        queue = await server.insist(client.queue, self._watch)
-        own = echoed in queue or await server.insist(partial(client.history, echoed), self._watch) is not None
-        await server.insist(partial(client.cancel, echoed), self._watch)
-        if own and ours not in queue:
+        server, watch = self._server, self._watch
+        if await server.insist(partial(server.client.renamed, watch.prompt_id, echoed), watch):
             if not server.final:
                 server.leave_out(f"{server.url} gives jobs ids of its own: its ComfyUI or a proxy is too old")
             return _fault("UNREACHABLE", server.down, "elsewhere")
@@ -267,11 +273,17 @@ class Course:
         return fault
 
     async def _withdraw(self) -> None:
-        """Delete it, and interrupt it when it runs, until it is over."""
+        """Delete it, and interrupt it when it runs, until it is over or may run to its end."""
         client, prompt_id, pause_s = self._server.client, self._attempt.prompt_id, 0.25
         while not self._over:
             try:
-                await client.cancel(prompt_id)
+                if self._interrupts:
+                    await client.cancel(prompt_id)
+                else:
+                    await client.delete([prompt_id])
+                    if prompt_id in (await client.queue()).running:
+                        self._watch.cancelled = False
+                        return
             except ServerFault as fault:
                 self._server.trouble(fault)
             self._server.kick()
@@ -309,7 +321,7 @@ class Course:
         ran = row[2] if isinstance(row, list) and len(row) > 2 and isinstance(row[2], dict) else None
         if not self._nodes or ran is None or self._server.alters:
             return
-        changes = tuple(_altered(self._nodes, ran))
+        changes = tuple(altered(self._nodes, ran))
         if changes:
             self._server.alters = True
             shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
@@ -371,8 +383,9 @@ class Course:
 
     async def _fetch(self, ref: FileRef, sink: Sink, limit: int) -> int:
         if ref.text is not None:
-            sink(ref.text.encode("utf-8", "replace")[:limit])
-            return len(ref.text)
+            content = ref.text.encode("utf-8", "replace")[:limit]
+            sink(content)
+            return len(content)
         view = partial(self._server.client.view, ref, sink, limit=limit)
         return await self._server.insist(view, self._watch, tries=1)
 
@@ -470,17 +483,6 @@ def _unclear(doubt: ServerFault) -> Fault:
     if doubt.status >= 500:
         return _fault("SERVER_ERROR", str(doubt), "elsewhere")
     return _fault("SERVER_REJECTS", str(doubt), "elsewhere")
-
-
-def _altered(sent: Nodes, ran: Mapping[str, Plain]) -> Iterator[str]:
-    """Yield what a server changed in a graph: nodes added, left out, or of another class."""
-    for name in sorted({*sent, *ran}):
-        before, after = sent.get(name), ran.get(name)
-        if before is None or not isinstance(after, dict):
-            yield f"node {printable(name, limit=40)} {'added' if before is None else 'left out'}"
-        elif before.get("class_type") != after.get("class_type"):
-            kind = printable(after.get("class_type"), limit=60)
-            yield f"node {name} {before.get('class_type')} became {kind}"
 
 
 def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:

@@ -28,14 +28,19 @@ _HINTS: Mapping[str, Hint] = {
     "execution_interrupted": "interrupted",
 }
 _WORDS = frozenset({
-    "animerun_any", "animerun_previz", "class_type", "comfyui_version", "details", "devices", "display_node",
-    "errors", "exception_message", "exception_type", "executed", "executing", "execution_cached",
-    "execution_error", "execution_interrupted", "execution_start", "execution_success", "ExecutionBlocked",
-    "extra_info", "filename", "input_config", "input_name", "inputs", "message", "messages", "multiselect",
-    "node_errors", "node_id", "node_type", "number", "optional", "options", "output", "outputs", "progress",
+    "__value__",
+    "animerun_any", "animerun_previz", "API_KEY_COMFY_ORG", "api_node", "audio_upload", "class_type",
+    "COMFY_AUTOGROW_V3", "COMFY_DYNAMICCOMBO_V3", "COMFY_DYNAMICSLOT_V3", "COMFY_MATCHTYPE_V3",
+    "comfyui_version", "details", "devices", "display_node", "errors", "exception_message",
+    "exception_type", "executed", "executing", "execution_cached", "execution_error",
+    "execution_interrupted", "execution_start", "execution_success", "ExecutionBlocked", "extra_info",
+    "file_upload", "filename", "formats", "hidden", "image_upload", "input_config", "input_name", "inputs",
+    "message", "messages", "model_upload", "multiselect", "names", "new_node_id", "node_errors", "node_id",
+    "node_type", "number", "optional", "options", "output", "output_node", "outputs", "prefix", "progress",
     "prompt", "prompt_id", "python_module", "python_version", "pytorch_version", "queue_pending",
     "queue_running", "received_value", "required", "required_input_missing", "status", "status_str",
-    "subfolder", "success", "system", "timestamp", "value_not_in_list", "vram_free", "vram_total",
+    "subfolder", "success", "system", "template", "timestamp", "value_not_in_list", "video_upload",
+    "vram_free", "vram_total",
 })  # fmt: skip
 """What answers are read by, where it is long enough to be a credential; as one it would be no secret."""
 _NODES_KEPT = 1_000
@@ -288,11 +293,11 @@ class FileRef:
 
 
 def files_of(node: str, output: Plain) -> tuple[FileRef, ...]:
-    """Return every file entry that one node's output lists, in order; malformed ones left out."""
+    """Return every file that one node's output lists, once each, in order; malformed entries left out."""
     if not isinstance(output, dict):
         return ()
     entries = [item for value in output.values() if isinstance(value, list) for item in value]
-    found = [ref for entry in entries if (ref := _file(node, entry)) is not None]
+    found = dict.fromkeys(ref for entry in entries if (ref := _file(node, entry)) is not None)
     return tuple(replace(ref, index=index) for index, ref in enumerate(found))
 
 

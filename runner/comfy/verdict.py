@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -199,13 +199,12 @@ def _class(node: str, nodes: Nodes) -> str:
 
 
 def _title(node: str, nodes: Nodes, node_class: str = "") -> str:
-    """Return `node 7 (KSampler)`, or with its title where it has one of its own."""
+    """Return `node 7 (KSampler)`, and `node 7 (First pass, KSampler)` for one with a title of its own."""
     meta = nodes.get(node, {}).get("_meta")
     title = meta.get("title") if isinstance(meta, dict) else None
-    name = (
-        printable(title, limit=60) if isinstance(title, str) and title else node_class or _class(node, nodes)
-    )
-    return f"node {node} ({name})" if name else f"node {node}"
+    title = printable(title, limit=60) if isinstance(title, str) else ""
+    names = ", ".join(dict.fromkeys(name for name in (title, node_class or _class(node, nodes)) if name))
+    return f"node {node} ({names})" if names else f"node {node}"
 
 
 def rejection(status: int, body: Plain, nodes: Nodes = _NO_NODES) -> Fault:
@@ -230,13 +229,17 @@ def _whole_graph(error: Plain, nodes: Nodes) -> Fault:
     message, details = (printable(error.get(key) or "", limit=200) for key in ("message", "details"))
     named = _NODE_ID.fullmatch(details)
     node = named[1] if named else ""
-    where = f"{_title(node, nodes)}: " if node else ""
+    extra = error.get("extra_info")
+    # A title hides the class in the message (ComfyUI 0.33 execution.py validate_prompt).
+    told = extra.get("class_type") if isinstance(extra, dict) else None
+    node_class = printable(told, limit=80) if isinstance(told, str) else _class(node, nodes)
+    where = f"{_title(node, nodes, node_class)}: " if node else ""
     text = message if node or not details else f"{message} ({details})"
     return Fault(
         code="VALIDATION",
         message=f"the server refused the workflow: {where}{text or 'no reason given'}"[:500],
         node=node,
-        node_class=_class(node, nodes),
+        node_class=node_class,
     )
 
 
@@ -310,6 +313,22 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return folded[found[0]] if found else ""
 
 
+def is_model_file(name: object) -> bool:
+    """Whether *name* ends as the files of models do."""
+    return isinstance(name, str) and bool(_MODEL_FILE.search(name.lower()))
+
+
 def _core(name: str) -> str:
     last = name.lower().replace("\\", "/").rpartition("/")[2]
     return _MODEL_FILE.sub("", last) or last
+
+
+def altered(sent: Mapping[str, Mapping[str, Plain]], ran: Mapping[str, Plain]) -> Iterator[str]:
+    """Yield what a server changed in a graph: nodes added, left out, or of another class."""
+    for name in sorted({*sent, *ran}):
+        before, after = sent.get(name), ran.get(name)
+        if before is None or not isinstance(after, dict):
+            yield f"node {printable(name, limit=40)} {'added' if before is None else 'left out'}"
+        elif before.get("class_type") != after.get("class_type"):
+            kind = printable(after.get("class_type"), limit=60)
+            yield f"node {name} {before.get('class_type')} became {kind}"

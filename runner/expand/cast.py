@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runner.faults import Faults
+from runner.naming import is_name
 from runner.story import Character, Fragment, Spec
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Mapping as MapNode
 from runner.text.tree import Mark, Node, Scalar
 from runner.text.tree import Sequence as ListNode
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_DOTTED = re.compile(rf"{NAME.pattern}(\.{NAME.pattern})*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +42,8 @@ class Casts:
         return self._read[known]
 
     def _parts(self, node: Node) -> tuple[Part, ...] | None:
+        if isinstance(node, Scalar) and node.is_null:
+            return ()
         before = self.faults.noted
         parts = tuple(part for piece in _pieces(node) if (part := self._part(piece)))
         seen: set[str] = set()
@@ -74,16 +73,16 @@ class Casts:
                 node.mark, "a cast is a list of members; to vary it write vary: {cast: [[…], […]]}"
             )
             return None
-        name, *worn = node.text.split(".")
+        name, *worn = node.name.split(".")
         character = self.spec.characters.get(name)
-        if character is None or not _DOTTED.fullmatch(node.text):
+        if character is None or not _is_dotted(node.name):
             return self._extra(node)
         return self._dressed(node, character, worn)
 
     def _extra(self, node: Scalar) -> Part | None:
         names = self.spec.characters
-        if node.plain and names and _DOTTED.fullmatch(node.text):
-            name = node.text.split(".")[0]
+        if node.plain and names and _is_dotted(node.name):
+            name = node.name.split(".")[0]
             self.faults.at(
                 node.mark,
                 f"no character is called `{name}`{did_you_mean(name, names)}"
@@ -125,6 +124,10 @@ class Casts:
         else:
             word, name, known = "outfit or expression", worn[0], {**outfits, **expressions}
         self.faults.at(node.mark, f"{character.name} has no {word} `{name}`{did_you_mean(name, known)}")
+
+
+def _is_dotted(text: str) -> bool:
+    return all(map(is_name, text.split(".")))
 
 
 def _split(

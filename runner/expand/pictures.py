@@ -7,6 +7,8 @@ from pathlib import Path
 
 from runner.domain import Parameter, Plain
 from runner.faults import Faults
+from runner.text.letters import composed, folded
+from runner.text.nearest import did_you_mean
 from runner.text.tree import Mark, Node, Scalar
 from runner.values import project_path
 from runner.values.links import resolved
@@ -58,7 +60,18 @@ class Pictures:
             return f"`{path}` is no file: {fault.strerror}"
         if not file.is_relative_to(self.root):
             return f"`{path}` leads out of the project folder {self.root}"
-        return "" if _is_file(file) else f"there is no file `{path}` in {self.root}"
+        return "" if _is_file(file) else f"there is no file `{path}` in {self.root}{self._near(path)}"
+
+    def _near(self, path: str) -> str:
+        """Return the nearest file beside where *path* would be; its name may differ in normal form alone."""
+        try:
+            beside = [file.relative_to(self.root).as_posix() for file in (self.root / path).parent.iterdir()]
+        except OSError:
+            return ""
+        same = next((name for name in beside if folded(name) == folded(path)), None)
+        if same is not None and composed(same) == composed(path):
+            return "; a file there has this name in another normal form (NFC, NFD): rename it"
+        return f"; did you mean `{same}`?" if same else did_you_mean(path, beside)
 
     def _listed(self, pattern: str, mark: Mark) -> tuple[str, ...]:
         if pattern not in self._globs:

@@ -20,7 +20,8 @@ import duckdb
 
 from runner.manifest.journal import Reading
 from runner.manifest.rows import rows
-from runner.manifest.store import JOURNAL, TABLES, Manifest, _append
+from runner.manifest.store import JOURNAL, TABLES, Manifest
+from runner.manifest.tables import append
 
 Letter = Literal["a", "b"]
 
@@ -110,7 +111,7 @@ class Sides:
 
     def keep(self, table: Literal["outside", "graded"], found: Iterable[tuple[Any, ...]]) -> None:
         """Put *found* into one of the tables that statements look into."""
-        _append(self._db, ((table, row) for row in found))
+        append(self._db, ((table, row) for row in found))
 
     def _load(self, side: Letter, source: Source) -> None:
         for table in TABLES:
@@ -121,7 +122,7 @@ class Sides:
                 self._db.execute(f"create table {side}.{table} as select * from main.{table} limit 0")
         if source.folder is not None and not source.run:
             reading = Reading(source.folder / JOURNAL)
-            _append(
+            append(
                 self._db,
                 (
                     (f"{side}.{table}", row)

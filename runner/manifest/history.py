@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runner.domain import Output, Realm
+from runner.manifest.damage import Asked, refuse_damage, stopping
 from runner.manifest.folder import head_of, is_of
 from runner.manifest.store import PUBLISHED, Manifest, journals
 from runner.model_files import ModelFacts, recorded
@@ -42,6 +43,26 @@ class History:
         """Let go of the manifest."""
         if self._manifest is not None:
             self._manifest.__exit__()
+
+    def notices(self, spec: str, path: Path, *, all_runs: bool = False) -> list[str]:
+        """Return what a person should hear of the record before *spec*, which is at *path*, is run.
+
+        What `refuse_damage` refuses is among it with *all_runs* only.
+        """
+        if self._manifest is None:
+            return []
+        left = self._manifest.left_out
+        refused = set(stopping(left, self.runs, Asked(spec, path)))
+        stops = "; until then the spec is not run (exit 7)"
+        told = [
+            f"{each}{stops if each in refused else ''}" for each in left if all_runs or each not in refused
+        ]
+        return [*self._manifest.index, *told]
+
+    def refuse_damage(self, spec: str, path: Path) -> None:
+        """Raise RecordDamaged (or StorageError) where what a run of *spec* has made cannot be told."""
+        if self._manifest is not None and self._manifest.left_out:
+            refuse_damage(self._manifest.left_out, self.runs, Asked(spec, path))
 
     def _rows(self, name: str, **values: Any) -> list[tuple[Any, ...]]:
         return self._manifest.rows(name, **values) if self._manifest is not None else []

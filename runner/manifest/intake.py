@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import tarfile
 import unicodedata
@@ -22,9 +21,9 @@ from runner import door
 from runner.errors import RecordDamaged, StorageError, UsageError
 from runner.manifest.journal import Line, Reading
 from runner.manifest.store import JOURNAL, NOTES, PUBLISHED, try_out
+from runner.text.letters import is_letter, strange
 
 MOST_FILES = 5_000_000
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE)
 _LONGEST_NAME = 64 * 1024
@@ -128,9 +127,13 @@ def _unwanted(member: tarfile.TarInfo, run: str) -> str:
     parts = member.name.split("/")
     if parts[0].lower().startswith(PUBLISHED):
         return "a name that the index has"
-    if not _RUN.fullmatch(parts[0]) or (run and parts[0] != run) or (member.isreg() and len(parts) < 2):
+    if not _is_run(parts[0]) or (run and parts[0] != run) or (member.isreg() and len(parts) < 2):
         return "not in the folder of the run"
     return unwanted_path("/".join(parts[1:])) if len(parts) > 1 else ""
+
+
+def _is_run(name: str) -> bool:
+    return is_letter(name[:1]) and not strange(name, "._-") and len(name.encode()) <= 255
 
 
 def unwanted_path(path: str) -> str:

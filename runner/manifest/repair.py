@@ -17,7 +17,7 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
-from runner import door
+from runner import door, system
 from runner.errors import StorageError
 from runner.manifest.export import output_paths, run_files
 from runner.manifest.journal import FORMAT, Line, body_of, open_alone, seal
@@ -54,7 +54,7 @@ def mend(folder: Path, name: str = JOURNAL, *, stamp: str = "") -> Mended | None
     to `<name>.torn`. Raises RunLocked while somebody writes the file, StorageError.
     """
     path = folder / name
-    with open_alone(path, hint="wait for it to end"):
+    with open_alone(path, hint="wait for it to end") as alone:
         if is_whole(path):
             return None
         found = _survey(path, folder.name)
@@ -70,6 +70,9 @@ def mend(folder: Path, name: str = JOURNAL, *, stamp: str = "") -> Mended | None
                 raw.sync()
             if mended.lost or mended.restored:
                 mended.original = _keep(path, stamp or f"{door.utc():%Y%m%dT%H%M%SZ}")
+            if system.OPEN_FILES_KEEP_NAMES:
+                # Who opens it now finds the damage, and has it open when we rename: the repair is refused.
+                alone.close()
             door.rename(part, path)
             door.sync_folder(folder)
         except OSError as error:

@@ -20,7 +20,7 @@ def serve(
     test_nodes: bool = False,
     step_ms: float = 0.0,
     with_parent: bool = False,
-    profile: ProfileName = "v0364",
+    profile: ProfileName = "v0330",
     script: Script | None = None,
 ) -> None:
     """Serve on 127.0.0.1 until stopped; prints one JSON line with the address once it listens.

@@ -22,11 +22,12 @@ from runner.previz.files import Folders
 from runner.previz.mischief import Mischief
 from runner.previz.nodes import catalogue
 from runner.previz.nodes.definition import Letters
-from runner.previz.profile import PROFILES, Profile, ProfileName
+from runner.previz.profile import NEWEST, PROFILES, Profile, ProfileName
 from runner.previz.script import Script
 from runner.previz.server import App, status
 from runner.previz.sockets import Frame, Sockets
 from runner.previz.worker import Worker
+from runner.system import own_port
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def run(
     test_nodes: bool,
     step_ms: float,
     with_parent: bool,
-    profile: ProfileName = "v0364",
+    profile: ProfileName = NEWEST,
     script: Script | None = None,
 ) -> None:
     """See `runner.previz.serve`."""
@@ -69,7 +70,7 @@ def run(
 
 def _listener(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own_port(listener)
     try:
         listener.bind((HOST, port))
     except OSError:

@@ -15,6 +15,7 @@ from runner.domain import OutputKind, Parameter, ParameterType
 from runner.errors import Problem, SpecError, TemplateError
 from runner.text.compose import compose
 from runner.text.nearest import did_you_mean
+from runner.text.recognised import not_a_template
 from runner.text.tree import Entry, Node, Scalar, Sequence
 from runner.text.tree import Mapping as Tree
 from runner.values import parse_value
@@ -81,7 +82,9 @@ def cut(source: str, *, path: str) -> tuple[str, int]:
     """
     lines = source.split("\n")
     if lines[0].rstrip() != "---":
-        message = "a template begins with a line `---`, its front matter, and another line `---`"
+        message = not_a_template(source) or (
+            "a template begins with a line `---`, its front matter, and another line `---`"
+        )
         raise TemplateError([Problem(message=message, path=path, line=1)])
     end = next((index for index, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
     if end is None:
@@ -273,7 +276,7 @@ class _Reader:
         if isinstance(node, Scalar) and node.is_null:
             return replace(parameter, default=None)
         try:
-            return replace(parameter, default=parse_value(parameter, node))
+            return replace(parameter, default=parse_value(parameter, node, own=True))
         except SpecError as fault:
             for problem in fault.problems:
                 self.note(problem)

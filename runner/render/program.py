@@ -65,6 +65,10 @@ class Program(Protocol):
         """Return the graph that *values* give, checked for *outputs*; raises TemplateError."""
         ...
 
+    def lines_of(self, values: Mapping[str, Plain], nodes: Collection[str]) -> dict[str, int]:
+        """Return node id → the line of the file that wrote it, as far as this can be found out."""
+        ...
+
 
 class TextProgram:
     """One template's body, rendered by the sandbox.
@@ -91,10 +95,24 @@ class TextProgram:
         """
         text = self._text(values)
         graph = self._parsed(text, values)
+        for node in graph.values():
+            if isinstance(node, dict):
+                node.pop("is_changed", None)  # ComfyUI 0.33 execution.py IsChangedCache.get would believe it
         found = flaws(graph, outputs)
         if found:
             raise TemplateError(self._flaws(found[:MAX_PROBLEMS], text, values))
         return graph
+
+    def lines_of(self, values: Mapping[str, Plain], nodes: Collection[str]) -> dict[str, int]:
+        """Return node id → the line of the file that wrote it, as far as this can be found out."""
+        try:
+            text = CLIENT.text(self._source, values)
+        except Refused:
+            return {}
+        places = {node: _place_of_key(text, json.dumps(node, ensure_ascii=False)) for node in nodes}
+        known = [node for node, place in places.items() if place >= 0]
+        lines = self._template_lines([places[node] for node in known], values)
+        return {node: line for node, line in zip(known, lines, strict=True) if line}
 
     def _text(self, values: Mapping[str, Plain]) -> str:
         try:
@@ -132,6 +150,8 @@ class TextProgram:
         start = text.rfind("\n", 0, position) + 1
         row = text.count("\n", 0, position) + 1
         begin = max(start, position - 60)
+        if '"is_changed"' in text[start:position][-60:]:
+            reason += "; ComfyUI writes `is_changed` into pictures, take it out"
         before, behind = text[begin:position].lstrip(), text[position : position + 30].partition("\n")[0]
         message = f"renders to broken JSON: {reason}; rendered line {row}: {before}⟪here⟫{behind}"
         return self._problem(self._template_lines([position], values)[0], message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
@@ -58,6 +58,28 @@ def _rendered(template: LoadedTemplate, told: Mapping[str, Plain]) -> Workflow:
     )
     template.series.remember(told, workflow)
     return workflow
+
+
+def lines_of(template: Template, values: Mapping[str, Plain], nodes: Collection[str]) -> dict[str, int]:
+    """Return node id → the line of the template's file that writes it; what cannot be found out is left out.
+
+    Args:
+        template: One that a `Catalog` loaded.
+        values: Those of a job that it was rendered for.
+        nodes: Ids in the graph.
+
+    """
+    if not isinstance(template, LoadedTemplate):
+        return {}
+    told = {name: _identified(value, _AnyFile(), mark="$input") for name, value in values.items()}
+    return template.program.lines_of(told, nodes)
+
+
+class _AnyFile(dict[str, str]):
+    """A file for every path: lines do not depend on what is in it."""
+
+    def __missing__(self, path: str) -> str:
+        return f"{'0' * 64}.png"
 
 
 def recipe(template: Template, values: Mapping[str, Plain], files: Mapping[str, str]) -> str:

@@ -168,9 +168,10 @@ def test_a_job_that_is_gone_is_missing(night: Project) -> None:
     assert [suite.get("name") for suite in root] == ["s01/c001", "s01/c002 (missing)"]
 
 
-def test_narrowed_runs_compare_what_they_made(night: Project) -> None:
+@pytest.mark.parametrize("narrow", [("--only", "c001"), ("--except", "c002")], ids=["only", "except"])
+def test_narrowed_runs_compare_what_they_made(night: Project, narrow: tuple[str, str]) -> None:
     """A narrowed run passes on its part, and is itself no baseline to be accepted or found."""
-    said = night.animerun("demo.yaml", "-q", "--force", "--only", "c001", "--baseline", "latest-success")
+    said = night.animerun("demo.yaml", "-q", "--force", *narrow, "--baseline", "latest-success")
 
     assert said.code == 0
     assert night.animerun("accept", "-1").code == 2

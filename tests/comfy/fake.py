@@ -45,6 +45,8 @@ class Fake:
         self.wedged = False
         """Its worker is dead: an interrupt changes nothing."""
         self.picture = PNG.getvalue()
+        self.pictures = 1
+        """How many a save node writes."""
         self.extra: dict[str, Any] = {}
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -84,6 +86,11 @@ class Fake:
 
     def count(self, route: str) -> int:
         return sum(f"{method} {path}" == route for method, path in self.seen)
+
+    def seen_after(self, first: str, route: str, times: int) -> bool:
+        """Tell whether *route* was asked for *times* times since *first* was asked for."""
+        routes = [f"{method} {path}" for method, path in self.seen]
+        return first in routes and routes[routes.index(first) :].count(route) >= times
 
     def finish(self, prompt_id: str) -> None:
         """Run a held prompt to its end."""
@@ -216,9 +223,9 @@ class Fake:
         return 200, json.dumps(answer).encode(), "application/json; charset=utf-8"
 
     def _view(self, name: str) -> tuple[int, bytes, str]:
-        """One picture a save node; its counter begins with 1."""
+        """As many pictures as `pictures` says; their counter begins with 1."""
         numbered = re.search(r"_(\d{5})_\.png$", name)
-        if numbered and int(numbered[1]) != 1:
+        if numbered and not 1 <= int(numbered[1]) <= self.pictures:
             return 404, b"", "application/octet-stream"
         return 200, self.picture, "image/png"
 

@@ -49,6 +49,27 @@ def test_other_addresses_are_usage_errors(written: str) -> None:
     assert "pw" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("pasted", "said", "hint"),
+    [
+        ("http://127.0.0.1:8188/#/flow", "the address of a page", "--server http://127.0.0.1:8188"),
+        ("https://gpu.example/comfy/?view=1", "the address of a page", "--server https://gpu.example/comfy"),
+        ("http://h:1/?token=hunter2", "`token` does not belong in an address", "ANIMERUN_TOKEN=…"),
+        ("h:1?a=b&api_key=hunter2#x=hunter2", "`api_key` does not belong", "ANIMERUN_HEADER='Name: value'"),
+        ("http://h:1/?next=http://h&sig=hunter2", "`sig` does not belong", "--server http://h:1 with"),
+    ],
+)
+def test_an_address_pasted_from_a_browser_is_answered_with_the_servers(
+    pasted: str, said: str, hint: str
+) -> None:
+    """The address to write is given, and where a secret belongs; the secret itself is not repeated."""
+    with pytest.raises(UsageError, match=said) as caught:
+        normalise_url(pasted)
+
+    assert hint in (caught.value.hint or "")
+    assert "hunter2" not in f"{caught.value}{caught.value.hint}"
+
+
 @given(st.text(max_size=30))
 def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
     """Nothing else is ever raised."""

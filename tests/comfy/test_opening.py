@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runner import launch
+from runner.comfy.client import Limits
 from runner.comfy.facts import facts_of
 from runner.comfy.tls import trust
 from runner.errors import NoServer, PreflightRefused, UsageError
@@ -276,6 +277,20 @@ async def test_a_server_that_never_answers_holds_up_no_other(
 
     assert [(type(event), event.server) for event in first] == [(ServerUp, fake.url), (ServerDown, mute.url)]
     assert [event.server for event in later if isinstance(event, ServerUp)] == [mute.url]
+
+
+async def test_servers_that_all_answer_late_are_waited_for(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as none can be used there is nothing to go on with: the first contact waits."""
+    monkeypatch.setattr("runner.submit._LATE_S", 0.01)
+    async with Fake() as other:
+        for each in (fake, other):
+            each.plan("GET /system_stats", "late")
+        async with opened(fake, other, limits=Limits()) as executor:
+            first = [await executor.next_event() for _ in executor.servers]
+
+    assert any(isinstance(event, ServerUp) for event in first)
 
 
 async def test_a_previz_that_takes_the_place_of_a_server_is_left_out(fake: Fake, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from runner.events import (
 )
 from runner.submit import ComfyExecutor
 
-from .conftest import PACE, opened
+from .conftest import GUARD_S, PACE, opened
 from .conftest import make as attempt_on
 from .fake import Fake
 from .test_attempts import until, until_end
@@ -63,7 +63,7 @@ async def ends(executor: ComfyExecutor, count: int) -> dict[str, str]:
 
 
 async def reached(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not what():  # noqa: ASYNC110 - what is waited for is the state of a server
             await asyncio.sleep(0.01)
 
@@ -305,6 +305,37 @@ async def test_an_unreadable_history_is_passed_by_where_the_file_can_be_told(
     assert isinstance(event, AttemptSucceeded)
     assert [output.server_name for output in event.outputs] == [f"{it.prefix}_00001_.png"]
     assert (tmp_path / "s01/a.png").read_bytes() == fake.picture
+
+
+async def test_several_files_found_by_name_keep_their_order(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A SaveImage of two pictures counts them: both are kept, with index 0 and 1, each under its own name."""
+    fake.plan("GET /history", *[NO] * 8)
+    fake.pictures = 2
+    it = attempt()
+    executor.start(it, tmp_path)
+    event = (await until_end(executor))[-1]
+
+    assert isinstance(event, AttemptSucceeded)
+    assert [(output.index, output.server_name) for output in event.outputs] == [
+        (0, f"{it.prefix}_00001_.png"),
+        (1, f"{it.prefix}_00002_.png"),
+    ]
+    assert len({output.path for output in event.outputs}) == 2
+
+
+async def test_a_file_that_may_not_be_looked_for_by_name_is_not_there(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A refusal is no file: the attempt stays unreadable, and may be tried again."""
+    fake.plan("GET /history", *[NO] * 8)
+    fake.plan("GET /view", (404, "text/plain", b""), (403, "text/plain", b""))
+    executor.start(attempt(), tmp_path)
+    fault = (await until_end(executor))[-1].fault
+
+    assert (fault.code, fault.retry) == ("UNREADABLE", "again")
+    assert fault.message.startswith("its history cannot be read: ")
 
 
 async def test_a_file_told_by_name_is_asked_for_through_a_bad_line(

@@ -49,7 +49,7 @@ def test_a_whole_journal_is_left_alone(tmp_path: Path) -> None:
     assert {path: path.stat() for path in folder.rglob("*")} == before
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(where=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_costs_at_most_its_line(
     tmp_path_factory: pytest.TempPathFactory, where: int, bit: int
@@ -67,7 +67,7 @@ def test_a_flipped_bit_costs_at_most_its_line(
     assert all(line in lines for line in kept)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 40))
 def test_nothing_is_proven_that_was_not_written(
     tmp_path_factory: pytest.TempPathFactory, seed: int, count: int

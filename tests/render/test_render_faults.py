@@ -130,7 +130,7 @@ GRAPHS = [
     ('{"a": {"class_type": "X", "inputs": []}, SAVE}', 11, "node `a` has no `inputs`"),
     ('{"a": 1, SAVE}', 11, "node `a` is no map with `class_type` and `inputs`"),
     ('{"a": {"class_type": "X", "inputs": {}, "input": {}}, SAVE}', 11, "`input`; did you mean `inputs`?"),
-    ('{"a": {"class_type": "X", "inputs": {}, "is_changed": [1]}, SAVE}', 11, "the key `is_changed`"),
+    ('{"a": {"class_type": "X", "inputs": {}, "widgets": [1]}, SAVE}', 11, "the key `widgets`"),
     ('{"a": {"class_type": "X", "inputs": {"b": ["oot", 0]}}, SAVE}', 11, "links to `oot`, which is not in"),
     ('{"a": {"class_type": "X", "inputs": {"b": [1, 2, 3]}}, SAVE}', 11, "`b` of node `a` is a list but"),
     ('{"a": {"class_type": "X", "inputs": {"b": ["out", -1]}}, SAVE}', 11, "is a list but no link"),
@@ -155,6 +155,34 @@ def test_a_graph_that_no_server_could_run_is_refused(
         graph("\n" + body.replace("SAVE", SAVE))
 
     assert [(at, message in told) for at, told in problems(fault)] == [(line, True)], problems(fault)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"nodes": [], "links": [], "version": 0.4}', "this is a workflow as ComfyUI's editor saves it"),
+        ('{"prompt": {SAVE}}', "the workflow is what is under `prompt`"),
+        (
+            '{"a": {"class_type": "X", "inputs": {}, "is_changed": [NaN]}, SAVE}',
+            "ComfyUI writes `is_changed` into pictures, take it out",
+        ),
+    ],
+)
+def test_what_people_export_by_another_way_is_recognised(
+    body: str, message: str, graph: Callable[..., dict[str, Any]]
+) -> None:
+    """The editor's own format, a request and what a picture holds are told by what they are."""
+    with pytest.raises(TemplateError) as fault:
+        graph("\n" + body.replace("SAVE", SAVE))
+
+    assert [message in told for _, told in problems(fault)] == [True], problems(fault)
+
+
+def test_what_a_picture_remembers_of_its_nodes_is_left_out(graph: Callable[..., dict[str, Any]]) -> None:
+    """A server would believe `is_changed` and not look at the file again, so it is not sent."""
+    nodes = graph('{"a": {"class_type": "X", "inputs": {}, "is_changed": ["5f1c"]}, ' + SAVE + "}")
+
+    assert nodes["a"] == {"class_type": "X", "inputs": {}}
 
 
 def test_all_faults_of_a_graph_are_told_at_once(graph: Callable[..., dict[str, Any]]) -> None:

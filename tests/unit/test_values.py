@@ -103,6 +103,26 @@ def test_values_by_type(kind: Parameter, text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "text", "fps", "frames"),
+    [
+        (CLIP, "81f", None, 81),
+        (CLIP, "81f", "24", 81),
+        (CLIP, "3+12", None, 57),
+        (CLIP, "3.5s", None, 57),
+        (parameter("length"), "84f", None, 84),
+    ],
+)
+def test_frames_of_a_preset_or_default_are_the_models(
+    kind: Parameter, text: str, fps: str | None, frames: int
+) -> None:
+    """What stands with the model counts its frames, whatever the timeline's rate; seconds are seconds."""
+    got = parse_value(kind, scalar(text), fps=fps, own=True)
+
+    assert isinstance(got, dict)
+    assert got["frames"] == frames
+
+
+@pytest.mark.parametrize(
     ("kind", "text", "message"),
     [
         (STEPS, "28.0", "`steps: 28.0`: a whole number is wanted here; write 28"),
