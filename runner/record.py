@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from runner.domain import Fault, Job, ServerFacts, Workflow
 from runner.events import (
@@ -25,11 +25,24 @@ from runner.events import (
     ServerNotice,
     ServerUp,
 )
-from runner.manifest.journal import Journal
 from runner.manifest.shapes import Packer
 from runner.text.secrets import Secrets
 
 Clock = Callable[[], float]
+
+
+class Lines(Protocol):
+    """What lines are handed to: a journal, or what stands in for one."""
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Take one more line."""
+        ...
+
+    def commit(self) -> None:
+        """Make what was taken durable."""
+        ...
+
+
 _NONE = Secrets()
 _OURS = frozenset({
     "t", "key", "id", "from", "variant", "template", "digest", "recipe", "shape", "text", "prefix", "realm",
@@ -50,7 +63,7 @@ class _Who:
 class Recorder:
     """Writes one run's journal. *clock* gives seconds since the epoch."""
 
-    def __init__(self, journal: Journal, *, clock: Clock, secrets: Secrets = _NONE) -> None:
+    def __init__(self, journal: Lines, *, clock: Clock, secrets: Secrets = _NONE) -> None:
         self._journal = journal
         self._secrets = secrets
         self._clock = clock

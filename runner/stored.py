@@ -24,6 +24,7 @@ from runner.render import files_of, node_digests, workflow_digest
 from runner.render.bind import PREFIX
 from runner.render.graph import flaws
 from runner.rendered import Rendered, ticket_of
+from runner.text.shown import shown
 
 T = TypeVar("T")
 
@@ -186,8 +187,9 @@ def read(folder: Path) -> Record:
         _understood(where, line, record._take)
     if not record.head:
         raise RecordDamaged(f"{folder / JOURNAL} ends before it says what run this is")
-    if not is_name(record.head["episode"]):
-        raise RecordDamaged(f"{folder / JOURNAL}: {record.head['episode']!r} is no name of an episode")
+    if not isinstance(record.head["episode"], str) or not is_name(record.head["episode"]):
+        episode = shown(str(record.head["episode"]))
+        raise RecordDamaged(f"{folder / JOURNAL}: `{episode}` is no name of an episode")
     return record
 
 
@@ -204,12 +206,19 @@ def _understood(where: str, line: Line, take: Callable[[Line], T]) -> T:
         return take(line)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         whose = f"job {line['key']}: " if line.get("t") == "job" and "key" in line else ""
-        raise RecordDamaged(f"{where}: {whose}{error}", hint=_CHANGED) from error
+        raise RecordDamaged(f"{where}: {whose}{_reason(error)}", hint=_CHANGED) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what *error* says of a line, in words for people."""
+    if isinstance(error, KeyError):
+        return f"`{shown(str(error.args[0]))}` is missing or unknown"
+    return str(error) if isinstance(error, ValueError) else "a value is of another kind than it should be"
 
 
 def _job(line: Line, variant: Line) -> Job:
     if not is_delivered(line["name"]) or len(line["name"]) > 200:
-        raise ValueError(f"{line['name']!r} is no name for its files")
+        raise ValueError(f"`{shown(str(line['name']))}` is no name for its files")
     return Job(
         key=line["key"],
         seq=int(line["seq"]),
@@ -239,7 +248,7 @@ def _workflow(nodes: Mapping[str, Any], outputs: Mapping[str, OutputKind]) -> Wo
     used = set().union(*(files_of(node["inputs"]) for node in nodes.values()))
     for name in used:
         if not _INPUT.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of an input file")
+            raise ValueError(f"`{shown(str(name))}` is no name of an input file")
     return Workflow(
         nodes=nodes,
         outputs=outputs,

@@ -25,7 +25,7 @@ from runner.comfy.hearsay import altered, from_frames
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server
-from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
+from runner.comfy.verdict import Succeeded, Uncollected, concerning, judge, rejection
 from runner.comfy.watch import Watch
 from runner.domain import Attempt, Fault, Output, OutputKind, Plain
 from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
@@ -237,8 +237,8 @@ class Course:
         if accepted.prompt_id != attempt.prompt_id:
             await self._misnamed(accepted.prompt_id)
             return None
-        if accepted.node_errors:
-            return await self._partly(rejection(200, {"node_errors": accepted.node_errors}, nodes))
+        if errors := concerning(accepted.node_errors, attempt.workflow.outputs):
+            return await self._partly(rejection(200, {"node_errors": errors}, nodes))
         watch.accepted = True
         self._sent()
         return None

@@ -33,6 +33,7 @@ from typing import Any, Literal
 
 from runner.comfy.protocol import FileRef, files_of, malformed, printable, shown_by, texts_of
 from runner.domain import Fault, OutputKind
+from runner.text.shown import written
 
 Plain = Any
 Nodes = Mapping[str, Mapping[str, Plain]]
@@ -246,6 +247,20 @@ def rejection(status: int, body: Plain, nodes: Nodes = _NO_NODES) -> Fault:
     return _whole_graph(content.get("error"), nodes)
 
 
+def concerning(errors: Mapping[str, Plain], outputs: Collection[str]) -> Mapping[str, Plain]:
+    """Return those of *errors* (`node_errors`) that keep one of *outputs* from being made.
+
+    The server drops only the outputs that depend on a bad node (ComfyUI 0.33 execution.py validate_prompt),
+    so a preview that nobody declared stops no job.
+    """
+
+    def concerns(error: Plain) -> bool:
+        dependent = error.get("dependent_outputs") if isinstance(error, dict) else None
+        return not isinstance(dependent, list) or any(str(each) in outputs for each in dependent)
+
+    return {node: error for node, error in errors.items() if concerns(error)}
+
+
 def _whole_graph(error: Plain, nodes: Nodes) -> Fault:
     if not isinstance(error, dict):
         return Fault(
@@ -316,14 +331,18 @@ def _allowed(config: Plain) -> tuple[str, ...]:
 
 
 def _value(value: Plain) -> str:
-    return printable(repr(value) if isinstance(value, str) else value, limit=80)
+    return printable(f"`{value}`" if isinstance(value, str) else written(value), limit=80)
 
 
 def choices(value: object, allowed: Sequence[str], *, shown: int = 5) -> str:
     """Return `; did you mean X? there are: a, b, … (n in all)`; empty without *allowed*."""
+    return listed(nearest(str(value), allowed), allowed, shown=shown)
+
+
+def listed(near: str, allowed: Sequence[str], *, shown: int = 5) -> str:
+    """Return `; did you mean NEAR? there are: a, b, … (n in all)`; empty without *allowed*."""
     if not allowed:
         return ""
-    near = nearest(str(value), allowed)
     some = ", ".join(printable(item, limit=60) for item in allowed[:shown])
     count = f", … ({len(allowed)} in all)" if len(allowed) > shown else ""
     return f"{f'; did you mean {printable(near, limit=80)}?' if near else ';'} there are: {some}{count}"

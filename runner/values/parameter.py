@@ -16,7 +16,7 @@ from runner.values.decimals import bounded, exact, integer, refusal
 from runner.values.length import model_length
 from runner.values.paths import project_path
 
-_SIZE: Final = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
+_SIZE: Final = re.compile(r"\s*([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})\s*")
 _LOOSE_SIZE: Final = re.compile(r"\s*([0-9]{1,6})\s*[xX×*:, ]\s*([0-9]{1,6})\s*")
 _TRUTH: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _LIKE_TRUE: Final = frozenset({"yes", "y", "on", "1", "ja", "t"})

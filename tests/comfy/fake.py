@@ -223,16 +223,22 @@ class Fake:
         prompt_id = "11111111-2222-3333-4444-555555555555" if fault == "other id" else said["prompt_id"]
         self.posts.append({**said, "prompt_id": prompt_id})
         errors: dict[str, Any] = {}
-        if fault == "partly":
+        if fault in ("partly", "beside"):
             wrong = {
                 "type": "value_smaller_than_min",
                 "message": "too small",
                 "details": "width",
                 "extra_info": {},
             }
-            errors = {"1": {"errors": [wrong], "dependent_outputs": ["2"], "class_type": "EmptyImage"}}
+            errors = {
+                "1": {
+                    "errors": [wrong],
+                    "dependent_outputs": ["2" if fault == "partly" else "9"],
+                    "class_type": "EmptyImage",
+                }
+            }
         self.pending.append(prompt_id)
-        if not self.hold and not errors:
+        if not self.hold and fault != "partly":
             self.finish(prompt_id)
         return {"prompt_id": prompt_id, "number": len(self.posts), "node_errors": errors}
 
