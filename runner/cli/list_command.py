@@ -11,7 +11,7 @@ from runner.cli.console import counted, duration, emit, say, table, tell
 from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 
-_STATES = ("running", "open", "succeeded", "failed", "stopped")
+_STATES = ("running", "open", "superseded", "succeeded", "failed", "stopped")
 
 
 @click.command(name="list")
