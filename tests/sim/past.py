@@ -43,6 +43,15 @@ class Past:
     def jobs_of(self, run: str) -> int:
         return int(head(self._runs[run])["total"])
 
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def notices(self, spec: str, path: Path, *, all_runs: bool = False) -> list[str]:
+        return []
+
+    def refuse_damage(self, spec: str, path: Path) -> None:
+        """Every journal was read whole when this was made."""
+
     def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
         found: dict[tuple[str, str], None] = {}
         for run in self._of(spec, path):
