@@ -238,7 +238,7 @@ BUGS = (
     ),
     Bug(
         "the index ahead of the journal",
-        "runner/manifest/store.py",
+        "runner/manifest/tables.py",
         """    reading = Reading(path, start)
     db.execute("begin")
 """,
@@ -274,9 +274,9 @@ BUGS = (
     ),
     Bug(
         "a published index of another schema read",
-        "runner/manifest/store.py",
-        'if db.execute("select schema from published.meta").fetchone() != (SCHEMA,):',
-        'if db.execute("select schema from published.meta").fetchone() == (SCHEMA,):',
+        "runner/manifest/opening.py",
+        "if found != (SCHEMA,):",
+        "if found == (SCHEMA,):",
         ("tests/manifest/test_store.py::test_a_published_index_of_another_schema_is_not_read",),
     ),
     Bug(
@@ -416,7 +416,7 @@ BUGS = (
     Bug(
         "old warnings kept when the index was built again",
         "runner/manifest/store.py",
-        "        self.damaged.clear()\n",
+        "        self.left_out.clear()\n",
         "",
         ("tests/manifest/test_store.py::test_what_is_damaged_is_told_once_after_healing",),
     ),
