@@ -73,8 +73,8 @@ class Recorder:
         """Recorded and not made yet: a second attempt must not record them again."""
         self._servers: set[ServerFacts] = set()
         self._variants: set[str] = set()
-        self._declared: set[str] = set()
-        """Templates whose outputs are recorded."""
+        self._declared: dict[str, set[str]] = {}
+        """Template → those of its outputs that are recorded."""
 
     def resume(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Take note of what the journal holds already: nothing of it is recorded twice."""
@@ -85,7 +85,7 @@ class Recorder:
                 case "variant":
                     self._variants.add(line["variant"])
                 case "declared":
-                    self._declared.add(line["template"])
+                    self._declared.setdefault(line["template"], set()).update(line["outputs"])
                 case "job":
                     self._jobs.add(line["key"])
                 case "intent":
@@ -144,9 +144,13 @@ class Recorder:
 
     def _declare(self, template: str, workflow: Workflow) -> None:
         """Record once what the outputs of a template are: a replay knows no templates."""
-        if template not in self._declared:
-            self._declared.add(template)
-            self._append({"t": "declared", "template": template, "outputs": dict(workflow.outputs)})
+        known = self._declared.setdefault(template, set())
+        if not workflow.outputs.keys() <= known:
+            known.update(workflow.outputs)
+            optional = {"optional": sorted(workflow.optional)} if workflow.optional else {}
+            self._append(
+                {"t": "declared", "template": template, "outputs": dict(workflow.outputs), **optional}
+            )
 
     def handle(self, event: Event, *, final: bool = True) -> None:
         """Record *event*; *final* is False for an attempt that will be followed by another."""

@@ -169,7 +169,7 @@ def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Pl
             f"template {', '.join(changed)} is not what it was: animerun has changed since this run began",
             hint="start a new run of the spec; what is made will be reused where it is the same",
         )
-    expansion = expand(spec, catalog, only=scope["only"], without=scope["without"])
+    expansion = expand(spec, catalog, only=scope["only"], without=scope["without"], frozen=frozenset(files))
     inputs = {project: _input(plan, project, content) for project, content in files.items()}
     return plan_of(spec, catalog, expansion, reuse, inputs=inputs)
 

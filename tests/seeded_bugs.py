@@ -275,8 +275,8 @@ BUGS = (
     Bug(
         "a published index of another schema read",
         "runner/manifest/opening.py",
-        "if found != (SCHEMA,):",
-        "if found == (SCHEMA,):",
+        "    if found != (SCHEMA,):\n",
+        "    if found == (SCHEMA,):\n",
         ("tests/manifest/test_store.py::test_a_published_index_of_another_schema_is_not_read",),
     ),
     Bug(
@@ -412,6 +412,20 @@ BUGS = (
         "printable(str(error) or type(error).__name__, limit=200)",
         "printable(str(error), limit=200)",
         ("tests/comfy/test_client.py::test_an_error_without_words_is_named_by_its_kind",),
+    ),
+    Bug(
+        "files guessed by name of a node that names them otherwise",
+        "runner/comfy/course.py",
+        ' or nodes.get(outputs[0], {}).get("class_type") != "SaveImage"',
+        "",
+        ("tests/comfy/test_policy.py::test_only_the_files_of_one_save_image_are_known_by_name",),
+    ),
+    Bug(
+        "an input that is too large tried everywhere",
+        "runner/comfy/course.py",
+        "            if no.status == 413:\n",
+        "            if False:\n",
+        ("tests/comfy/test_policy.py::test_an_input_that_is_refused_fails_its_job_by_the_reason",),
     ),
     Bug(
         "old warnings kept when the index was built again",

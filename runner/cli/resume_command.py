@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @runs_option
 @preflight_options
 @limit_options
-@click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
+@click.option("--quiet", "-q", is_flag=True, help="Print failures only.")
 @json_option
 def command(
     run: str,

@@ -41,7 +41,9 @@ from runner.cli.options import (
 @preflight_options
 @click.option("--no-socket", is_flag=True, help="Poll only; for proxies that do not pass WebSockets.")
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
-@click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
+@click.option(
+    "--quiet", "-q", is_flag=True, help="Print failures only, and what was asked for (a gate, a comparison)."
+)
 @json_option
 def command(
     spec: Path,
