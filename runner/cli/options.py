@@ -158,7 +158,7 @@ def _failures(ctx: click.Context, parameter: click.Parameter, value: str | None)
     if value is None or (value == digits and digits.isdecimal()):
         return None if value is None else int(digits)
     if not digits.isdecimal() or not 0 < int(digits) <= 100:
-        raise UsageError(f"--max-failures is {value!r}; it must be a number of jobs or a share like 25%")
+        raise UsageError(f"--max-failures is `{value}`; it must be a number of jobs or a share like 25%")
     return value
 
 
@@ -168,7 +168,7 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
         return None
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|m|min|h)", value.strip())
     if not found or not float(found[1]):
-        raise UsageError(f"{parameter.opts[0]} is {value!r}; it must be a duration like 90s, 45m or 6h")
+        raise UsageError(f"{parameter.opts[0]} is `{value}`; it must be a duration like 90s, 45m or 6h")
     return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
 
 
@@ -277,7 +277,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         found["model_sums"] = Path(sums)
     if depth := environ.get("ANIMERUN_DEPTH"):
         if not depth.isdigit() or not 1 <= int(depth) <= 64:
-            raise UsageError(f"ANIMERUN_DEPTH is {depth!r}; it must be a number from 1 to 64")
+            raise UsageError(f"ANIMERUN_DEPTH is `{depth}`; it must be a number from 1 to 64")
         found["depth"] = int(depth)
     return found
 
@@ -304,7 +304,7 @@ def _size(path: Path, name: str, value: int | str) -> int:
     """Return the bytes of `500 MB` or `20GiB`; K, M, G and T are powers of 1,024."""
     found = _SIZE.fullmatch(str(value).strip())
     if not found:
-        raise UsageError(f'{path}: `{name}` is {value!r}; it must be a size like "20 GB"')
+        raise UsageError(f'{path}: `{name}` is `{value}`; it must be a size like "20 GB"')
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 

@@ -98,6 +98,9 @@ def _incomplete(manifest: Manifest) -> str:
         last = last_line(manifest.runs / name / JOURNAL)
         if name in unread and (last.get("t"), last.get("code")) not in _COMPLETE:
             raise unread[name]
+    for error in unread.values():
+        # Whether that one is complete cannot be told.
+        raise error
     raise UsageError(
         f"every run in {manifest.runs}/ is complete",
         hint="for failed jobs: animerun resume RUN --retry-failed",

@@ -93,6 +93,8 @@ def command(
     plan = plan_with_history(
         spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only
     )
+    assert plan.reuse is not None, "it is made with the record of earlier runs"
+    plan.reuse.history.refuse_damage(plan.spec.files[0].path, spec)
     confirm_size(plan.to_run, yes=yes)
     view = make_view(settings, as_json=as_json, quiet=quiet)
     view.planned(plan)
