@@ -37,16 +37,17 @@ from runner.manifest import folder as folders
 from runner.manifest.history import History
 from runner.manifest.journal import Journal, Line, Reading, last_line
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, keep_up
-from runner.model_files import FoundSizes, facts_of
+from runner.model_files import FoundFiles, Listed, facts_of
 from runner.preflight import differences
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
 from runner.rendered import Work
 from runner.resume import Remainder, Standing, continuable, frozen_plan, reuse_of, standing, sweep
-from runner.run import Conductor, Control, Observer, Summary
+from runner.run import Conductor, Control, Observer
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
+from runner.summary import Summary
 
 _PUBLISH_S = 60.0
 
@@ -111,14 +112,14 @@ async def launch(
             settled = await _settle_all(left, executor, settings, control, view)
             if settled and control.asked:
                 return settled[-1], None
-            sizes = await _sizes(batch.model_files, executor, facts)
+            listed = await _listed(batch.model_files, executor, facts)
             if batch.met is not None:
                 news = bool(settled) or control.waited
-                batch = batch.met(realm, facts_of(sizes, settings.model_sums), news)
+                batch = batch.met(realm, facts_of(listed, settings.model_sums), news)
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
             await admit(batch.samples, batch.sources, executor, settings, view)
-            return await _run(batch, realm, sizes, executor, settings, control, view)
+            return await _run(batch, realm, listed, executor, settings, control, view)
 
 
 def _tidy(spec: str, path: Path, history: History) -> None:
@@ -197,22 +198,22 @@ def _reopened(folder: Path) -> tuple[Journal, list[Line]]:
     return journal, lines
 
 
-async def _sizes(
+async def _listed(
     wanted: frozenset[tuple[str, str]], executor: Executor, facts: Sequence[ServerFacts]
-) -> FoundSizes:
-    """Return (folder, name) → server → size for the model files *wanted*."""
-    found: FoundSizes = {}
+) -> FoundFiles:
+    """Return (folder, name) → server → what it lists, for the model files *wanted*."""
+    found: FoundFiles = {}
     folders_named = {folder for folder, _ in wanted if folder}
     for each in facts:
         if each.realm == PREVIZ:
             continue
-        told: Mapping[tuple[str, str], int] = {}
+        told: Mapping[tuple[str, str], Listed] = {}
         with suppress(NoServer):  # It has gone meanwhile; what is not known counts as equal.
-            told = await executor.model_sizes(each.url, folders_named)
-        sizes = {_anywhere(which): size for which, size in told.items()}
+            told = await executor.listed_models(each.url, folders_named)
+        known = {_anywhere(which): listed for which, listed in told.items()}
         for which in wanted:
-            if _anywhere(which) in sizes:
-                found.setdefault(which, {})[each.url] = sizes[_anywhere(which)]
+            if _anywhere(which) in known:
+                found.setdefault(which, {})[each.url] = known[_anywhere(which)]
     return found
 
 
@@ -301,7 +302,7 @@ def one_realm(facts: Sequence[ServerFacts]) -> Realm:
 async def _run(
     batch: Batch,
     realm: Realm,
-    sizes: FoundSizes,
+    listed: FoundFiles,
     executor: Executor,
     settings: Settings,
     control: Control,
@@ -322,7 +323,7 @@ async def _run(
     try:
         # No model file goes into a card.
         sums = {} if realm == PREVIZ else settings.model_sums
-        _record_head(recorder, batch, head, sizes, sums)
+        _record_head(recorder, batch, head, listed, sums)
         view.began(run, folder, batch.work)
         place = Place(run=run, uuid=run_uuid, folder=folder)
         summary = await _conduct(batch.work, place, recorder, executor, settings, control, view)
@@ -414,7 +415,7 @@ async def _resume(
                     return settled[-1], None
                 reuse = reuse_of(state, settings.runs)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
-            found = await _sizes(work.model_files, executor, facts)
+            found = await _listed(work.model_files, executor, facts)
             if models := facts_of(found, settings.model_sums):
                 reuse = replace(reuse, models=models)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
@@ -425,8 +426,6 @@ async def _resume(
             view.began(run, folder, work)
             place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
             summary = await _conduct(work, place, recorder, executor, settings, control, view)
-            if work.failed_before and not summary.exit_code:
-                summary = replace(summary, exit_code=1)
             recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
@@ -463,7 +462,7 @@ def _record_head(
     recorder: Recorder,
     batch: Batch,
     facts: Mapping[str, Any],
-    sizes: FoundSizes,
+    listed: FoundFiles,
     sums: Mapping[tuple[str, str], str],
 ) -> None:
     recorder.head(**facts)
@@ -472,8 +471,10 @@ def _record_head(
     for name, digest in batch.templates.items():
         recorder.template(name=name, digest=digest)
     for folder, name in sorted(batch.model_files):
-        for server, size in sizes.get((folder, name), {}).items():
-            recorder.model_file(server=server, folder=folder, name=name, size=size)
+        for server, each in listed.get((folder, name), {}).items():
+            recorder.model_file(
+                server=server, folder=folder, name=name, size=each.size, modified=each.modified
+            )
         if (folder, name) in sums:
             recorder.model_file(server="", folder=folder, name=name, sha256=sums[folder, name])
     recorder.commit()

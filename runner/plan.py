@@ -26,6 +26,7 @@ from runner.rendered import Demands, Rendered, ticket_of
 from runner.reuse import Answer, Question, Reuse
 from runner.spec import load
 from runner.story import Spec
+from runner.summary import Before
 from runner.variants import Variants
 
 MAX_PROBLEMS = 20
@@ -96,9 +97,9 @@ class Plan:
                 yield _rendered(question, answer)
 
     @property
-    def before(self) -> int:
+    def before(self) -> Before:
         """Nothing of a plan has been made by its own run."""
-        return 0
+        return Before()
 
     def open(self) -> tuple[()]:
         """Nothing of a plan has been started."""

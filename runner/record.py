@@ -108,12 +108,19 @@ class Recorder:
         self._append({"t": "input", "name": name, "path": path, "size": size})
 
     def model_file(
-        self, *, server: str, folder: str, name: str, size: int | None = None, sha256: str = ""
+        self,
+        *,
+        server: str,
+        folder: str,
+        name: str,
+        size: int | None = None,
+        modified: int | None = None,
+        sha256: str = "",
     ) -> None:
-        """Record what is known of a model file the run uses: its *size* on a server, the user's *sha256*."""
+        """Record a model file the run uses: *size* and time of change on a server, or the user's *sha256*."""
         line: dict[str, Any] = {"t": "model_file", "server": server, "folder": folder, "name": name}
-        line |= {} if size is None else {"size": size}
-        self._append(line | ({"sha256": sha256} if sha256 else {}))
+        known = {"size": size, "modified": modified, "sha256": sha256 or None}
+        self._append(line | {what: value for what, value in known.items() if value is not None})
 
     def template(self, *, name: str, digest: str) -> None:
         """Record a template the run uses."""

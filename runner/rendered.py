@@ -11,6 +11,7 @@ from typing import Protocol
 from runner.domain import Job, Plain, Workflow
 from runner.manifest.history import Made
 from runner.schedule import Ticket
+from runner.summary import Before
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,8 @@ class Open:
     prompt_id: str
     server: str
     prefix: str
+    intended: float = 0.0
+    """Unix time of its intent."""
 
 
 class Work(Protocol):
@@ -152,8 +155,8 @@ class Work(Protocol):
         ...
 
     @property
-    def before(self) -> int:
-        """Jobs that an earlier process of the same run finished; they are not among those rendered."""
+    def before(self) -> Before:
+        """What earlier processes of the same run finished; it is not among what is rendered."""
         ...
 
     def open(self) -> Sequence[Open]:

@@ -31,6 +31,7 @@ from runner.render import Catalog
 from runner.rendered import Open, Rendered
 from runner.reuse import Policy, Reuse
 from runner.spec import load
+from runner.summary import Before
 
 _RECORD = re.compile(r"(journal|run|notes)\.json")
 _PART = re.compile(r"\..*\.[0-9a-f]{8}\.part")
@@ -44,6 +45,8 @@ class Standing:
     templates: dict[str, str] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
     """Keys with files: made or reused."""
+    reused: set[str] = field(default_factory=set)
+    files: int = 0
     failed: set[str] = field(default_factory=set)
     attempts: dict[str, int] = field(default_factory=dict)
     """Key → number of its last attempt, for those not made."""
@@ -71,6 +74,9 @@ def standing(lines: Iterable[Line]) -> Standing:
             case "done" | "reused":
                 found.open.pop(line["id"], None)
                 found.made.add(line["key"])
+                found.files += len(line["outputs"])
+                if line["t"] == "reused":
+                    found.reused.add(line["key"])
                 found.attempts.pop(line["key"], None)
             case "failed":
                 found.open.pop(line["id"], None)
@@ -254,14 +260,15 @@ class Remainder:
         return self._plan.waiting
 
     @property
-    def before(self) -> int:
-        """Jobs that are settled already."""
-        return len(self._skip)
-
-    @property
-    def failed_before(self) -> int:
-        """Jobs that failed and are not tried again."""
-        return len(self._state.failed & set(self._skip))
+    def before(self) -> Before:
+        """What is settled already; a failed job that is tried again is not."""
+        state = self._state
+        return Before(
+            succeeded=len(state.made - state.reused),
+            reused=len(state.reused),
+            failed=len((state.failed - state.made) & set(self._skip)),
+            files=state.files,
+        )
 
     @property
     def model_files(self) -> frozenset[tuple[str, str]]:
@@ -297,7 +304,13 @@ class Remainder:
             # Another run has made one meanwhile; what is open here comes to its end all the same.
             jobs = self._begun(replace(self._plan, reuse=None))
         return tuple(
-            Open(self._numbered(jobs[line["key"]], line["n"]), prompt_id, line["server"], line["prefix"])
+            Open(
+                self._numbered(jobs[line["key"]], line["n"]),
+                prompt_id,
+                line["server"],
+                line["prefix"],
+                line["at"],
+            )
             for prompt_id, line in self._open.items()
             if line["key"] in jobs
         )

@@ -115,7 +115,7 @@ class Reuse:
         found = self.changed_since(made.run, self.models)
         return told_change(model_files(question.template, question.job), found) if found else ""
 
-    def changed_since(self, run: str, models: ModelFacts) -> frozenset[tuple[str, str, str]]:
+    def changed_since(self, run: str, models: ModelFacts) -> Mapping[tuple[str, str], str]:
         """Return what *models* tells otherwise than *run* recorded it."""
         if run not in self._recorded:
             self._recorded[run] = self.history.model_facts(run)

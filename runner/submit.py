@@ -24,7 +24,6 @@ from runner.errors import (
     Ambiguous,
     AnimerunError,
     NoServer,
-    NoSuchHost,
     PreflightRefused,
     ServerFault,
     StorageError,
@@ -32,6 +31,7 @@ from runner.errors import (
     Untrusted,
 )
 from runner.events import ExecutorEvent, ServerDown, ServerNotice, ServerUp
+from runner.model_files import Listed
 
 _Answer = TypeVar("_Answer")
 Place = Literal["queued", "running", "finished", "absent"]
@@ -87,16 +87,16 @@ class Executor(Protocol):
         """Return node class that the server does not have → the one it runs in its place."""
         ...
 
-    async def model_sizes(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], int]:
-        """Return (folder, name) → size of the model files there, as far as the server tells."""
+    async def listed_models(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], Listed]:
+        """Return (folder, name) → what the server lists of its model files."""
         ...
 
     def start(self, attempt: Attempt, folder: Path) -> None:
         """Submit *attempt* and collect its outputs into *folder*; its progress and end come as events."""
         ...
 
-    def adopt(self, attempt: Attempt, folder: Path) -> None:
-        """Follow an attempt that an earlier process submitted, without submitting it."""
+    def adopt(self, attempt: Attempt, folder: Path, *, age_s: float) -> None:
+        """Follow an attempt that an earlier process intended *age_s* ago, without submitting it."""
         ...
 
     def cancel(self, prompt_id: str, *, running: bool = True) -> None:
@@ -378,16 +378,16 @@ class ComfyExecutor:
         assert known.object_info is not None
         return known.object_info
 
-    async def model_sizes(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], int]:
-        """Return (folder, name) → size of the model files in *folders*; raises NoServer."""
+    async def listed_models(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], Listed]:
+        """Return (folder, name) → what the server lists of the model files in *folders*; raises NoServer."""
         client = self._known[server].server.client
-        found: dict[tuple[str, str], int] = {}
+        found: dict[tuple[str, str], Listed] = {}
         for folder in sorted(folders):
             try:
-                sizes = await _insisting(partial(client.model_sizes, folder))
+                files = await _insisting(partial(client.listed_models, folder))
             except ServerFault as fault:
                 raise NoServer(str(fault)) from fault
-            found |= {(folder, name): size for name, size in sizes.items()}
+            found |= {(folder, name): listed for name, listed in files.items()}
         return found
 
     async def _upload(self, server: Server, files: Mapping[str, Path], watch: Watch) -> None:
@@ -405,15 +405,15 @@ class ComfyExecutor:
 
     def start(self, attempt: Attempt, folder: Path) -> None:
         """Submit *attempt*; returns at once."""
-        self._begin(attempt, folder, adopted=False)
+        self._begin(attempt, folder)
 
-    def adopt(self, attempt: Attempt, folder: Path) -> None:
-        """Follow *attempt* without submitting it; LOST when it is nowhere for the settle time."""
-        self._begin(attempt, folder, adopted=True)
+    def adopt(self, attempt: Attempt, folder: Path, *, age_s: float = 0.0) -> None:
+        """Follow *attempt* without submitting it; LOST when it is nowhere for the settle time since then."""
+        self._begin(attempt, folder, age_s=age_s)
 
-    def _begin(self, attempt: Attempt, folder: Path, *, adopted: bool) -> None:
+    def _begin(self, attempt: Attempt, folder: Path, *, age_s: float | None = None) -> None:
         server = self._known[attempt.server].server
-        course = Course(attempt, folder, server, self._means, adopted=adopted)
+        course = Course(attempt, folder, server, self._means, age_s=age_s)
         self._courses[attempt.prompt_id] = course
         self._spawn(self._follow(attempt.prompt_id, course))
 
@@ -486,6 +486,4 @@ async def _read(path: Path) -> bytes:
 
 def _lasting(fault: ServerFault) -> bool:
     """Whether asking again will be answered the same."""
-    if isinstance(fault, (Untrusted, NoSuchHost)):
-        return True
-    return not isinstance(fault, (Unreachable, Ambiguous))
+    return isinstance(fault, Untrusted) or not isinstance(fault, (Unreachable, Ambiguous))

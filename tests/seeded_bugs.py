@@ -54,7 +54,7 @@ BUGS = (
     Bug(
         "no settle time",
         "runner/comfy/server.py",
-        "settled = self.clock() - watch.missing_since >= self.settle_s",
+        "settled = now - watch.missing_since >= self.settle_s",
         "settled = True",
         (COURSE, "tests/comfy/test_server.py"),
     ),
@@ -345,7 +345,7 @@ BUGS = (
     Bug(
         "a job that the server gave another id counted as submitted",
         "runner/comfy/course.py",
-        "            await self._misnamed(accepted.prompt_id)\n            return None\n",
+        "            return await self._misnamed(accepted.prompt_id)\n",
         "            await self._misnamed(accepted.prompt_id)\n",
         ("tests/comfy/test_attempts.py::test_an_echoed_foreign_id_is_taken_back",),
     ),
@@ -367,8 +367,8 @@ BUGS = (
     Bug(
         "what runs by now taken back",
         "runner/comfy/course.py",
-        "                    if not self._interrupts:\n",
-        "                    if False:\n",
+        "                if self._interrupts:\n",
+        "                if True:\n",
         ("tests/comfy/test_attempts.py::test_taking_back_spares_a_job_that_runs",),
     ),
     Bug(
@@ -387,9 +387,9 @@ BUGS = (
     ),
     Bug(
         "a job that was given up left running",
-        "runner/comfy/server.py",
-        "            elif prompt_id in queue.running:\n                await self.client.interrupt(prompt_id)\n",
-        "            elif prompt_id in queue.running:\n                pass\n",
+        "runner/comfy/orphans.py",
+        "            if prompt_id in queue:\n",
+        "            if prompt_id in queue.pending:\n",
         ("tests/comfy/test_server.py::test_a_job_that_was_given_up_is_taken_back_wherever_it_turns_up",),
     ),
     Bug(
@@ -408,7 +408,7 @@ BUGS = (
     ),
     Bug(
         "a reason without words",
-        "runner/comfy/client.py",
+        "runner/comfy/reasons.py",
         "printable(str(error) or type(error).__name__, limit=200)",
         "printable(str(error), limit=200)",
         ("tests/comfy/test_client.py::test_an_error_without_words_is_named_by_its_kind",),

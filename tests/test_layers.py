@@ -15,7 +15,7 @@ LAYERS = [
     {"system"},
     {"errors", "door"},
     {"domain", "locks"},
-    {"events", "settings", "text", "awake", "pictures", "ground"},
+    {"events", "settings", "summary", "text", "awake", "pictures", "ground"},
     {
         "faults",
         "story",

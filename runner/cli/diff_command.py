@@ -10,7 +10,7 @@ import click
 
 from runner.cli.console import counted, emit, report, tell
 from runner.cli.meant import meant_run, run_names
-from runner.cli.options import json_option, make_settings, runs_option
+from runner.cli.options import TakesRuns, json_option, make_settings, runs_option
 from runner.errors import AnimerunError, UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ SAME, DIFFERENT, TROUBLE = 0, 1, 2
 
 
 @click.command(
-    name="diff", context_settings={"ignore_unknown_options": True},
+    name="diff",
+    cls=TakesRuns,
     epilog="Exit codes: 0 no job differs · 1 some do · 2 trouble, or no job in common",
-)  # fmt: skip
+)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--pixels", is_flag=True, help="Look at every picture that differs, not only the first 200.")

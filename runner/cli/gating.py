@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from runner.diff.gate import Finding, Policy, Verdict
     from runner.manifest.compare_rows import Candidate
     from runner.manifest.store import Report
-    from runner.run import Control, Summary
+    from runner.run import Control
     from runner.settings import Settings
+    from runner.summary import Summary
 
 F = TypeVar("F", bound=Callable[..., Any])
 LATEST, ACCEPTED = "latest-success", "accepted"

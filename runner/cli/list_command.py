@@ -12,7 +12,7 @@ from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.system import is_file
 
-_STATES = ("running", "open", "succeeded", "failed", "stopped")
+_STATES = ("running", "open", "superseded", "succeeded", "failed", "stopped")
 
 
 @click.command(name="list")

@@ -55,6 +55,28 @@ _KINDS: Mapping[Any, str] = {
 }
 
 
+class TakesRuns(click.Command):
+    """A command whose arguments may be `-1`, `-2` …: runs from the end. Any other `-…` is a flag."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # click takes `-1` for a flag unless unknown flags are handed on; those are refused in `parse_args`.
+        super().__init__(*args, **{"context_settings": {"ignore_unknown_options": True}} | kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an unknown flag by its name, before it is taken for a run."""
+        plain = args[: args.index("--")] if "--" in args else args
+        given, rest, _ = self.make_parser(ctx).parse_args(args=list(plain))
+        names = [name for param in self.params if isinstance(param, click.Argument) and (name := param.name)]
+        values = (given.get(name) for name in names)
+        flat = [each for value in values for each in (value if isinstance(value, tuple) else (value,))]
+        flags = [opt for param in self.params if isinstance(param, click.Option) for opt in param.opts]
+        for each in (*flat, *rest):
+            if isinstance(each, str) and re.match(r"-(?!\d+$).", each):
+                near = nearest(each, flags)
+                raise click.NoSuchOption(each, possibilities=[near] if near else None, ctx=ctx)
+        return super().parse_args(ctx, args)
+
+
 def spec_argument(f: F) -> F:
     """The spec file."""
     return click.argument(

@@ -57,8 +57,8 @@ def command(
 ) -> int:
     """Say what rendering SPEC would make, what is reused and why. Nothing is submitted.
 
-    Narrow it as you would the run: plan SPEC --prompts --only c001. No server is asked: whether a model file
-    there has changed is not known here, and nodes of packs are told by a list of ComfyUI's own.
+    Narrow it as you would the run: plan SPEC --prompts --only c001. Servers are asked one thing only, whether
+    model files have changed; nodes of packs are known from a list of ComfyUI's own.
 
     With --json: one `job` per job, and where nodes are not ComfyUI's own one `beyond` (comfyui, classes).
     """
@@ -66,12 +66,13 @@ def command(
 
     begin()
     settings = make_settings(spec=spec, servers=servers, depth=depth, max_jobs=max_jobs, runs=runs, copy=copy)
-    from runner.cli.planning import plan_with_history
+    from runner.cli.planning import plan_with_history, with_model_files
 
     plan = plan_with_history(
         spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only,
         all_runs=True,
     )  # fmt: skip
+    plan = with_model_files(plan, settings)
     for warning in plan.warnings:
         warn(str(warning))
     if as_json:

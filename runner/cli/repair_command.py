@@ -11,13 +11,13 @@ import click
 from runner import door
 from runner.cli.console import counted, emit, say
 from runner.cli.meant import meant_run, run_names
-from runner.cli.options import json_option, make_settings, runs_option
+from runner.cli.options import TakesRuns, json_option, make_settings, runs_option
 from runner.errors import RecordDamaged, RunLocked, StorageError
 
 _SHOWN = 10
 
 
-@click.command(name="repair", context_settings={"ignore_unknown_options": True})
+@click.command(name="repair", cls=TakesRuns)
 @click.argument("run", required=False, default="")
 @runs_option
 @json_option

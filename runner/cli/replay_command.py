@@ -12,6 +12,7 @@ from runner import door
 from runner.cli.console import clean, counted, emit, say, table, tell
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import (
+    TakesRuns,
     json_option,
     limit_options,
     make_settings,
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
     from runner.cli.progress import RunView
     from runner.manifest.store import Report
     from runner.replay import Compared, Outcome, Replay
-    from runner.run import Control, Summary
+    from runner.run import Control
     from runner.settings import Settings
     from runner.stored import Record
+    from runner.summary import Summary
 
 _TRIPPED = 9
 
 
-@click.command(name="replay", context_settings={"ignore_unknown_options": True})
+@click.command(name="replay", cls=TakesRuns)
 @click.argument("run", metavar="RUN")
 @server_options
 @click.option("--except", "without", multiple=True, metavar="PATTERN", help="Leave these jobs out.")

@@ -10,6 +10,7 @@ import click
 
 from runner.cli.opened import opened
 from runner.cli.options import (
+    TakesRuns,
     json_option,
     limit_options,
     lock_options,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from runner.manifest.store import Manifest
 
 
-@click.command(name="resume", context_settings={"ignore_unknown_options": True})
+@click.command(name="resume", cls=TakesRuns)
 @click.argument("run", required=False, default="", metavar="[RUN]")
 @server_options
 @click.option("--retry-failed", is_flag=True, help="Also try again what failed for good.")
@@ -113,4 +114,4 @@ _COMPLETE = (("end", 0), ("end", 1), ("end", 9))
 
 def _is_left(row: Mapping[str, object]) -> bool:
     settled = sum(int(str(row[name])) for name in ("succeeded", "reused", "failed", "waiting"))
-    return settled < int(str(row["jobs"]))
+    return settled < int(str(row["jobs"])) and row["state"] != "superseded"

@@ -25,10 +25,10 @@ from runner.comfy.hearsay import altered, from_frames
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server
-from runner.comfy.verdict import Succeeded, Uncollected, concerning, judge, rejection
+from runner.comfy.verdict import Succeeded, Uncollected, busy, concerning, judge, rejection, unclear
 from runner.comfy.watch import Watch
 from runner.domain import Attempt, Fault, Output, OutputKind, Plain
-from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
+from runner.errors import Ambiguous, NotLetIn, Refused, ServerFault, Unreachable
 from runner.events import (
     AttemptCancelled,
     AttemptCollecting,
@@ -50,6 +50,9 @@ _PROGRESS_S = 0.2
 _MOST_FILES = 4097
 _LARGEST = 128 * 2**20
 """The most bytes taken from a file that is only asked whether it is there."""
+
+_DENIED = 3
+"""How often a submission may be denied while the server lets other requests in."""
 
 _BUSY_S = 10.0
 """How long a server is left alone that is too busy and does not say for how long."""
@@ -106,18 +109,18 @@ class Course:
         folder: The run's folder.
         server: Where.
         means: The executor's.
-        adopted: An earlier process submitted it: follow only.
+        age_s: An earlier process intended it so long ago: follow only. None = submit it.
 
     """
 
     def __init__(
-        self, attempt: Attempt, folder: Path, server: Server, means: Means, *, adopted: bool = False
+        self, attempt: Attempt, folder: Path, server: Server, means: Means, *, age_s: float | None = None
     ) -> None:
         self._attempt = attempt
         self._folder = folder
         self._server = server
         self._means = means
-        self._adopted = adopted
+        self._age_s = age_s
         self._watch = server.watch(attempt.prompt_id, lambda _: self._news())
         self._submitted_at = 0.0
         self._running_told = False
@@ -158,7 +161,8 @@ class Course:
             self._means.spawn(self._withdraw())
 
     async def _run(self) -> Ended:
-        if self._adopted:
+        if self._age_s is not None:
+            self._watch.old = self._age_s >= self._server.settle_s
             self._server.sent(self._watch)
         else:
             fault = await self._submit()
@@ -177,6 +181,7 @@ class Course:
         nodes = self._means.as_listed(attempt.server, bound)
         if attempt.free:
             await self._free()
+        denied = 0
         while True:
             await server.recovered(watch)
             # Each time, for whoever is back may be another process with an empty input folder.
@@ -187,10 +192,13 @@ class Course:
                 raise Unreachable("cancelled before it was sent")
             try:
                 return await self._post(nodes)
-            except Unreachable as silence:
-                server.trouble(silence)
+            except (Unreachable, NotLetIn) as away:
+                server.trouble(away)
+                denied += isinstance(away, NotLetIn)
+                if denied >= _DENIED:
+                    return _fault("SERVER_REJECTS", str(away), "elsewhere")
                 if self._means.another_is_up(self._attempt.server):
-                    return _fault("UNREACHABLE", str(silence), "elsewhere")
+                    return _fault("UNREACHABLE", str(away), "elsewhere")
 
     async def _free(self) -> None:
         """Have the server free its memory, unless others have jobs there; give it time to do so."""
@@ -229,14 +237,13 @@ class Course:
             return rejection(no.status, no.body, nodes)
         except Ambiguous as doubt:
             self._doubt = doubt
-            if _busy(doubt):
+            if busy(doubt):
                 seconds = doubt.wait_s or _BUSY_S
                 self._means.emit(ServerBusy(server=attempt.server, seconds=seconds))
             self._sent()
             return None
         if accepted.prompt_id != attempt.prompt_id:
-            await self._misnamed(accepted.prompt_id)
-            return None
+            return await self._misnamed(accepted.prompt_id)
         if errors := concerning(accepted.node_errors, attempt.workflow.outputs):
             return await self._partly(rejection(200, {"node_errors": errors}, nodes))
         watch.accepted = True
@@ -253,16 +260,20 @@ class Course:
         if self._watch.cancelled:
             self._means.spawn(self._withdraw())
 
-    async def _misnamed(self, echoed: str) -> None:
+    async def _misnamed(self, echoed: str) -> Fault | None:
         """Take back a prompt that was queued under an id of the server's own: it could not be found again.
 
-        Where only the answer was damaged, ours is there all the same: so it is looked for.
+        A server that holds it under that id is left out at once. Where only the answer was damaged, ours is
+        there all the same: so it is looked for.
         """
-        await self._server.insist(partial(self._server.client.delete, [echoed]), self._watch)
-        self._doubt = Refused(
-            "the server queued it under an id of its own: its ComfyUI is too old", status=409
-        )
+        server, watch = self._server, self._watch
+        if await server.insist(partial(server.client.renamed, watch.prompt_id, echoed), watch):
+            if not server.final:
+                server.leave_out(f"{server.url} gives jobs ids of its own: its ComfyUI or a proxy is too old")
+            return _fault("UNREACHABLE", server.down, "elsewhere")
+        self._doubt = Refused("the server answered with another id than was sent", status=409)
         self._sent()
+        return None
 
     async def _partly(self, fault: Fault) -> Fault:
         """Take back a prompt of which the server would make only some outputs."""
@@ -278,13 +289,13 @@ class Course:
         client, prompt_id, pause_s = self._server.client, self._attempt.prompt_id, 0.25
         while not self._over:
             try:
-                await client.delete([prompt_id])
-                # Old servers ignore the id and stop whatever runs, hence the look.
-                if prompt_id in (await client.queue()).running:
-                    if not self._interrupts:
+                if self._interrupts:
+                    await client.cancel(prompt_id)
+                else:
+                    await client.delete([prompt_id])
+                    if prompt_id in (await client.queue()).running:
                         self._watch.cancelled = False
                         return
-                    await client.interrupt(prompt_id)
             except ServerFault as fault:
                 self._server.trouble(fault)
             self._server.kick()
@@ -432,7 +443,7 @@ class Course:
             return self._withdrawn()
         doubt = self._doubt
         if doubt is not None and doubt.status >= 300:
-            return self._failed(_unclear(doubt))
+            return self._failed(unclear(doubt))
         url = self._server.url
         match self._server.how_lost(self._watch):
             case "died":
@@ -478,17 +489,3 @@ class Course:
 
 def _fault(code: str, message: str, retry: Retry) -> Fault:
     return Fault(code=code, message=message[:500], retry=retry)
-
-
-def _busy(fault: ServerFault) -> bool:
-    """Tell whether a server asked to be left alone."""
-    return fault.status == 429 or (fault.status == 503 and fault.wait_s > 0)
-
-
-def _unclear(doubt: ServerFault) -> Fault:
-    """Return the fault of a submission that was answered with this status, and did not arrive."""
-    if _busy(doubt):
-        return _fault("SERVER_BUSY", str(doubt), "again")
-    if doubt.status >= 500:
-        return _fault("SERVER_ERROR", str(doubt), "elsewhere")
-    return _fault("SERVER_REJECTS", str(doubt), "elsewhere")

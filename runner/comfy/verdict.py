@@ -33,6 +33,7 @@ from typing import Any, Literal
 
 from runner.comfy.protocol import FileRef, files_of, malformed, printable, shown_by, texts_of
 from runner.domain import Fault, OutputKind
+from runner.errors import ServerFault
 from runner.text.shown import written
 
 Plain = Any
@@ -365,3 +366,17 @@ def is_model_file(name: object) -> bool:
 def _core(name: str) -> str:
     last = name.lower().replace("\\", "/").rpartition("/")[2]
     return _MODEL_FILE.sub("", last) or last
+
+
+def busy(fault: ServerFault) -> bool:
+    """Whether a server asked to be left alone."""
+    return fault.status == 429 or (fault.status == 503 and fault.wait_s > 0)
+
+
+def unclear(doubt: ServerFault) -> Fault:
+    """Return the fault of a submission that was answered with the status of *doubt* and did not arrive."""
+    message = str(doubt)[:500]
+    if busy(doubt):
+        return Fault(code="SERVER_BUSY", message=message, retry="again")
+    code = "SERVER_ERROR" if doubt.status >= 500 else "SERVER_REJECTS"
+    return Fault(code=code, message=message, retry="elsewhere")

@@ -252,6 +252,10 @@ left join (select key, arg_max(struct_pack(c := code, m := message, t := queue_s
 left join lateral (select x.l.c as code, x.l.m as message, x.l.t as took) l on true
 order by s.seq;
 
+-- name: model_files
+-- What side SIDE recorded of its model files.
+select server, folder, name, size, modified, sha256 from SIDE.model_files;
+
 -- name: cases_gone
 -- Jobs that side a has made and side b does not have.
 select o.key, v.scene, v.cut, v.place from odd o join a.variants v on v.variant = o.variant_a

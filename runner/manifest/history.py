@@ -13,6 +13,7 @@ from runner.domain import Output, Realm
 from runner.manifest.damage import Asked, refuse_damage, stopping
 from runner.manifest.folder import head_of, is_of
 from runner.manifest.store import PUBLISHED, Manifest, journals
+from runner.model_files import ModelFacts, recorded
 from runner.relink import Held
 
 
@@ -89,14 +90,10 @@ class History:
             found[row["key"]] = row | {"files": files[run]}
         return found
 
-    def model_facts(self, run: str) -> dict[tuple[str, str, str], set[int | str]]:
-        """Return (folder, name, `size` or `sha256`) → what *run* was told of the model files it used."""
-        found: dict[tuple[str, str, str], set[int | str]] = {}
-        for folder, name, size, sha256 in self._rows("model_files", run=run):
-            for what, value in (("size", size), ("sha256", sha256)):
-                if value:
-                    found.setdefault((folder, name, what), set()).add(value)
-        return found
+    def model_facts(self, run: str) -> ModelFacts:
+        """Return what *run* recorded of the model files it used."""
+        rows = self._manifest.query("model_files", run=run) if self._manifest is not None else ()
+        return recorded(rows)
 
     def jobs_of(self, run: str) -> int:
         """Return how many jobs *run* was about, waiting ones included; 0 for a stranger."""

@@ -20,7 +20,7 @@ import duckdb
 from runner import door
 from runner.manifest.journal import Position
 
-SCHEMA = 2
+SCHEMA = 3
 Place = tuple[str, str]
 """(run, name of the file in its folder)."""
 Cause = Literal["absent", "held", "log", "newer", "foreign", "unreadable", "older", "damaged"]

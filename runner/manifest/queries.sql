@@ -132,8 +132,8 @@ left join templates t on t.run = f.m.run and t.name = v.template;
 select path, name from inputs where run = $run;
 
 -- name: model_files
--- What a run was told of its model files.
-select folder, name, size, sha256 from model_files where run = $run;
+-- What a run recorded of its model files.
+select server, folder, name, size, modified, sha256 from model_files where run = $run;
 
 -- name: realm_of
 -- What servers of these addresses were when last used.

@@ -36,6 +36,12 @@ class Fake:
         self.inputs: dict[str, bytes] = {}
         self.hold = False
         self.previz = False
+        self.atomic = False
+        """It has `/jobs/{id}/cancel`, as ComfyUI 0.33 does."""
+        self.own_ids = False
+        """It gives every prompt an id of its own, as ComfyUI before 0.3.45 does."""
+        self.locked = False
+        """Nobody is let in: 401 on everything."""
         self.wedged = False
         """Its worker is dead: an interrupt changes nothing."""
         self.picture = PNG.getvalue()
@@ -134,6 +140,10 @@ class Fake:
         self.headers.append(headers)
         route = f"{method} /history" if path.startswith("/history/") else f"{method} {path}"
         fault = self.script[route].popleft() if self.script[route] else None
+        if fault == "lock":
+            self.locked = True
+        if self.locked:
+            return await self._answer(writer, 401, b"who are you?", "text/plain")
         if fault == "drop":
             return False
         if fault == "stall":
@@ -206,6 +216,11 @@ class Fake:
             case "POST interrupt":
                 self._interrupt(said["prompt_id"])
                 answer = {}
+            case "POST jobs" if self.atomic:
+                named = path.split("/")[2]
+                answer = {"cancelled": named in self.pending or named in self.running}
+                self._delete([named])
+                self._interrupt(named)
             case "POST free":
                 answer = {}
             case _:
@@ -221,6 +236,7 @@ class Fake:
 
     def _prompt(self, said: dict[str, Any], fault: Any) -> dict[str, Any]:
         prompt_id = "11111111-2222-3333-4444-555555555555" if fault == "other id" else said["prompt_id"]
+        prompt_id = f"{len(self.posts):08}-0000-4000-8000-000000000000" if self.own_ids else prompt_id
         self.posts.append({**said, "prompt_id": prompt_id})
         errors: dict[str, Any] = {}
         if fault in ("partly", "beside"):

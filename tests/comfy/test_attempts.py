@@ -115,7 +115,6 @@ async def test_an_unclear_answer_to_a_job_that_runs_is_found_out(
         ((200, "application/json", b"{}"), "LOST", "again"),
         ((400, "text/html", b"<h1>no</h1>"), "SERVER_REJECTS", "elsewhere"),
         ((302, "text/html", b""), "SERVER_REJECTS", "elsewhere"),
-        ((401, "text/plain", b"who?"), "SERVER_REJECTS", "elsewhere"),
         ((404, "text/plain", b""), "SERVER_REJECTS", "elsewhere"),
         ((405, "text/plain", b""), "SERVER_REJECTS", "elsewhere"),
     ],
@@ -240,14 +239,14 @@ async def test_shown_text_becomes_a_file(
 async def test_an_echoed_foreign_id_is_taken_back(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
-    """A server that chooses ids itself cannot be used; what it queued is deleted."""
+    """A server that chooses ids itself cannot be used; what it queued is deleted; it costs no attempt."""
     fake.hold = True
     fake.plan("POST /prompt", "other id")
     executor.start(attempt(), tmp_path)
     events = await until_end(executor)
 
-    assert [type(event) for event in events] == [AttemptFailed]
-    assert events[-1].fault.code == "SERVER_REJECTS"
+    assert [type(event) for event in events] == [ServerDown, AttemptFailed]
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("UNREACHABLE", "elsewhere")
     assert fake.pending == []
 
 

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from runner.comfy.client import Client, Limits, _why
+from runner.comfy.client import Client, Limits
 from runner.comfy.credentials import credentials_for
 from runner.comfy.protocol import FileRef
+from runner.comfy.reasons import cause_of
 from runner.errors import Ambiguous, NotComfyUI, Refused, ServerFault, Unreachable
 
 from .conftest import GUARD_S
@@ -211,8 +212,8 @@ async def test_only_a_comfyui_answers_like_one(body: bytes) -> None:
 
 def test_an_error_without_words_is_named_by_its_kind() -> None:
     """Some libraries raise without a reason; a message that ends in nothing helps nobody."""
-    assert _why(ConnectionError()) == "ConnectionError"
-    assert _why(ConnectionError("it broke")) == "it broke"
+    assert cause_of(ConnectionError()) == "ConnectionError"
+    assert cause_of(ConnectionError("it broke")) == "it broke"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"queue_running": 1, "queue_pending": []}'])
@@ -302,9 +303,14 @@ async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:
     assert not queue.running | queue.pending
 
 
-async def test_a_size_that_no_file_has_is_unknown() -> None:
-    """What a server says of its model files is kept only where it can be true."""
-    sizes = {"a": 5, "b": 2**63 - 1, "c": 2**63, "d": 2**80, "e": -1, "f": "9", "g": None}
-    body = json.dumps([{"name": name, "size": size} for name, size in sizes.items()]).encode()
+@pytest.mark.parametrize("what", ["size", "modified"])
+async def test_a_size_or_time_that_no_file_has_is_unknown(what: str) -> None:
+    """What a server says of its model files is kept where it can be true; seconds lose their fraction."""
+    said = {"a": 5, "b": 2**63 - 1, "c": 2**63, "d": 2**80, "e": -1, "f": "9", "g": None, "h": 7.9, "i": True}
+    body = json.dumps([{"name": name, what: value} for name, value in said.items()]).encode()
     async with talking(answer(body)) as (client, _):
-        assert await client.model_sizes("loras") == {"a": 5, "b": 2**63 - 1}
+        found = await client.listed_models("loras")
+
+    known = {name: value for name, each in found.items() if (value := getattr(each, what)) is not None}
+    assert known == {"a": 5, "b": 2**63 - 1, "h": 7}
+    assert found.keys() == said.keys()

@@ -179,10 +179,10 @@ async def test_a_job_of_which_no_frames_can_come_is_given_longer(
     server.listener.connected, server.listener.heard_at = heard, watch.sent_at
     interrupted: list[str] = []
 
-    async def interrupt(prompt_id: str) -> None:
+    async def cancel(prompt_id: str, *, running: bool) -> None:
         interrupted.append(prompt_id)
 
-    monkeypatch.setattr(server.client, "interrupt", interrupt)
+    monkeypatch.setattr(server.client, "cancel", cancel)
     await server._wait_for(watch, 1.5 * server.pace.no_progress_s)
 
     assert interrupted == (["a"] if heard else [])
@@ -286,13 +286,13 @@ class Orders:
     def __init__(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         self.given: list[tuple[str, str]] = []
         monkeypatch.setattr(server.client, "delete", self._delete)
-        monkeypatch.setattr(server.client, "interrupt", self._interrupt)
+        monkeypatch.setattr(server.client, "cancel", self._cancel)
 
     async def _delete(self, prompt_ids: list[str]) -> None:
         self.given += [("delete", each) for each in prompt_ids]
 
-    async def _interrupt(self, prompt_id: str) -> None:
-        self.given.append(("interrupt", prompt_id))
+    async def _cancel(self, prompt_id: str, *, running: bool) -> None:
+        self.given.append(("interrupt" if running else "delete", prompt_id))
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ async def test_a_job_that_was_given_up_is_taken_back_wherever_it_turns_up(
 
     assert given == orders
     assert not server.strangers(queue)
-    server._orphans["a"] -= server.pace.orphan_s
+    server._orphans.add("a", server.clock() - server.pace.orphan_s - 1)
     await server._take_back(NOWHERE)
     await server._take_back(RUNNING)
     assert given == orders

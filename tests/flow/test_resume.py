@@ -81,6 +81,57 @@ def test_a_killed_run_goes_on_and_nothing_is_made_twice(shop: Shop, own: Own) ->
     assert len(shop.outputs()) == 8
 
 
+def test_resume_names_what_it_takes_over_and_counts_the_whole_run(shop: Shop, own: Own) -> None:
+    """Jobs taken over keep their key, and counters and summary add up over all processes of the run."""
+    shop.template("slow", GATED)
+    shop.write("flat.yaml", spec(jobs=9))
+    own.allow(4)
+    first = shop.start("flat.yaml", "--server", own.url)
+    until("2 jobs", lambda: begun(shop, 2))
+    kill(first)
+    [run] = runs(shop)
+    second = shop.start("resume", "--server", own.url)
+    until("2 more jobs", lambda: begun(shop, 4))
+    until("the next one to run", own.running)
+    kill(second)
+    own.open()
+    before = len(made(run))
+    code, out, err = shop.animerun("resume", "--server", own.url, "--json")
+    told = [json.loads(line) for line in out.splitlines()]
+    adopted = {line["key"] for line in told if line["event"] == "adopted"}
+    summary = told[-1]
+
+    assert code == 0, err
+    assert adopted
+    assert adopted == {line["key"] for line in lines(run, "intent") if line["id"] in _open_then(run)}
+    assert {line["key"] for line in told if line["event"] == "succeeded"} >= adopted
+    assert (summary["succeeded"], summary["files"], summary["unfinished"]) == (9, 9, 0)
+    assert summary["before"] == {"succeeded": before, "reused": 0, "failed": 0, "files": before}
+
+
+def _open_then(run: Path) -> set[str]:
+    """Return the ids that were open when the last process of *run* began."""
+    told = lines(run, "intent", "done", "failed", "cancelled", "resumed")
+    last = max(number for number, line in enumerate(told) if line["t"] == "resumed")
+    ended = {line["id"] for line in told[:last] if line["t"] in ("done", "failed", "cancelled")}
+    return {line["id"] for line in told[:last] if line["t"] == "intent"} - ended
+
+
+def test_the_lines_of_a_resumed_run_go_on_counting(shop: Shop, own: Own) -> None:
+    """In text every line has its key, and the last one says that all jobs of the run are made."""
+    shop.template("slow", GATED)
+    shop.write("flat.yaml", spec(jobs=6))
+    run = killed_after(shop, own, 2)
+    done = len(made(run))
+    code, _, err = shop.animerun("resume", "--server", own.url)
+    counted = [line for line in err.splitlines() if line.startswith("[")]
+
+    assert code == 0, err
+    assert [line.split("]")[0] for line in counted] == [f"[{n}/6" for n in range(done + 1, 7)]
+    assert all("] flat/s/" in line for line in counted), counted
+    assert f"6 jobs made ({done} of them before)" in err
+
+
 def test_the_same_command_settles_and_reuses(shop: Shop, own: Own) -> None:
     """After kill -9 the same command collects what was under way, reuses it, and renders the rest only."""
     shop.template("slow", GATED)
@@ -101,7 +152,7 @@ def test_the_same_command_settles_and_reuses(shop: Shop, own: Own) -> None:
 
 
 def test_settling_is_no_end_of_the_old_run(shop: Shop, own: Own) -> None:
-    """What the same command settles stays an unfinished run, told as such, and no success."""
+    """What the same command settles is no success; a newer run of the same spec supersedes it."""
     shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=6))
     first = killed_after(shop, own, 1)
@@ -112,7 +163,7 @@ def test_settling_is_no_end_of_the_old_run(shop: Shop, own: Own) -> None:
     states = {row["run"]: row["state"] for row in map(json.loads, out.splitlines())}
 
     assert lines(first, "end") == []
-    assert states[first.name] == "open"
+    assert states[first.name] == "superseded"
     assert "animerun resume" in before
     assert "animerun resume" not in after
 

@@ -25,8 +25,9 @@ from runner.events import (
 from runner.manifest.journal import Journal, Reading
 from runner.plan import Plan, make_plan
 from runner.record import Recorder
-from runner.run import Conductor, Control, Summary
+from runner.run import Conductor, Control
 from runner.settings import Settings
+from runner.summary import Summary
 
 SPEC = "animerun: 1\nepisode: demo\nscenes: {s01: {prompt: a lighthouse, takes: 6}}\n"
 Script = Callable[["Scripted", Attempt], None]
