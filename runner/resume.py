@@ -17,7 +17,7 @@ from typing import Any
 from runner.collect import discard
 from runner.domain import Template, Workflow
 from runner.errors import RecordDamaged, SpecError, UsageError
-from runner.expand import expand
+from runner.expand import Expansion, expand
 from runner.inputs import InputFile
 from runner.manifest.export import output_paths
 from runner.manifest.history import History
@@ -29,6 +29,7 @@ from runner.render import Catalog
 from runner.rendered import Open, Rendered
 from runner.reuse import Policy, Reuse
 from runner.spec import load
+from runner.story import Spec
 
 _RECORD = re.compile(r"(journal|run|notes)\.json")
 _PART = re.compile(r"\..*\.[0-9a-f]{8}\.part")
@@ -170,7 +171,21 @@ def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Pl
         spec, catalog, only=scope["only"], without=scope["without"], frozen=frozenset(index["inputs"])
     )
     inputs = {project: _input(plan, project, name) for project, name in index["inputs"].items()}
+    _refuse_renamed(spec, expansion, state)
     return plan_of(spec, catalog, expansion, reuse, inputs=inputs)
+
+
+def _refuse_renamed(spec: Spec, expansion: Expansion, state: Standing) -> None:
+    """Raise UsageError where jobs of the run have other keys now: labels that are not ASCII changed once."""
+    recorded = state.made | state.failed | {line["key"] for line in state.open.values()}
+    if not recorded or all((spec.root / file.path).read_bytes().isascii() for file in spec.files):
+        return
+    unknown = recorded - {job.key for job in expansion}
+    if unknown:
+        raise UsageError(
+            f"{min(unknown)} has another key now: animerun has changed since this run began",
+            hint="start a new run of the spec; what is made will be reused where it is the same",
+        )
 
 
 def _input(plan: Path, project: str, name: str) -> InputFile:
