@@ -209,9 +209,16 @@ async def _sizes(
         told: Mapping[tuple[str, str], int] = {}
         with suppress(NoServer):  # It has gone meanwhile; what is not known counts as equal.
             told = await executor.model_sizes(each.url, folders_named)
-        for which in wanted & told.keys():
-            found.setdefault(which, {})[each.url] = told[which]
+        sizes = {_anywhere(which): size for which, size in told.items()}
+        for which in wanted:
+            if _anywhere(which) in sizes:
+                found.setdefault(which, {})[each.url] = sizes[_anywhere(which)]
     return found
+
+
+def _anywhere(which: tuple[str, str]) -> tuple[str, str]:
+    """Return (folder, name) as it is on no server on Windows: `anime\\ink` is `anime/ink`."""
+    return which[0], which[1].replace("\\", "/")
 
 
 async def _index_of(run: str, runs: Path) -> Report | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from sys import intern
 from typing import Any, Final, TypeVar
@@ -55,6 +55,8 @@ class Record:
     _variants: dict[str, Line] = field(default_factory=dict)
     _kinds: dict[tuple[str, str], OutputKind] = field(default_factory=dict)
     """(template, node) → what it saves."""
+    _optional: set[tuple[str, str]] = field(default_factory=set)
+    """(template, node) that a job may come without."""
     _told: list[Line] = field(default_factory=list)
 
     @property
@@ -94,7 +96,9 @@ class Record:
             nodes = unpack(line["workflow"], self._shapes, self._texts)
         except KeyError as error:
             raise ValueError(f"a part of its workflow ({error}) stands nowhere before it") from error
-        workflow = _workflow(nodes, self._outputs(job, nodes))
+        outputs = self._outputs(job, nodes)
+        optional = frozenset(name for name in outputs if (job.template, name) in self._optional)
+        workflow = replace(_workflow(nodes, outputs), optional=optional)
         if workflow.digest != line["digest"]:
             told = f"its stored workflow has the digest {workflow.digest[:16]}…"
             raise ValueError(f"{told}, not {line['digest'][:16]}… as recorded")
@@ -136,6 +140,7 @@ class Record:
                 self._variants[line["variant"]] = line
             case _:
                 self._kinds |= {(line["template"], node): kind for node, kind in line["outputs"].items()}
+                self._optional |= {(line["template"], node) for node in line.get("optional", ())}
 
     def _take_course(self, line: Line) -> None:
         match line["t"]:

@@ -25,6 +25,8 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "animerun.toml"
 FOREVER_S = 1e9
+NO_STDIN = "a spec is not read from standard input: its path is what runs are resumed and compared by"
+STDIN_HINT = "the program > specs/NAME.yaml && animerun specs/NAME.yaml"
 _KEYS: dict[str, Any] = {
     "servers": list,
     "runs": str,
@@ -54,7 +56,22 @@ _KINDS: Mapping[Any, str] = {
 
 def spec_argument(f: F) -> F:
     """The spec file."""
-    return click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC", callback=_there)(f)
+    return click.argument(
+        "spec", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC", callback=_one
+    )(f)
+
+
+def _one(ctx: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]) -> Path:
+    """Return the one spec that was given; raises UsageError for several, and for what is no file."""
+    if len(paths) > 1:
+        name = "" if ctx.info_name == "run" else f"{ctx.info_name} "
+        raise UsageError(
+            f"one spec at a time, and {len(paths)} were given",
+            hint=" && ".join(f"animerun {name}{path}" for path in paths),
+        )
+    if str(paths[0]) == "-":
+        raise UsageError(NO_STDIN, hint=STDIN_HINT)
+    return _there(ctx, parameter, paths[0])
 
 
 def _there(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:

@@ -10,7 +10,7 @@ Exactly one terminal event comes of it; AttemptSubmitted before AttemptRunning, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from runner import door
+from runner.comfy.additions import fitted, picture_info, unprefixed
 from runner.comfy.client import Fetch, Rejected, Sink
 from runner.comfy.facts import memory_of
-from runner.comfy.protocol import FileRef, Tracker, printable
+from runner.comfy.hearsay import altered, from_frames
+from runner.comfy.object_info import ObjectInfo
+from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server
-from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
+from runner.comfy.verdict import Succeeded, Uncollected, concerning, judge, rejection
 from runner.comfy.watch import Watch
 from runner.domain import Attempt, Fault, Output, OutputKind, Plain
 from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
@@ -91,6 +94,8 @@ class Means:
     """Bound nodes → with file names as that server lists them."""
     extra_data: Callable[[str, Nodes], Mapping[str, Plain]]
     """What that server needs besides nodes: a key, where one of them asks for it."""
+    offers: Callable[[str], ObjectInfo | None] = lambda _: None
+    """Server → the node classes it has, as far as they are known."""
 
 
 class Course:
@@ -159,14 +164,16 @@ class Course:
             fault = await self._submit()
             if fault is not None:
                 return self._failed(fault)
-        entry = await self._server.entry(self._watch) or _from_frames(self._watch.tracker)
+        entry = await self._server.entry(self._watch) or from_frames(self._watch.tracker)
         return self._gone() if entry is None else await self._finish(entry)
 
     async def _submit(self) -> Fault | None:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
-        bound = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        nonce = attempt.prompt_id if attempt.number > 1 else ""
+        stored = fitted(attempt.workflow.nodes, self._offers, nonce)
+        bound = self._means.bind(stored, prefix=attempt.prefix, uploads=uploads)
         nodes = self._means.as_listed(attempt.server, bound)
         if attempt.free:
             await self._free()
@@ -211,7 +218,8 @@ class Course:
         attempt, server, watch = self._attempt, self._server, self._watch
         watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
         self._nodes = nodes
-        extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
+        info = picture_info(attempt.tags, nodes, self._offers)
+        extra = {"client_id": watch.client_id, "extra_pnginfo": info}
         extra |= self._means.extra_data(attempt.server, nodes)
         try:
             accepted = await server.client.submit(
@@ -229,11 +237,15 @@ class Course:
         if accepted.prompt_id != attempt.prompt_id:
             await self._misnamed(accepted.prompt_id)
             return None
-        if accepted.node_errors:
-            return await self._partly(rejection(200, {"node_errors": accepted.node_errors}, nodes))
+        if errors := concerning(accepted.node_errors, attempt.workflow.outputs):
+            return await self._partly(rejection(200, {"node_errors": errors}, nodes))
         watch.accepted = True
         self._sent()
         return None
+
+    @property
+    def _offers(self) -> ObjectInfo | None:
+        return self._means.offers(self._attempt.server)
 
     def _sent(self) -> None:
         self._server.sent(self._watch)
@@ -283,7 +295,15 @@ class Course:
         attempt, watch = self._attempt, self._watch
         watch.accepted = True
         self._news()
-        verdict = judge(entry, attempt.workflow.outputs, attempt.prefix, nodes=attempt.workflow.nodes)
+        workflow = attempt.workflow
+        verdict = judge(
+            entry,
+            workflow.outputs,
+            attempt.prefix,
+            nodes=workflow.nodes,
+            unprefixed=unprefixed(workflow.nodes, workflow.outputs, self._offers),
+            optional=workflow.optional,
+        )
         self._compare(entry)
         if isinstance(verdict, Fault):
             if watch.cancelled and verdict.code == "INTERRUPTED":
@@ -310,7 +330,7 @@ class Course:
         ran = row[2] if isinstance(row, list) and len(row) > 2 and isinstance(row[2], dict) else None
         if not self._nodes or ran is None or self._server.alters:
             return
-        changes = tuple(_altered(self._nodes, ran))
+        changes = tuple(altered(self._nodes, ran))
         if changes:
             self._server.alters = True
             shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
@@ -472,22 +492,3 @@ def _unclear(doubt: ServerFault) -> Fault:
     if doubt.status >= 500:
         return _fault("SERVER_ERROR", str(doubt), "elsewhere")
     return _fault("SERVER_REJECTS", str(doubt), "elsewhere")
-
-
-def _altered(sent: Nodes, ran: Mapping[str, Plain]) -> Iterator[str]:
-    """Yield what a server changed in a graph: nodes added, left out, or of another class."""
-    for name in sorted({*sent, *ran}):
-        before, after = sent.get(name), ran.get(name)
-        if before is None or not isinstance(after, dict):
-            yield f"node {printable(name, limit=40)} {'added' if before is None else 'left out'}"
-        elif before.get("class_type") != after.get("class_type"):
-            kind = printable(after.get("class_type"), limit=60)
-            yield f"node {name} {before.get('class_type')} became {kind}"
-
-
-def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:
-    """Return what frames said of a success whose history entry is gone: its files may still be there."""
-    if tracker.hint != "success":
-        return None
-    status = {"status_str": "success", "messages": [["execution_success", {}]]}
-    return {"status": status, "outputs": tracker.outputs}

@@ -34,7 +34,7 @@ class Pictures:
 
     def found(self, value: Plain, parameter: Parameter, mark: Mark) -> Plain:
         """Return *value* with a glob replaced by its files; notes what does not exist."""
-        if parameter.type in ("image", "video") and isinstance(value, dict):
+        if parameter.type in ("image", "video", "audio") and isinstance(value, dict):
             self._check(value["$file"], mark)
         if parameter.type == "images" and isinstance(value, dict):
             files = self._listed(value["$glob"], mark)

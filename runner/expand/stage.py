@@ -27,7 +27,7 @@ from runner.story import Cut, CutPlans, Spec
 from runner.text.tree import Scalar
 from runner.values import parse_fps, parse_storyboard_length
 
-_FILES = frozenset({"file", "files", "image", "video", "images"})
+_FILES = frozenset({"file", "files", "image", "video", "audio", "images"})
 _FACTORS_SHOWN = 3
 
 

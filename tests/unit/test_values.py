@@ -93,6 +93,7 @@ SAMPLER = parameter("choice", name="sampler", choices=("euler", "dpmpp_2m"))
         (parameter("files"), "a.safetensors", ["a.safetensors"]),
         (parameter("image"), "./refs//fox.png", {"$file": "refs/fox.png"}),
         (parameter("video"), "clips/a.mp4", {"$file": "clips/a.mp4"}),
+        (parameter("audio"), "voices/aki.wav", {"$file": "voices/aki.wav"}),
         (parameter("images"), "refs/aki/*.png", {"$glob": "refs/aki/*.png"}),
     ],
 )
