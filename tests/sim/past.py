@@ -9,6 +9,7 @@ from typing import Any
 from runner.domain import Output, Realm
 from runner.manifest.folder import is_of
 from runner.manifest.history import Made
+from runner.model_files import ModelFacts
 from runner.relink import Held
 from tests import checker
 
@@ -37,7 +38,7 @@ class Past:
     def told(self, realm: Realm, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {}
 
-    def model_facts(self, run: str) -> dict[tuple[str, str, str], set[int | str]]:
+    def model_facts(self, run: str) -> ModelFacts:
         return {}
 
     def jobs_of(self, run: str) -> int:
@@ -60,6 +61,12 @@ class Past:
         for run, lines in self._runs.items():
             if is_of(self.runs, head(lines), spec, path):
                 yield run
+
+    def refuse_damage(self, spec: str, path: Path) -> None:
+        """Nothing: a simulated disk damages no journal in the middle."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
         wanted = set(sha256s)
