@@ -198,7 +198,7 @@ async def _take(one: _Wanted, *, fetch: Fetch, folder: Path) -> Output:
 
 def _fault(ref: FileRef, code: str, reason: str) -> Fault:
     message = f"{printable(ref.filename, limit=100)} of node {ref.node}: {printable(reason, limit=350)}"
-    return Fault(code=code, retry=_RETRY.get(code, "never"), message=message, node=ref.node)
+    return Fault(code=code, retry=_RETRY.get(code, "never"), message=message[:500], node=ref.node)
 
 
 def _too_many(refs: Sequence[FileRef], most: int) -> Fault:

@@ -210,9 +210,16 @@ async def _listed(
         told: Mapping[tuple[str, str], Listed] = {}
         with suppress(NoServer):  # It has gone meanwhile; what is not known counts as equal.
             told = await executor.listed_models(each.url, folders_named)
-        for which in wanted & told.keys():
-            found.setdefault(which, {})[each.url] = told[which]
+        files = {_anywhere(which): listed for which, listed in told.items()}
+        for which in wanted:
+            if _anywhere(which) in files:
+                found.setdefault(which, {})[each.url] = files[_anywhere(which)]
     return found
+
+
+def _anywhere(which: tuple[str, str]) -> tuple[str, str]:
+    """Return (folder, name) as it is on no server on Windows: `anime\\ink` is `anime/ink`."""
+    return which[0], which[1].replace("\\", "/")
 
 
 async def _index_of(run: str, runs: Path) -> Report | None:

@@ -420,7 +420,8 @@ def _trouble(part: str) -> str:
         return "a part of it is empty"
     odd = strange(part, _IN_FILES)
     if odd:
-        return f"in `{part[:60]}` `{shown(odd)}` is not used in file names"
+        hint = "; a hole is written {{ seed }}" if odd in "{[<$%" else ""
+        return f"in `{part[:60]}` `{shown(odd)}` is not used in file names{hint}"
     if not is_letter(part[0]):
         return f"`{part[:60]}`: it starts with no letter or digit"
     if len(part) > 100:

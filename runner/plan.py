@@ -36,6 +36,7 @@ CHUNK = 8_192
 """Jobs asked about at once."""
 
 _KEYS_SHOWN = 3
+SEEDS_TOLD = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,8 @@ class CutCount:
     reused: int = 0
     templates: tuple[str, ...]
     models: tuple[str, ...]
+    seeds: tuple[int, ...] = ()
+    """The first of its seeds, each once, at most `SEEDS_TOLD` and one more for those beyond."""
     waits: str = ""
 
 
@@ -346,6 +349,7 @@ class _Counting:
     reused: int = 0
     templates: dict[str, None] = field(default_factory=dict)
     models: dict[str, None] = field(default_factory=dict)
+    seeds: dict[int, None] = field(default_factory=dict)
     waits: str = ""
 
     def see(self, job: Job, *, reused: bool) -> None:
@@ -353,6 +357,8 @@ class _Counting:
         self.waiting += bool(job.waits)
         self.reused += reused
         self.templates[job.template] = None
+        if len(self.seeds) <= SEEDS_TOLD:
+            self.seeds[job.seed] = None
         if job.model:
             self.models[job.model] = None
         self.waits = job.waits or self.waits
@@ -367,6 +373,7 @@ class _Counting:
             reused=self.reused,
             templates=tuple(self.templates),
             models=tuple(self.models),
+            seeds=tuple(self.seeds),
             waits=self.waits,
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from runner.comfy.additions import fitted
 from runner.comfy.credentials import comfy_key
 from runner.comfy.graph_check import Checker
 from runner.comfy.object_info import ObjectInfo
@@ -64,7 +65,8 @@ async def preflight(
         checker = Checker(offers, parameters, replaced, no_key=key.why_not)
         for rendered in samples:
             if rendered.workflow is not None:
-                checker.add(rendered.workflow.nodes, rendered.job.key, tuple(rendered.workflow.outputs))
+                nodes = fitted(rendered.workflow.nodes, offers)
+                checker.add(nodes, rendered.job.key, tuple(rendered.workflow.outputs))
         findings = [*checker.findings(), *(checker.notes() if settings.strict else ())]
         if settings.allow_nodes is not None:
             findings = [*not_allowed(packs, settings.allow_nodes, each.url), *findings]

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runner import __version__
 from runner.collect import discard
 from runner.domain import Template, Workflow
 from runner.errors import RecordDamaged, SpecError, UsageError
@@ -24,6 +25,7 @@ from runner.manifest.history import History
 from runner.manifest.journal import Line
 from runner.naming import Pattern
 from runner.plan import Plan, plan_of
+from runner.record import Recorder
 from runner.relink import unshare
 from runner.render import Catalog
 from runner.rendered import Open, Rendered
@@ -161,10 +163,11 @@ def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Pl
     plan = folder / "plan"
     try:
         index = json.loads((plan / "index.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        name, files = str(index["spec"]), dict(index["inputs"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise RecordDamaged(f"{plan / 'index.json'} cannot be read: {error}") from error
     scope = state.head["scope"]
-    spec = load(plan / "files" / index["spec"], root=plan / "files", sets=scope["sets"])
+    spec = load(plan / "files" / name, root=plan / "files", sets=scope["sets"])
     catalog = Catalog(plan)
     changed = [name for name, digest in state.templates.items() if catalog.load(name).digest != digest]
     if changed:
@@ -172,9 +175,47 @@ def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Pl
             f"template {', '.join(changed)} is not what it was: animerun has changed since this run began",
             hint="start a new run of the spec; what is made will be reused where it is the same",
         )
-    expansion = expand(spec, catalog, only=scope["only"], without=scope["without"])
-    inputs = {project: _input(plan, project, name) for project, name in index["inputs"].items()}
+    expansion = expand(spec, catalog, only=scope["only"], without=scope["without"], frozen=frozenset(files))
+    inputs = {project: _input(plan, project, content) for project, content in files.items()}
     return plan_of(spec, catalog, expansion, reuse, inputs=inputs)
+
+
+class _Taken:
+    """The lines that a plan would record, as they come."""
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        self._lines.append(dict(line))
+
+    def commit(self) -> None:
+        """Nothing of it goes to a disk."""
+
+    def new(self) -> list[Line]:
+        found, self._lines = self._lines, []
+        return found
+
+
+def retold(folder: Path, head: Line, templates: Mapping[str, str]) -> Iterator[Line]:
+    """Yield what the run in *folder* records of its jobs, and what they refer to, from its frozen plan.
+
+    Nothing where that can be told no more: the plan is damaged, another version of animerun wrote the run, or
+    nothing says what a template was.
+    """
+    if head.get("animerun") != __version__ or "scope" not in head:
+        return
+    taken = _Taken()
+    recorder = Recorder(taken, clock=lambda: 0.0)
+    try:
+        plan = frozen_plan(folder, Standing(head=head, templates=dict(templates)))
+    except (UsageError, SpecError, RecordDamaged):
+        return
+    for each in plan.rendered():
+        if each.job.template in templates:
+            place = each.job.place.rpartition("/plan/files/")[2]
+            recorder.job(replace(each.job, place=place), each.workflow, recipe=each.recipe)
+            yield from taken.new()
 
 
 def _input(plan: Path, project: str, name: str) -> InputFile:

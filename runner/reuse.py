@@ -5,6 +5,7 @@ Answers come in the order asked, a few thousand jobs at a time, so that a millio
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,11 @@ class Reuse:
         found = (
             self.history.by_digest(self.realm, {w.digest for w in workflows.values()}) if workflows else {}
         )
-        made |= {key: found[w.digest] for key, w in workflows.items() if w.digest in found}
+        made |= {
+            key: found[w.digest]
+            for key, w in workflows.items()
+            if w.digest in found and holds(found[w.digest], w)
+        }
         for q in asked:
             if q.job.key in made:
                 reasons[q.job.key] = self._spoilt(q, made[q.job.key])
@@ -124,6 +129,16 @@ class Reuse:
             reasons[q.job.key] = (
                 why(_before(before) if before else None, now(q)) or "nothing like it was made"
             )
+
+
+def holds(made: Made, workflow: Workflow) -> bool:
+    """Whether *made* has as many outputs of each kind as *workflow* must have.
+
+    A digest tells neither kinds nor which outputs are optional, and leaves node ids out.
+    """
+    needed = Counter(kind for name, kind in workflow.outputs.items() if name not in workflow.optional)
+    there = Counter({output.node: output.kind for output in made.outputs}.values())
+    return needed <= there
 
 
 def now(question: Question) -> Told:

@@ -165,13 +165,9 @@ class ComfyExecutor:
             another_is_up=self._another_is_up,
             as_listed=lambda url, nodes: self._known[url].as_listed(nodes),
             extra_data=lambda url, nodes: self._known[url].extra_data(nodes),
+            offers=lambda url: self._known[url].object_info,
         )
-        times: dict[str, Any] = {
-            "settle_s": settle_s,
-            "server_wait_s": server_wait_s,
-            "no_progress_s": no_progress_s,
-        }
-        self._pace = pace or Pace(**times)
+        self._pace = pace or Pace(settle_s=settle_s, server_wait_s=server_wait_s, no_progress_s=no_progress_s)
         self._awake = Awake()
         self._events: asyncio.Queue[ExecutorEvent | AnimerunError] = asyncio.Queue()
         self._told: dict[str, ServerUp | ServerDown] = {}

@@ -8,6 +8,11 @@ import signal
 import hypothesis
 import pytest
 
+from tests.windows import cannot
+
+ON_WINDOWS = os.name == "nt"
+collect_ignore = list(cannot.MODULES) if ON_WINDOWS else []
+
 LONG_S = 300
 """The limit of a test that tries many inputs or starts many processes; a limit ends what hangs, and measures
 nothing. On two cores with two other busy processes a test takes up to five times as long as alone."""
@@ -23,7 +28,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 
-for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+for _number in (getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)):
     if signal.getsignal(_number) is signal.SIG_IGN:
         # A shell without job control starts what runs behind `&` deaf to Ctrl-C, and children inherit it.
         signal.signal(_number, signal.default_int_handler)
@@ -36,8 +41,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give property tests, and those marked as slow, the longer limit."""
+    """Give property tests, and those marked as slow, the longer limit; mark what Windows cannot do."""
     for item in items:
+        if ON_WINDOWS and (why := cannot.reason(item.nodeid.partition("tests/")[2])):
+            item.add_marker(pytest.mark.skip(reason=why))
         tries_many = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         if (tries_many or item.get_closest_marker("slow")) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LONG_S))

@@ -238,7 +238,7 @@ BUGS = (
     ),
     Bug(
         "the index ahead of the journal",
-        "runner/manifest/store.py",
+        "runner/manifest/tables.py",
         """    reading = Reading(path, start)
     db.execute("begin")
 """,
@@ -274,9 +274,9 @@ BUGS = (
     ),
     Bug(
         "a published index of another schema read",
-        "runner/manifest/store.py",
-        'if db.execute("select schema from published.meta").fetchone() != (SCHEMA,):',
-        'if db.execute("select schema from published.meta").fetchone() == (SCHEMA,):',
+        "runner/manifest/opening.py",
+        "    if found != (SCHEMA,):\n",
+        "    if found == (SCHEMA,):\n",
         ("tests/manifest/test_store.py::test_a_published_index_of_another_schema_is_not_read",),
     ),
     Bug(
@@ -414,9 +414,23 @@ BUGS = (
         ("tests/comfy/test_client.py::test_an_error_without_words_is_named_by_its_kind",),
     ),
     Bug(
+        "files guessed by name of a node that names them otherwise",
+        "runner/comfy/course.py",
+        ' or nodes.get(outputs[0], {}).get("class_type") != "SaveImage"',
+        "",
+        ("tests/comfy/test_policy.py::test_only_the_files_of_one_save_image_are_known_by_name",),
+    ),
+    Bug(
+        "an input that is too large tried everywhere",
+        "runner/comfy/course.py",
+        "            if no.status == 413:\n",
+        "            if False:\n",
+        ("tests/comfy/test_policy.py::test_an_input_that_is_refused_fails_its_job_by_the_reason",),
+    ),
+    Bug(
         "old warnings kept when the index was built again",
         "runner/manifest/store.py",
-        "        self.damaged.clear()\n",
+        "        self.left_out.clear()\n",
         "",
         ("tests/manifest/test_store.py::test_what_is_damaged_is_told_once_after_healing",),
     ),

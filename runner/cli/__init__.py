@@ -45,6 +45,14 @@ COMMANDS: dict[str, str] = {
 }
 """Name → the one line of `animerun --help`, in this order."""
 
+EXIT_CODES = (
+    "Exit codes: 0 all made · 1 some jobs failed · 2 spec, template or flags · 3 the servers cannot run it · "
+    "4 no usable server · 5 locked by another run · 6 local files · 7 record damaged · 8 a limit "
+    "(--max-failures, --deadline, the same failure five times in a row) · 9 a gate tripped · 70 a bug · "
+    "130, 143 stopped"
+)
+"""What every `--help` ends with."""
+
 SHORT = """\
 animerun SPEC.yaml       render a spec (storyboard cards, or with --server URL the real thing)
 animerun new DIR         a project folder to start from
@@ -67,6 +75,7 @@ class Commands(click.Group):
             return None
         command = import_module(f"runner.cli.{cmd_name.replace('-', '_')}_command").command
         assert isinstance(command, click.Command)
+        command.epilog = command.epilog or EXIT_CODES
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -100,8 +109,11 @@ def _is_spec(word: str) -> bool:
 
 
 def _unknown(word: str) -> str:
+    from runner.cli.options import NO_STDIN, STDIN_HINT
     from runner.text.nearest import nearest
 
+    if word == "-":
+        return f"{NO_STDIN}\n→ {STDIN_HINT}"
     specs = [str(path) for folder in (Path("specs"), Path()) for path in sorted(folder.glob("*.y*ml"))]
     by_stem = {Path(path).stem: path for path in reversed(specs)}
     meant = nearest(word, COMMANDS) or by_stem.get(nearest(Path(word).stem, by_stem) or "")
@@ -112,9 +124,7 @@ def _unknown(word: str) -> str:
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 all made · 1 some jobs failed · 2 spec, template or flags · 3 the servers cannot "
-    "run it · 4 no server · 5 locked by another run · 6 local files · 7 record damaged · 8 a limit you set · "
-    "70 a bug · 130, 143 stopped",
+    epilog=EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="animerun")
 @click.pass_context

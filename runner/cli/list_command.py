@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from runner.cli.console import duration, emit, say, table, tell
+from runner.cli.console import counted, duration, emit, say, table, tell
 from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 
@@ -50,8 +50,10 @@ def command(
     if not found:
         say(f"No runs in {settings.runs}/ yet.\n→ animerun SPEC.yaml")
         return 0
-    head = ("run", "state", "made", "failed", "realm", "took", "spec")
-    tell(table([_row(row) for row in found], head=head))
+    head = ("run", "state", "made", "failed", "realm", "took", "spec", "since")
+    rows = [_row(row) for row in found]
+    columns = len(head) if any(row[-1] for row in rows) else len(head) - 1
+    tell(table([row[:columns] for row in rows], head=head[:columns]))
     say("\nThe jobs of the newest: animerun show")
     if found[0]["state"] == "open":
         say("It stopped without an end; to go on with it: animerun resume")
@@ -61,7 +63,16 @@ def command(
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
     took = duration((row["ended"] - row["started"]).total_seconds()) if row["ended"] else ""
     made = f"{row['succeeded'] + row['reused']}/{row['jobs']}"
-    return (row["run"], row["state"], made, str(row["failed"] or ""), row["realm"], took, row["spec"])
+    counts = (row["run"], row["state"], made, str(row["failed"] or ""))
+    return (*counts, row["realm"], took, row["spec"], _since(row))
+
+
+def _since(row: dict[str, Any]) -> str:
+    """Return what came of a run after its end: verdict, mark, files deleted."""
+    parts = [f"gate {row['gate']}"] if row["gate"] else []
+    parts += ["baseline"] if row["baseline"] else []
+    parts += [f"{counted(row['pruned'], 'file')} pruned"] if row["pruned"] else []
+    return ", ".join(parts)
 
 
 def _machine(row: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "animerun.toml"
 FOREVER_S = 1e9
+NO_STDIN = "a spec is not read from standard input: its path is what runs are resumed and compared by"
+STDIN_HINT = "the program > specs/NAME.yaml && animerun specs/NAME.yaml"
 _KEYS: dict[str, Any] = {
     "servers": list,
     "runs": str,
@@ -76,7 +78,22 @@ class TakesRuns(click.Command):
 
 def spec_argument(f: F) -> F:
     """The spec file."""
-    return click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC", callback=_there)(f)
+    return click.argument(
+        "spec", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC", callback=_one
+    )(f)
+
+
+def _one(ctx: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]) -> Path:
+    """Return the one spec that was given; raises UsageError for several, and for what is no file."""
+    if len(paths) > 1:
+        name = "" if ctx.info_name == "run" else f"{ctx.info_name} "
+        raise UsageError(
+            f"one spec at a time, and {len(paths)} were given",
+            hint=" && ".join(f"animerun {name}{path}" for path in paths),
+        )
+    if str(paths[0]) == "-":
+        raise UsageError(NO_STDIN, hint=STDIN_HINT)
+    return _there(ctx, parameter, paths[0])
 
 
 def _there(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
@@ -162,7 +179,7 @@ def _failures(ctx: click.Context, parameter: click.Parameter, value: str | None)
     if value is None or (value == digits and digits.isdecimal()):
         return None if value is None else int(digits)
     if not digits.isdecimal() or not 0 < int(digits) <= 100:
-        raise UsageError(f"--max-failures is {value!r}; it must be a number of jobs or a share like 25%")
+        raise UsageError(f"--max-failures is `{value}`; it must be a number of jobs or a share like 25%")
     return value
 
 
@@ -172,7 +189,7 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
         return None
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|m|min|h)", value.strip())
     if not found or not float(found[1]):
-        raise UsageError(f"{parameter.opts[0]} is {value!r}; it must be a duration like 90s, 45m or 6h")
+        raise UsageError(f"{parameter.opts[0]} is `{value}`; it must be a duration like 90s, 45m or 6h")
     return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
 
 
@@ -281,7 +298,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         found["model_sums"] = Path(sums)
     if depth := environ.get("ANIMERUN_DEPTH"):
         if not depth.isdigit() or not 1 <= int(depth) <= 64:
-            raise UsageError(f"ANIMERUN_DEPTH is {depth!r}; it must be a number from 1 to 64")
+            raise UsageError(f"ANIMERUN_DEPTH is `{depth}`; it must be a number from 1 to 64")
         found["depth"] = int(depth)
     return found
 
@@ -308,7 +325,7 @@ def _size(path: Path, name: str, value: int | str) -> int:
     """Return the bytes of `500 MB` or `20GiB`; K, M, G and T are powers of 1,024."""
     found = _SIZE.fullmatch(str(value).strip())
     if not found:
-        raise UsageError(f'{path}: `{name}` is {value!r}; it must be a size like "20 GB"')
+        raise UsageError(f'{path}: `{name}` is `{value}`; it must be a size like "20 GB"')
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,11 +89,11 @@ def command(
         say()
     else:
         rows = [
-            (f"{cut.scene}/{cut.cut}".rstrip("/"), str(cut.jobs), _state(cut), " ".join(cut.models),
-             " ".join(cut.templates), cut.title)
+            (f"{cut.scene}/{cut.cut}".rstrip("/"), str(cut.jobs), _state(cut), _seeds(cut.seeds),
+             " ".join(cut.models), " ".join(cut.templates), cut.title)
             for cut in plan.cuts
         ]  # fmt: skip
-        tell(table(rows, head=("cut", "jobs", "answer", "model", "template", "title")))
+        tell(table(rows, head=("cut", "jobs", "answer", "seeds", "model", "template", "title")))
         say()
     _say_totals(plan, settings)
     return 0
@@ -139,6 +140,16 @@ def _state(cut: CutCount) -> str:
     return said[0][1] if len(said) == 1 else ", ".join(f"{word} {number}" for number, word in said)
 
 
+def _seeds(seeds: Sequence[int]) -> str:
+    """Return the seeds of a cut in a few characters: `7`, `1000..1003`, else the first."""
+    from runner.plan import SEEDS_TOLD
+
+    first, whole = seeds[0], len(seeds) <= SEEDS_TOLD
+    if len(seeds) > 1 and whole and tuple(seeds) == tuple(range(first, first + len(seeds))):
+        return f"{first}..{seeds[-1]}"
+    return str(first) if len(seeds) == 1 else f"{first}, …"
+
+
 def _answer(rendered: Rendered) -> str:
     if rendered.job.waits:
         return "wait"
@@ -148,7 +159,8 @@ def _answer(rendered: Rendered) -> str:
 def _lines(rendered: Rendered, *, prompts: bool) -> str:
     job = rendered.job
     why = job.waits or rendered.reason
-    lines = [f"{job.key}  → {job.name}  {_answer(rendered)}" + (f": {why}" if why else "")]
+    seed = "" if f"/seed={job.seed}" in job.key else f"  seed {job.seed}"
+    lines = [f"{job.key}{seed}  → {job.name}  {_answer(rendered)}" + (f": {why}" if why else "")]
     if prompts:
         lines.append(f"  + {job.prompt}")
         lines += [f"  - {job.negative}"] if job.negative else []

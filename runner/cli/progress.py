@@ -210,7 +210,7 @@ class RunView:
 
     def ended(self, summary: Summary, index: Report | None) -> None:
         """The last lines: what was made, where it lies, what failed, what to type next."""
-        say(closing(summary, self.settings, replaying=self.replaying))
+        self.closed(summary)
         for warning in index.warnings if index else ():
             self._warn(warning)
 
@@ -219,6 +219,39 @@ class RunView:
         if text not in self._warned:
             self._warned.add(text)
             warn(text)
+
+    def closed(self, summary: Summary) -> None:
+        """Say what the run came to."""
+        say(closing(summary, self.settings, replaying=self.replaying))
+
+
+class QuietView(RunView):
+    """Failures only, and the last lines of a run that did not go well."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, quiet=True)
+
+    def planned(self, plan: Plan) -> None:
+        """A plan that can be run is no failure."""
+
+    def opened(self, facts: Sequence[ServerFacts]) -> None:
+        """Nor are servers that can be used."""
+
+    def settling(self, run: str) -> None:
+        """Nor is what takes some seconds."""
+
+    def __call__(self, event: Event) -> None:
+        """Show what failed for good."""
+        match event:
+            case AttemptFailed(again=True) | ServerNotice():
+                self.tally.see(event)
+            case _:
+                super().__call__(event)
+
+    def closed(self, summary: Summary) -> None:
+        """Say what the run came to, if that is no success."""
+        if summary.exit_code:
+            super().closed(summary)
 
 
 def _made_of(plan: Plan) -> str:
@@ -376,7 +409,7 @@ def make_view(settings: Settings, *, as_json: bool, quiet: bool) -> RunView:
         from runner.cli.live import LiveView
 
         return LiveView(settings)
-    return RunView(settings, quiet=quiet)
+    return QuietView(settings) if quiet else RunView(settings)
 
 
 __all__ = ["JsonView", "RunView", "Tally", "block", "closing", "make_view"]

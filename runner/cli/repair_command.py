@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,12 @@ def _mend(folder: Path, file: str, *, asked: bool, as_json: bool) -> bool:
     """Mend one file and tell of it; one that is being written is left alone, unless asked for by name."""
     from runner.manifest.notes import add_note
     from runner.manifest.repair import mend
+    from runner.resume import retold
 
     if not (folder / file).is_file():
         return False
     try:
-        done = mend(folder, file)
+        done = mend(folder, file, retell=partial(retold, folder))
     except RunLocked as error:
         if asked:
             raise

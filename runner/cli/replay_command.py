@@ -51,7 +51,9 @@ _TRIPPED = 9
 @preflight_options
 @limit_options
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
-@click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
+@click.option(
+    "--quiet", "-q", is_flag=True, help="Print failures only, and what was asked for (a gate, a comparison)."
+)
 @json_option
 def command(
     run: str,
@@ -119,7 +121,7 @@ def _folder(asked: str, runs: Path) -> Path:
     path = Path(asked)
     if (path / "journal.jsonl").is_file():
         return path.resolve()
-    if "/" in asked:
+    if path.name != asked:
         raise UsageError(f"{asked} is no run folder: there is no journal.jsonl in it", hint="animerun list")
     return runs / meant_run(run_names(runs), asked, runs)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @runs_option
 @preflight_options
 @limit_options
-@click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
+@click.option("--quiet", "-q", is_flag=True, help="Print failures only.")
 @json_option
 def command(
     run: str,
@@ -99,6 +99,9 @@ def _incomplete(manifest: Manifest) -> str:
         last = last_line(manifest.runs / name / JOURNAL)
         if name in unread and (last.get("t"), last.get("code")) not in _COMPLETE:
             raise unread[name]
+    for error in unread.values():
+        # Whether that one is complete cannot be told.
+        raise error
     raise UsageError(
         f"every run in {manifest.runs}/ is complete",
         hint="for failed jobs: animerun resume RUN --retry-failed",

@@ -43,11 +43,11 @@ def walk(file: BinaryIO, start: int, end: int, most: int = _MOST_INSIDE) -> Iter
         if length == 0:
             length = end - at
         if length < begin or at + length > end:
-            raise Broken("the video is cut short")
+            raise Broken("the file is cut short: a box of it does not end")
         yield header[4:8], at + begin, at + length
         at += length
     if at < end:
-        raise Broken(f"the video has more than {most:,} boxes beside one another")
+        raise Broken(f"the file has more than {most:,} boxes beside one another")
 
 
 def examine(file: BinaryIO, size: int) -> Track:
@@ -72,8 +72,6 @@ def still(file: BinaryIO, size: int) -> tuple[int, int]:
     """
     found = list(walk(file, 0, size, _MOST))
     places = [(start, end) for name, start, end in found if name == b"meta"]
-    if not places and not any(name == b"moov" for name, _, _ in found):
-        raise Broken("the picture has no index")
     sides = [(0, 0)]
     for start, end in places:
         # `meta` is a full box: four bytes of version and flags stand before what is in it.

@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from runner import door
+from runner.comfy.additions import fitted, picture_info, unprefixed
 from runner.comfy.client import Fetch, Rejected, Sink
 from runner.comfy.facts import memory_of
+from runner.comfy.hearsay import altered, from_frames
+from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server
-from runner.comfy.verdict import Succeeded, Uncollected, altered, judge, rejection
+from runner.comfy.verdict import Succeeded, Uncollected, busy, concerning, judge, rejection, unclear
 from runner.comfy.watch import Watch
 from runner.domain import Attempt, Fault, Output, OutputKind, Plain
 from runner.errors import Ambiguous, NotLetIn, Refused, ServerFault, Unreachable
@@ -94,6 +97,8 @@ class Means:
     """Bound nodes → with file names as that server lists them."""
     extra_data: Callable[[str, Nodes], Mapping[str, Plain]]
     """What that server needs besides nodes: a key, where one of them asks for it."""
+    offers: Callable[[str], ObjectInfo | None] = lambda _: None
+    """Server → the node classes it has, as far as they are known."""
 
 
 class Course:
@@ -163,14 +168,16 @@ class Course:
             fault = await self._submit()
             if fault is not None:
                 return self._failed(fault)
-        entry = await self._server.entry(self._watch) or _from_frames(self._watch.tracker)
+        entry = await self._server.entry(self._watch) or from_frames(self._watch.tracker)
         return self._gone() if entry is None else await self._finish(entry)
 
     async def _submit(self) -> Fault | None:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
-        bound = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        nonce = attempt.prompt_id if attempt.number > 1 else ""
+        stored = fitted(attempt.workflow.nodes, self._offers, nonce)
+        bound = self._means.bind(stored, prefix=attempt.prefix, uploads=uploads)
         nodes = self._means.as_listed(attempt.server, bound)
         if attempt.free:
             await self._free()
@@ -219,7 +226,8 @@ class Course:
         attempt, server, watch = self._attempt, self._server, self._watch
         watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
         self._nodes = nodes
-        extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
+        info = picture_info(attempt.tags, nodes, self._offers)
+        extra = {"client_id": watch.client_id, "extra_pnginfo": info}
         extra |= self._means.extra_data(attempt.server, nodes)
         try:
             accepted = await server.client.submit(
@@ -229,18 +237,22 @@ class Course:
             return rejection(no.status, no.body, nodes)
         except Ambiguous as doubt:
             self._doubt = doubt
-            if _busy(doubt):
+            if busy(doubt):
                 seconds = doubt.wait_s or _BUSY_S
                 self._means.emit(ServerBusy(server=attempt.server, seconds=seconds))
             self._sent()
             return None
         if accepted.prompt_id != attempt.prompt_id:
             return await self._misnamed(accepted.prompt_id)
-        if accepted.node_errors:
-            return await self._partly(rejection(200, {"node_errors": accepted.node_errors}, nodes))
+        if errors := concerning(accepted.node_errors, attempt.workflow.outputs):
+            return await self._partly(rejection(200, {"node_errors": errors}, nodes))
         watch.accepted = True
         self._sent()
         return None
+
+    @property
+    def _offers(self) -> ObjectInfo | None:
+        return self._means.offers(self._attempt.server)
 
     def _sent(self) -> None:
         self._server.sent(self._watch)
@@ -294,7 +306,15 @@ class Course:
         attempt, watch = self._attempt, self._watch
         watch.accepted = True
         self._news()
-        verdict = judge(entry, attempt.workflow.outputs, attempt.prefix, nodes=attempt.workflow.nodes)
+        workflow = attempt.workflow
+        verdict = judge(
+            entry,
+            workflow.outputs,
+            attempt.prefix,
+            nodes=workflow.nodes,
+            unprefixed=unprefixed(workflow.nodes, workflow.outputs, self._offers),
+            optional=workflow.optional,
+        )
         self._compare(entry)
         if isinstance(verdict, Fault):
             if watch.cancelled and verdict.code == "INTERRUPTED":
@@ -423,7 +443,7 @@ class Course:
             return self._withdrawn()
         doubt = self._doubt
         if doubt is not None and doubt.status >= 300:
-            return self._failed(_unclear(doubt))
+            return self._failed(unclear(doubt))
         url = self._server.url
         match self._server.how_lost(self._watch):
             case "died":
@@ -469,25 +489,3 @@ class Course:
 
 def _fault(code: str, message: str, retry: Retry) -> Fault:
     return Fault(code=code, message=message[:500], retry=retry)
-
-
-def _busy(fault: ServerFault) -> bool:
-    """Tell whether a server asked to be left alone."""
-    return fault.status == 429 or (fault.status == 503 and fault.wait_s > 0)
-
-
-def _unclear(doubt: ServerFault) -> Fault:
-    """Return the fault of a submission that was answered with this status, and did not arrive."""
-    if _busy(doubt):
-        return _fault("SERVER_BUSY", str(doubt), "again")
-    if doubt.status >= 500:
-        return _fault("SERVER_ERROR", str(doubt), "elsewhere")
-    return _fault("SERVER_REJECTS", str(doubt), "elsewhere")
-
-
-def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:
-    """Return what frames said of a success whose history entry is gone: its files may still be there."""
-    if tracker.hint != "success":
-        return None
-    status = {"status_str": "success", "messages": [["execution_success", {}]]}
-    return {"status": status, "outputs": tracker.outputs}

@@ -36,6 +36,9 @@ _SECRET = re.compile(r"token|key|secret|auth|pass|sig", re.IGNORECASE)
 """Names in a query whose values let somebody in."""
 
 
+_FORM = "--server http://host:8188"
+
+
 def normalise_url(text: str) -> str:
     """Return *text* as `scheme://host[:port][/path]`: `http://` where no scheme is written, no last slash.
 
@@ -53,16 +56,17 @@ def _split(url: str, *, shown: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise UsageError(f"{shown} is not a server address: {error}") from error
+        at = "its port is no number from 0 to 65535" if "ort " in str(error) else "its host cannot be read"
+        raise UsageError(f"{shown} is not a server address: {at}", hint=_FORM) from error
     if "@" in parts.netloc:
         raise UsageError(
             f"{shown}: a password does not belong in an address",
             hint="ANIMERUN_BASIC=user:password animerun …",
         )
     if parts.scheme.lower() not in _PORTS:
-        raise UsageError(f"{shown}: only http and https are understood", hint="--server http://host:8188")
+        raise UsageError(f"{shown}: only http and https are understood", hint=_FORM)
     if not parts.hostname or any(ch.isspace() for ch in url):
-        raise UsageError(f"{shown} is not a server address", hint="--server http://host:8188")
+        raise UsageError(f"{shown} is not a server address", hint=_FORM)
     if parts.query or parts.fragment:
         raise _pasted(parts, shown)
     return parts

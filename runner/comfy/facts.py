@@ -46,11 +46,7 @@ def _text(facts: Mapping[str, Plain], name: str) -> str:
 def refuse_old(facts: ServerFacts) -> None:
     """Raise Refused for a ComfyUI that chooses prompt ids itself: what was sent could not be found again.
 
-    <<<<<<< HEAD
-        No capability shows it before a job is queued, so the version decides; one that cannot be read passes.
-    =======
-        No capability shows it before a job is in the queue, so the version counts; an unreadable one passes.
-    >>>>>>> main
+    No capability shows it before a job is queued, so the version decides; one that cannot be read passes.
     """
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", facts.version)
     if found and tuple(map(int, found.groups())) < _OLDEST:

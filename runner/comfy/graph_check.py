@@ -18,15 +18,20 @@ from runner.comfy.node_inputs import COMBO, Input, Unfolded
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import printable
 from runner.comfy.spelling import spelled
-from runner.comfy.verdict import choices, is_model_file, nearest
+from runner.comfy.verdict import is_model_file, listed, nearest
 from runner.domain import Finding
+from runner.text.nearest import nearest as near_name
 
 Plain = Any
 Nodes = Mapping[str, Mapping[str, Plain]]
 
 _KEYS_KEPT = 3
-_MOST_NAMES = 20_000
-"""Options among which the nearest is looked for; a server with 5,000 LoRAs has a quarter."""
+_MOST_NAMES = 5_000
+"""Options among which the nearest is looked for, some 50 ms for each value that is missing."""
+_LONGEST_TYPE = 10_000
+"""Letters of a union of types that is compared; the longest of 0.33.0 has 150."""
+_NAMED = 12
+"""Inputs named in one sentence."""
 _PLACEHOLDERS = ("$input", "$prefix")
 _ANY = "*"
 _MATCHES_ALL: Final = frozenset({_ANY, "COMFY_MATCHTYPE_V3"})
@@ -162,8 +167,11 @@ class Checker:
         if (known := self._seen.get(question)) is None:
             known = self._seen[question] = tuple(self._answer(question, node_class, read))
         for remark in known:
-            kept = self._findings if remark.grave and grave else self._notes
-            self._keep(kept, remark, node_class, key, node)
+            if remark.grave and not grave:
+                said = f"{remark.message}; no declared output needs this node"
+                self._keep(self._notes, replace(remark, message=said), node_class, key, node)
+            else:
+                self._keep(self._findings if remark.grave else self._notes, remark, node_class, key, node)
 
     def _answer(self, question: tuple[Any, ...], node_class: str, read: Input | None) -> Iterator[Remark]:
         match question:
@@ -217,7 +225,7 @@ class Checker:
         if new in self._offers:
             said = f"any more and runs `{printable(new, limit=80)}` in its place"
             return Remark(f"{server} has no node class `{shown}` {said}", grave=False)
-        near = nearest(node_class, self._offers.classes)
+        near = near_name(node_class, self._offers.classes)
         advice = f"; the nearest it has is `{near}`" if near else "; a node pack is missing there"
         return Remark(f"{server} has no node class `{shown}`{advice}")
 
@@ -236,15 +244,18 @@ class Checker:
         if known.absent:
             said = f"{where} is given no {_listed(known.absent)}"
             yield Remark(f"{said}: the server does not ask for it, the node most likely fails", grave=False)
+        if known.full:
+            yield Remark(f"{where} lists more inputs than are looked at here", grave=False)
         unread = [f"{name}." for name in known.unread]
         used = [name for name in known.unread if any(each.startswith((name, f"{name}.")) for each in given)]
         if used:
             yield Remark(f"{where} has inputs that are not understood here: {_listed(used)}", grave=False)
         open_to = (*known.unread, *unread, *(f"{name}." for name in known.unchosen))
         unlisted = [name for name in given if name not in known.inputs and not name.startswith(open_to)]
-        if unlisted and not self._offers.takes_all(node_class):
+        if unlisted and not known.full and not self._offers.takes_all(node_class):
             free = [name for name in known.inputs if name not in given]
-            shown = ", ".join(_unlisted(name, free) for name in sorted(unlisted))
+            shown = ", ".join(_unlisted(name, free) for name in sorted(unlisted)[:_NAMED])
+            shown += f" and {len(unlisted) - _NAMED} more" if len(unlisted) > _NAMED else ""
             if self._offers.pack(node_class):
                 yield Remark(f"{where} does not list {shown}", grave=False)
             else:
@@ -263,7 +274,8 @@ class Checker:
             yield Remark(f"{place} takes output {index} of {source}, which has {len(given)}", read.name)
         elif not fits(given[index], read.kind):
             sure = self._offers.sure_of_links(node_class) and not self._offers.pack(source)
-            said = f"takes {read.type}, but output {index} of {source} is {_type(given[index])}"
+            types = printable(read.type, limit=120), printable(_type(given[index]), limit=120)
+            said = f"takes {types[0]}, but output {index} of {source} is {types[1]}"
             yield Remark(f"{place} {said}", read.name, grave=sure)
 
     # ------------------------------------------------------------ values
@@ -279,11 +291,13 @@ class Checker:
                 whole = "whole number" if read.type == "INT" else "number"
                 said = f"{place} takes a {whole}, not {_shown(value)}"
             elif read.minimum is not None and number < read.minimum:
-                said = f"{place} is {number}, the least {server} takes is {read.minimum}"
+                least = printable(read.minimum, limit=40)
+                said = f"{place} is {printable(number, limit=40)}, the least {server} takes is {least}"
             elif read.maximum is not None and number > read.maximum:
-                said = f"{place} is {number}, the most {server} takes is {read.maximum}"
+                most = printable(read.maximum, limit=40)
+                said = f"{place} is {printable(number, limit=40)}, the most {server} takes is {most}"
         elif _is_linked_only(read.type) and value is not None:
-            said = f"{place} takes a link ({read.type}), not the value {_shown(value)}"
+            said = f"{place} takes a link ({printable(read.type, limit=120)}), not the value {_shown(value)}"
             yield Remark(said, read.name, _value(value), grave=not self._offers.pack(node_class))
             return
         if said:
@@ -305,7 +319,7 @@ class Checker:
         parameter = self._parameters.get((node_class, read.name))
         near = nearest(str(wrong[0]), names)
         advice = f"; try --set {parameter}={near or names[0]}" if parameter and names else ""
-        there = choices(wrong[0], names) if names else "; it has none at all"
+        there = listed(near, names) if names else "; it has none at all"
         return f"{self._offers.server} has no {shown} for {node_class}.{read.name}{there}{advice}"
 
 
@@ -372,6 +386,8 @@ def fits(given: Plain, wanted: Plain) -> bool:
         return True
     if not isinstance(given, str) or not isinstance(wanted, str):
         return False
+    if max(map(len, (given, wanted))) > _LONGEST_TYPE:
+        return True
     ours, theirs = _union(given), _union(wanted)
     return _ANY in ours | theirs or bool(ours & theirs)
 
@@ -430,12 +446,13 @@ def _plain_name(value: Plain) -> bool:
 
 
 def _unlisted(name: str, free: Sequence[str]) -> str:
-    near = nearest(name, free)
+    near = near_name(name, free)
     return f"`{printable(name, limit=60)}`{f' (did you mean `{near}`?)' if near else ''}"
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{printable(name, limit=80)}`" for name in names)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(f"`{printable(name, limit=80)}`" for name in names[:_NAMED]) + more
 
 
 def _shown(value: Plain) -> str:

@@ -6,7 +6,7 @@ Rules are those of ComfyUI 0.33 comfy_api/latest/_io.py (`get_finalized_class_in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -26,6 +26,10 @@ _MOST_GROWN = 100
 """Names of one growing input (ComfyUI 0.33 _io.py Autogrow._MaxNames)."""
 _MOST_INPUTS = 5_000
 """Inputs of one node after unfolding; the largest of 0.33.0 has 150."""
+_MOST_LISTED = 100_000
+"""Inputs of a class behind all choices together; 0.33.0 has 1,500 in one class at most."""
+_MOST_KEYS = 10_000
+"""Keys of one dynamic choice; the largest of 0.33.0 has 40."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,7 @@ class Input:
     kind: Plain
     """What stands for its type: a name, a union like `IMAGE,LATENT`, in the older form a list of choices."""
     required: bool
-    options: tuple[Plain, ...] | None = None
+    options: Sequence[Plain] | None = None
     """The values that a choice takes, or the keys of a dynamic one; None where any value is taken."""
     several: bool = False
     """A choice whose value may be a list of options."""
@@ -65,15 +69,27 @@ class Unfolded:
     """Required dynamic choices without a value. The server does not ask for them."""
     unchosen: tuple[str, ...] = ()
     """Dynamic choices whose value is none of their keys: what belongs to them is unknown."""
+    full: bool = False
+    """There are more inputs than are looked at."""
 
 
-def selectors(listed: Listed) -> frozenset[str]:
-    """Return the names of all inputs whose value decides which others there are, at any depth."""
+TOO_MANY: Final = Unfolded(inputs={}, full=True)
+"""A class that lists more than can be looked at: nothing of it is judged."""
+
+
+def selectors(listed: Listed) -> frozenset[str] | None:
+    """Return the names of all inputs whose value decides which others there are, at any depth.
+
+    None where a class lists more than can be looked at.
+    """
     found: set[str] = set()
-    rest = [(listed, "", 0)]
-    while rest and len(found) < _MOST_INPUTS:
+    rest, seen = [(listed, "", 0)], 0
+    while rest:
         part, prefix, depth = rest.pop()
         for _, name, kind, more in _each(part):
+            seen += 1
+            if seen > _MOST_LISTED:
+                return None
             if kind == DYNAMIC_COMBO or isinstance(more.get("formats"), dict):
                 found.add(f"{prefix}{name}")
             if depth < _DEEPEST:
@@ -95,6 +111,7 @@ def unfold(listed: Listed, given: Mapping[str, Plain]) -> Unfolded:
         unread=tuple(work.unread),
         absent=tuple(work.absent),
         unchosen=tuple(work.unchosen),
+        full=len(work.inputs) >= _MOST_INPUTS,
     )
 
 
@@ -109,7 +126,9 @@ class _Unfolding:
     def add(self, listed: Listed, prefix: str, depth: int) -> None:
         for required, short, kind, more in _each(listed):
             name = f"{prefix}{short}"
-            if len(self.inputs) >= _MOST_INPUTS or (_is_dynamic(kind) and depth >= _DEEPEST):
+            if len(self.inputs) >= _MOST_INPUTS:
+                return
+            if _is_dynamic(kind) and depth >= _DEEPEST:
                 self.unread.append(name)
             elif kind == AUTOGROW:
                 self.grow(name, more)
@@ -204,7 +223,7 @@ def read_input(name: str, kind: Plain, more: Mapping[str, Plain], *, required: b
         return found
     uploads = any(key.endswith("_upload") and value for key, value in more.items())
     several = more.get("multiselect") is True
-    return replace(found, options=tuple(options), several=several, unsure=uploads)
+    return replace(found, options=options, several=several, unsure=uploads)
 
 
 def _each(listed: Plain) -> Iterator[tuple[bool, str, Plain, Mapping[str, Plain]]]:
@@ -233,7 +252,7 @@ def _inner(kind: Plain, more: Mapping[str, Plain]) -> Iterator[Listed]:
 
 def _options(more: Mapping[str, Plain]) -> list[Mapping[str, Plain]] | None:
     options = more.get("options")
-    if not isinstance(options, list):
+    if not isinstance(options, list) or len(options) > _MOST_KEYS:
         return None
     return [each for each in options if isinstance(each, dict) and "key" in each]
 

@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from runner.comfy.node_inputs import Unfolded, is_static, selectors, unfold
+from runner.comfy.node_inputs import TOO_MANY, Unfolded, is_static, selectors, unfold
 from runner.comfy.protocol import printable
 
 Plain = Any
 
 _PACKS = "custom_nodes."
-_MOST_KEPT = 4_096
-"""Unfolded nodes remembered: classes times choices, never values in a range."""
+_PICTURE_INFO: Final = "EXTRA_PNGINFO"
+_MOST_KEPT = 100_000
+"""Inputs of unfolded nodes that are remembered: classes times choices, never values in a range."""
 _NOTHING: Final[Mapping[str, Plain]] = {}
 _API_KEY: Final = "API_KEY_COMFY_ORG"
 
@@ -74,8 +76,9 @@ class ObjectInfo:
         self._data = {name: said for name, said in data.items() if isinstance(said, dict)}
         self._static: dict[str, Unfolded | None] = {}
         """Class → its inputs; None where they depend on values."""
-        self._selectors: dict[str, frozenset[str]] = {}
+        self._selectors: dict[str, frozenset[str] | None] = {}
         self._unfolded: dict[tuple[Plain, ...], Unfolded] = {}
+        self._kept = 0
         self.checks_new_choices = any("search_aliases" in said for said in self._data.values())
         """Whether the server compares choices of the newer form (type `COMBO`) with their list.
 
@@ -110,6 +113,20 @@ class ObjectInfo:
         module = str(self._said(node_class).get("python_module", ""))
         return _pack(module) if module.startswith(_PACKS) else ""
 
+    def takes_prefix(self, node_class: str) -> bool:
+        """Whether *node_class* is told where to save (`filename_prefix`); an unknown one is."""
+        listed = self._data.get(node_class, {}).get("input")
+        sections = listed.items() if isinstance(listed, dict) else ()
+        names = {name for section, inputs in sections if section != "hidden" for name in inputs or ()}
+        return not names or "filename_prefix" in names
+
+    def reads_workflow(self, node_class: str) -> bool:
+        """Whether *node_class* comes from a pack and is given `extra_pnginfo`, to look itself up in."""
+        listed = self._data.get(node_class, {}).get("input")
+        given = listed.get("hidden") if isinstance(listed, dict) else None
+        kinds = given.values() if isinstance(given, dict) else ()
+        return bool(self.pack(node_class)) and any(kind in (_PICTURE_INFO, [_PICTURE_INFO]) for kind in kinds)
+
     def inputs(self, node_class: str, given: Mapping[str, Plain]) -> Unfolded:
         """Return the inputs of a node of *node_class* with the inputs *given*; none for an unknown class.
 
@@ -120,11 +137,18 @@ class ObjectInfo:
             self._static[node_class] = self._unfold(node_class, {}) if is_static(listed) else None
         if (known := self._static[node_class]) is not None:
             return known
-        key = (node_class, frozenset(given), *self._choices(node_class, given))
+        if node_class not in self._selectors:
+            self._selectors[node_class] = selectors(self._listed(node_class))
+        if (deciding := self._selectors[node_class]) is None:
+            return TOO_MANY
+        key = (node_class, frozenset(given), *_choices(deciding, given))
         if key not in self._unfolded:
-            if len(self._unfolded) >= _MOST_KEPT:
+            found = self._unfold(node_class, given)
+            self._kept += 1 + len(found.inputs)
+            if self._kept > _MOST_KEPT:
                 self._unfolded.clear()
-            self._unfolded[key] = self._unfold(node_class, given)
+                self._kept = 1 + len(found.inputs)
+            self._unfolded[key] = found
         return self._unfolded[key]
 
     def _unfold(self, node_class: str, given: Mapping[str, Plain]) -> Unfolded:
@@ -138,17 +162,6 @@ class ObjectInfo:
             for name, each in found.inputs.items()
         }
         return replace(found, inputs=inputs)
-
-    def _choices(self, node_class: str, given: Mapping[str, Plain]) -> Iterable[tuple[str, str, Plain]]:
-        """Return (name, type, value) of those of *given* that decide which inputs there are."""
-        if node_class not in self._selectors:
-            self._selectors[node_class] = selectors(self._listed(node_class))
-        deciding = self._selectors[node_class]
-        return (
-            (name, type(value).__name__, value if isinstance(value, (str, int, float)) else None)
-            for name, value in sorted(given.items())
-            if name in deciding
-        )
 
     def _listed(self, node_class: str) -> Mapping[str, Plain]:
         listed = self._said(node_class).get("input")
@@ -192,6 +205,13 @@ class ObjectInfo:
         hidden = self._listed(node_class).get("hidden")
         kinds = hidden.values() if isinstance(hidden, dict) else ()
         return self.is_api(node_class) or any(kind in (_API_KEY, [_API_KEY]) for kind in kinds)
+
+
+def _choices(deciding: Collection[str], given: Mapping[str, Plain]) -> Iterator[tuple[str, str, Plain]]:
+    """Yield (name, type, value) of those of *given* that decide which inputs there are."""
+    for name, value in sorted(given.items(), key=itemgetter(0)):
+        if name in deciding:
+            yield name, type(value).__name__, value if isinstance(value, (str, int, float)) else None
 
 
 def _pack(module: str) -> str:

@@ -164,7 +164,7 @@ def _looked_into(
         return _film(file, found.media, found.extension), True
     if found.media in _BOXED:
         width, height = _still(file)
-        return replace(found, width=width, height=height), True
+        return replace(found, width=width, height=height), bool(width)
     if found.media == "image/x-exr":
         width, height, proven = heads.exr(file, file.seek(0, 2))
         return replace(found, width=width, height=height), proven

@@ -85,6 +85,9 @@ class Comparison:
 
     def _compare(self, manifest: Manifest, a: Asked, b: Asked, pictures: int | None) -> RunDiff:
         first, second = self._opened
+        for each in manifest.left_out:
+            if each.run in (a.run, b.run):
+                raise each.error
         self._sides = Sides(manifest, first.source, second.source)
         left, right = side_of(self._sides, "a", a, first), side_of(self._sides, "b", b, second)
         for name in ("painted", "odd"):

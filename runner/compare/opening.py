@@ -122,4 +122,7 @@ def head_of(asked: Asked, *, runs: Path) -> Side:
     with ExitStack() as stack:
         found = opened(asked, stack)
         manifest = stack.enter_context(Manifest(runs))
+        for each in manifest.left_out:
+            if each.run == asked.run:
+                raise each.error
         return side_of(Sides(manifest, found.source, found.source), "a", asked, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -9,9 +10,12 @@ from runner.faults import Faults
 from runner.naming import is_name
 from runner.story import Character, Fragment, Spec
 from runner.text.nearest import did_you_mean
+from runner.text.shown import shown
 from runner.text.tree import Mapping as MapNode
 from runner.text.tree import Mark, Node, Scalar
 from runner.text.tree import Sequence as ListNode
+
+_NAMED = re.compile(r"([\w-]+)[ :+&/(]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +93,18 @@ class Casts:
                 f' (for plain text write it in quotes: "{node.text}")',
             )
             return None
+        self._warn_of_name(node)
         return Part(
             text=node.text, mark=node.mark, extra=Fragment(owner="an extra", mark=node.mark, prompt=node)
         )
+
+    def _warn_of_name(self, node: Scalar) -> None:
+        """Warn of a text that begins with a character's name, such as `aki:smile` or `aki and ren`."""
+        found = _NAMED.match(node.name)
+        if found and found[1] in self.spec.characters:
+            what = f"`{shown(node.text)}` is drawn as a text, not as `{found[1]}`"
+            hint = f"write {found[1]}.OUTFIT.EXPRESSION, and a comma between members"
+            self.faults.warn([node.mark.problem(f"{what}; {hint}")])
 
     def _dressed(self, node: Scalar, character: Character, worn: list[str]) -> Part | None:
         outfits = {**self.spec.prompts.get("outfit", {}), **character.outfits}

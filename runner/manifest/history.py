@@ -36,7 +36,7 @@ class History:
     def __init__(self, runs: Path) -> None:
         self.runs = runs
         # A first run has nothing to ask: to open a database for that takes a tenth of its start.
-        begun = (runs / PUBLISHED).is_file() or any(journals(runs))
+        begun = any(journals(runs)) or (runs / PUBLISHED).is_file()
         self._manifest = Manifest(runs) if begun else None
 
     def close(self) -> None:

@@ -7,8 +7,10 @@ left a log for, that a newer version wrote, or that is not ours, is never replac
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,7 +29,7 @@ OURS: tuple[Cause, ...] = ("absent", "older", "damaged")
 
 # DuckDB 2.0.1 names the holder of a lock so on Linux and macOS; on Windows it lists `NAME (PID n)` lines.
 _HELD = re.compile(r"Conflicting lock is held|being used by another process|File is already open in")
-_HOLDER = re.compile(r"(?:held in |\n)?(?P<name>[^\n]*?) ?\(PID (?P<pid>\d+)\)")
+_HOLDER = re.compile(r"(?:held in |\n)(?P<name>[^\n]*?) ?\(PID (?P<pid>\d+)\)")
 _VERSION = re.compile(r"version number (\d+), but we can only read .*?(\d+) and (\d+)")
 _SHOWN = 80
 
@@ -112,7 +114,7 @@ def private(path: Path, error: duckdb.Error) -> Private:
     """Return why *path* cannot be used, from the *error* that DuckDB raised when it was opened or read."""
     said = str(error)
     if _HELD.search(said):
-        return Private("held", path, f"{path} is open in another program ({_holder(said)})")
+        return Private("held", path, f"{path} is open in another program ({_holder(said, path)})")
     if trouble := _unreadable(path):
         return Private("unreadable", path, f"{path} cannot be read ({trouble})")
     if _log_is_left(path) and "WAL" in said:
@@ -127,12 +129,39 @@ def private(path: Path, error: duckdb.Error) -> Private:
     return Private("damaged", path, f"{path} was damaged ({type(error).__name__})")
 
 
-def _holder(said: str) -> str:
-    """Return who holds a file: its pid and its command, as far as DuckDB and the system tell it."""
+def _holder(said: str, path: Path) -> str:
+    """Return who holds *path*: its pid and its command, as far as DuckDB and the system tell it.
+
+    A lock that was taken on another machine has a number of that machine, or none: nobody is to end a process
+    of this one for it.
+    """
     found = _HOLDER.search(said)
-    if found is None:
+    if found is None or found["pid"] == "0":
         return "its holder is unknown"
-    return f"pid {found['pid']}: {_command(found['pid']) or found['name'].strip() or 'unknown'}"
+    opens = _opens(found["pid"], path)
+    if opens is None:
+        return f"pid {found['pid']}" + (f": {name}" if (name := found["name"].strip()) else "")
+    if not opens:
+        return f"its holder is not on this machine, or in a container; there its pid is {found['pid']}"
+    return f"pid {found['pid']}: {_command(found['pid'])}"
+
+
+def _opens(pid: str, path: Path) -> bool | None:
+    """Return whether the process *pid* has *path* open; None where that cannot be told."""
+    process = Path("/proc") / pid
+    if not Path("/proc/self/fd").exists():
+        return None
+    if not process.exists():
+        return False
+    try:
+        asked, files = path.stat(), list((process / "fd").iterdir())
+    except OSError:
+        return None
+    for each in files:
+        with suppress(OSError):  # closed meanwhile
+            if os.path.samestat(each.stat(), asked):
+                return True
+    return False
 
 
 def _command(pid: str) -> str:

@@ -10,6 +10,18 @@ select * from run_head order by started desc, run desc;
 -- The runs from one name to another: bounds reach every table, a list of names would not.
 select * from run_state where run >= $first and run <= $last;
 
+-- name: told_between
+-- What was noted of runs after their end: the gate's last verdict, and how many files were pruned.
+select run,
+       arg_max(facts->>'$.passed', noted) filter (where kind = 'gate') as passed,
+       coalesce(sum(json_array_length(facts->'$.paths')) filter (where kind = 'pruned'), 0)::bigint as pruned
+from notes where run >= $first and run <= $last and kind in ('gate', 'pruned') group by run;
+
+-- name: baselines_now
+-- The run of each spec and realm that was accepted last.
+select arg_max(n.run, n.noted) as run from notes n join runs r on r.run = n.run
+where n.kind = 'baseline' group by r.spec, r.realm;
+
 -- name: run
 -- One run.
 select * from run_state where run = $run;

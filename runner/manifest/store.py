@@ -341,14 +341,18 @@ class Manifest:
             self.index = (f"{found.fact}; the journals have everything, and it was {what}",)
         else:
             self.index = (found.reason,)
+        if again:
+            with suppress(duckdb.Error):
+                return self._build(published=True)[0]
         try:
-            return self._build(published=again)[0]
+            return self._build(published=False)[0]
         except duckdb.Error as error:
             raise StorageError(f"the record in {self.runs} cannot be read: {error}") from error
 
     def _built_again(self) -> bool:
         try:
-            return refresh(self.runs, wait_s=0.0, anew=True) is not None
+            report = refresh(self.runs, wait_s=0.0, anew=True)
+            return report is not None and report.published
         except (StorageError, RecordDamaged):
             return False
 

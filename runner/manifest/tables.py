@@ -74,10 +74,15 @@ class LeftOut:
 def journals(runs: Path) -> Iterator[tuple[str, Path]]:
     """Yield (run, path) for every journal, sorted by run; a run's notes follow its journal.
 
-    Raises StorageError where *runs* cannot be listed.
+    Raises StorageError where *runs* cannot be listed; that it does not exist yet is no fault.
     """
     try:
-        folders = sorted(runs.iterdir()) if runs.is_dir() else []
+        folders = sorted(runs.iterdir())
+    except FileNotFoundError as error:
+        if runs.is_symlink():
+            told = f"{runs} is a link to {runs.readlink()}, which is not there"
+            raise StorageError(told, hint="mount what it leads to; or another folder: --runs DIR") from error
+        return
     except OSError as error:
         raise StorageError.of("read", runs, error) from error
     for folder in folders:

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 import runner
 from runner.previz.files import Folders
 from runner.previz.job_list import BadQuery, ended, is_canonical, page, queued
+from runner.previz.jobs import SECRETS
 from runner.previz.mischief import Mischief
 from runner.previz.nodes.definition import Catalogue, describe
 from runner.previz.profile import NEWEST, PROFILES, BadId, Profile
@@ -183,6 +184,8 @@ class App:
         if verdict.error is not None:
             return refusal(verdict.error, verdict.node_errors)
         if self.profile.lists_jobs:
+            for secret in SECRETS:
+                extra_data.pop(secret, None)
             extra_data["create_time"] = int(time.time() * 1000)
         if self.mischief is not None:
             self.mischief.submitted(prompt_id)

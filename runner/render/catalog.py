@@ -185,6 +185,7 @@ def load_text(file: File, *, name: str, macros: Sequence[File]) -> LoadedTemplat
         title=front.title,
         parameters=front.parameters,
         outputs=front.outputs,
+        optional=front.optional,
         comfyui=front.comfyui,
         packs=front.packs,
         body=source.body,

@@ -147,6 +147,8 @@ def _misfit(error: _Error, node: Node, key: Scalar | None) -> Problem:
     if isinstance(node, Scalar):
         is_map = _rule(error).get("type") == "object"
         told = _missing_blank(node.text) if is_map else _parsers_advice(name, node, in_list=in_list)
+        if name == "model" and _FILE.search(node.text):
+            told = f"`model` takes the name of a preset; write `checkpoint: {shown(node.text)}`"
     elif isinstance(node, Mapping) and name == "cast":
         told = _flat_member(node)
     elif isinstance(node, Sequence) and _is_text(node):
@@ -188,8 +190,10 @@ def _missing_blank(text: str) -> str:
 
 def _flat_member(node: Mapping) -> str:
     """Return how a member written as `{aki: home}` is written."""
-    member, *others = node
-    if others or not isinstance(member.value, Scalar) or member.value.is_empty:
+    if len(node) != 1:
+        return ""
+    (member,) = node
+    if not isinstance(member.value, Scalar) or member.value.is_empty:
         return ""
     who = "" if member.key.text in ("name", "character") else f"{member.key.text}."
     return f"a member is one text: write `{shown(f'{who}{member.value.text}')}`"
@@ -241,6 +245,7 @@ def _alternatives(
         yield from _translate(cause, root, kind)
 
 
+_FILE = re.compile(r"\.(?:safetensors|ckpt|sft|gguf|pth?)\Z")
 _SIDES = ("width", "height")
 
 

@@ -32,8 +32,8 @@ def unset_problem(entry: Entry) -> Problem:
         return Mark(key.mark.source, key.mark.line, key.mark.column - 1).problem(
             "text that begins with { needs quotes"
         )
-    whole = re.search(r"[0-9]+(?=,$)", before)
-    if in_braces and whole and re.fullmatch("[0-9]+", key.text):
+    whole = re.search(r"(?<![0-9,])[0-9]+(?=,$)", before)
+    if in_braces and whole and re.fullmatch("[0-9]+", key.text) and not re.match(r",[0-9]", behind):
         reason = f"a decimal has a point: write {whole.group()}.{key.text}"
     elif in_braces:
         reason = "inside { } text with commas needs quotes"

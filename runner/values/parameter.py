@@ -16,7 +16,7 @@ from runner.values.decimals import bounded, exact, integer, refusal
 from runner.values.length import model_length
 from runner.values.paths import project_path
 
-_SIZE: Final = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
+_SIZE: Final = re.compile(r"\s*([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})\s*")
 _LOOSE_SIZE: Final = re.compile(r"\s*([0-9]{1,6})\s*[xX×*:, ]\s*([0-9]{1,6})\s*")
 _TRUTH: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _LIKE_TRUE: Final = frozenset({"yes", "y", "on", "1", "ja", "t"})
@@ -170,9 +170,11 @@ _INSTEAD: Final[Mapping[str, str]] = {
 _NOUN: Final[Mapping[str, str]] = {
     "text": "text", "int": "number", "float": "number", "bool": "true or false", "choice": "choice",
     "size": "size", "length": "length", "file": "file name", "files": "list",
-    "image": "path", "video": "path", "images": "glob", "seed": "seed", "loras": "LoRA", "cast": "text",
+    "image": "path", "video": "path", "audio": "path", "images": "glob", "seed": "seed", "loras": "LoRA",
+    "cast": "text",
 }  # fmt: skip
 _PARSERS: Final[Mapping[str, Callable[[Parameter, str], Plain]]] = {
     "text": _text, "int": _int, "float": _float, "bool": _bool, "choice": _choice, "size": _size,
-    "file": _file, "files": _file, "image": _picture, "video": _picture, "images": _pictures,
+    "file": _file, "files": _file, "image": _picture, "video": _picture, "audio": _picture,
+    "images": _pictures,
 }  # fmt: skip

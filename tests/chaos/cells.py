@@ -189,7 +189,7 @@ class Servers:
             assert child.stdin is not None
             assert child.stdout is not None
             child.stdin.close()
-            child.wait(10)
+            child.wait(60)
             child.stdout.close()
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from runner.cli import call
 from runner.manifest.history import History
+from runner.manifest.opening import private
 from runner.manifest.store import Manifest, keep_up, refresh
 from tests.cli.conftest import Project
-from tests.manifest.obstacles import OURS, SOMEBODYS, holding, killed_holder
+from tests.manifest.obstacles import OURS, SOMEBODYS, holding, killed_holder, without_jobs
 from tests.manifest.records import run_of
 
 FIRST, SECOND = "ep-20260101T000000Z-aaaa", "ep-20260102T000000Z-bbbb"
@@ -105,7 +106,7 @@ def test_what_is_of_no_use_is_built_again(record: Project, name: str) -> None:
     assert first.out == second.out
     assert "was damaged" in first.err
     assert "warning" not in second.err
-    if name != "cut":  # this one opens; only its rows cannot be read, and it is ours
+    if name not in ("cut", "dropped"):  # these open; only rows cannot be read, and they are ours
         assert [path.read_bytes() for path in runs.glob("manifest.duckdb.aside-*")] == [content]
 
 
@@ -186,6 +187,41 @@ def test_a_killed_writers_log_is_kept_with_its_file(record: Project) -> None:
     after = keep_up(runs)
     assert after is not None
     assert after.published
+
+
+def test_an_index_that_cannot_be_read_nor_replaced_is_read_past(record: Project) -> None:
+    """A damaged file with somebody's log beside it: the answers come from the journals, and both stay."""
+    runs = record.folder / "runs"
+    sound, _ = answers(record)
+    without_jobs(runs / "manifest.duckdb")
+    (runs / "manifest.duckdb.wal").write_bytes(b"x" * 100)
+    before = (runs / "manifest.duckdb").read_bytes()
+    found, said = answers(record)
+
+    assert found == sound
+    assert "left aside" in said
+    assert (runs / "manifest.duckdb").read_bytes() == before
+
+
+def test_a_holder_that_does_not_have_the_file_open_is_not_named(record: Project) -> None:
+    """A number that a lock of another machine bears is no process of this one that anybody should end."""
+    path = record.folder / "runs" / "manifest.duckdb"
+    said = "IO Error: Could not set lock on file: Conflicting lock is held in {} (PID {}). See also x"
+    ours = private(path, duckdb.IOException(said.format("/usr/bin/python3", os.getpid())))
+    nobodys = private(path, duckdb.IOException(said.format("", 0)))
+
+    assert (ours.cause, nobodys.cause) == ("held", "held")
+    assert "its holder is not on this machine" in ours.fact
+    assert "its holder is unknown" in nobodys.fact
+
+
+def test_what_killed_writers_left_goes(record: Project) -> None:
+    """Half a copy of the index of a process that was killed does not stay for ever."""
+    left = record.folder / "runs" / ".manifest.duckdb.99999999.part"
+    left.write_bytes(b"half")
+    keep_up(record.folder / "runs")
+
+    assert not left.exists()
 
 
 @contextmanager
@@ -269,6 +305,19 @@ def test_a_runs_folder_that_may_not_be_listed_is_one_sentence(
 
     assert code == 6
     assert "cannot read runs: Permission denied" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["a dangling link", "a file"])
+def test_runs_that_are_no_folder_are_one_sentence(project: Project, what: str) -> None:
+    """A disk that is not mounted is no reason to make everything again: exit 6 with what is wrong."""
+    runs = project.folder / "runs"
+    runs.symlink_to("/nowhere/disk") if what == "a dangling link" else runs.write_text("x")
+    project.write("a.yaml", "animerun: 1\nepisode: a\nscenes: {s: {prompt: a house, takes: 1}}\n")
+    said = [project.animerun(*words) for words in (("list",), ("plan", "a.yaml"), ("a.yaml",), ("repair",))]
+
+    assert [each.code for each in said] == [6, 6, 6, 6]
+    for each in said:
+        assert ("is a link to /nowhere/disk" if what == "a dangling link" else "Not a directory") in each.err
 
 
 def test_a_run_that_vanishes_while_it_is_read_is_left_out(

@@ -180,6 +180,24 @@ def test_each_server_is_sent_the_name_it_lists(ready: Project, one: Scripted, tw
     assert LORA in shown.out
 
 
+@pytest.mark.parametrize("written", [LORA, LORA.replace("/", "\\")])
+def test_a_model_file_is_known_however_its_name_is_written(
+    ready: Project, one: Scripted, written: str
+) -> None:
+    r"""A change of `anime/ink` is noticed on a server that lists `anime\ink`, and the other way round."""
+    template = TEMPLATE.replace("parameters:", "parameters:\n  file: {type: file, folder: loras}")
+    ready.write("templates/one.json.j2", template.replace(f'"{LORA}"', "{{ file }}"))
+    ready.write("spec.yaml", SPEC.replace("%s", f"x, file: '{LORA}'"))
+    one.said["GET /object_info"] = nodes(written)
+    one.said["GET /experiment/models/loras"] = [{"name": written, "size": 7}]
+    assert ready.animerun("spec.yaml", *both(one)).code == 0
+    one.said["GET /experiment/models/loras"] = [{"name": written, "size": 8}]
+    said = ready.animerun("spec.yaml", *both(one), "--json")
+
+    assert said.code == 0
+    assert len(one.posts) == 2
+
+
 # ---------------------------------------------------------------- API nodes
 
 KEY = "comfyui-0123456789abcdef-key"

@@ -48,6 +48,10 @@ class Fake:
         self.pictures = 1
         """How many a save node writes."""
         self.extra: dict[str, Any] = {}
+        self.offers: dict[str, Any] = {"SaveImage": {"input": {"required": {}}}}
+        """Its node classes."""
+        self.targets: list[str] = []
+        """What was asked for, with the query."""
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -132,6 +136,7 @@ class Fake:
         parts = urlsplit(target)
         path = parts.path.removeprefix(self.base).removeprefix("/api")
         self.seen.append((method, path))
+        self.targets.append(target)
         self.headers.append(headers)
         route = f"{method} /history" if path.startswith("/history/") else f"{method} {path}"
         fault = self.script[route].popleft() if self.script[route] else None
@@ -196,7 +201,7 @@ class Fake:
                     "devices": [{"name": "gpu", "vram_free": 2**29, "vram_total": 8 * 2**30}],
                 }
             case "GET object_info":
-                answer = {"SaveImage": {"input": {"required": {}}}}
+                answer = self.offers
             case "GET queue":
                 rows = [[[1, pid, {}, {}, []] for pid in ids] for ids in (self.running, self.pending)]
                 answer = {"queue_running": rows[0], "queue_pending": rows[1]}
@@ -234,16 +239,22 @@ class Fake:
         prompt_id = f"{len(self.posts):08}-0000-4000-8000-000000000000" if self.own_ids else prompt_id
         self.posts.append({**said, "prompt_id": prompt_id})
         errors: dict[str, Any] = {}
-        if fault == "partly":
+        if fault in ("partly", "beside"):
             wrong = {
                 "type": "value_smaller_than_min",
                 "message": "too small",
                 "details": "width",
                 "extra_info": {},
             }
-            errors = {"1": {"errors": [wrong], "dependent_outputs": ["2"], "class_type": "EmptyImage"}}
+            errors = {
+                "1": {
+                    "errors": [wrong],
+                    "dependent_outputs": ["2" if fault == "partly" else "9"],
+                    "class_type": "EmptyImage",
+                }
+            }
         self.pending.append(prompt_id)
-        if not self.hold and not errors:
+        if not self.hold and fault != "partly":
             self.finish(prompt_id)
         return {"prompt_id": prompt_id, "number": len(self.posts), "node_errors": errors}
 

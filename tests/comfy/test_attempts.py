@@ -263,6 +263,18 @@ async def test_partly_accepted_is_refused_and_taken_back(
     assert fake.pending == []
 
 
+async def test_errors_of_outputs_that_nobody_declared_stop_nothing(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """200 with node errors that keep another output from being made: the declared one is made."""
+    fake.plan("POST /prompt", "beside")
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert fake.count("POST /queue") == 0
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [

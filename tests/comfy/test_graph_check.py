@@ -226,6 +226,7 @@ def test_only_what_an_output_needs_is_judged() -> None:
 
     assert [(each.node, each.node_class) for each in it.findings()] == [("y", "Nowhere")]
     assert [(each.node, each.value) for each in it.notes()] == [("q", "eular")]
+    assert it.notes()[0].message.endswith("; no declared output needs this node")
 
 
 def test_the_server_does_not_look_behind_an_input_it_does_not_list() -> None:
@@ -445,12 +446,17 @@ def test_unfolding_has_bounds() -> None:
     """Numbers and depths that a hostile server declares cost neither time nor memory."""
     deep: dict[str, Any] = {"required": {"x": ["INT", {}]}}
     name = "x"
+    inner = {"required": {f"x{n}": ["INT", {}] for n in range(1_000)}}
+    fan = [{"key": "k", "inputs": inner}] * 50
     for _ in range(200):
         deep = {"required": {"d": ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "k", "inputs": deep}]}]}}
     endless = {"template": {"input": TEMPLATE_INPUT, "prefix": "i", "min": 10**12, "max": 10**12}}
     data = {
         "Deep": {"input": deep, "output": []},
         "Long": {"input": {"required": {"i": ["COMFY_AUTOGROW_V3", endless]}}, "output": []},
+        "Fan": {
+            "input": {"required": {f"c{n}": ["COMFY_DYNAMICCOMBO_V3", {"options": fan}] for n in range(50)}}
+        },
         "Wide": {"input": {"required": {f"x{n}": ["INT", {}] for n in range(100_000)}}, "output": []},
     }
     offers = ObjectInfo(data)
@@ -459,3 +465,19 @@ def test_unfolding_has_bounds() -> None:
     assert len(offers.inputs("Deep", given).inputs) < 20
     assert len(offers.inputs("Long", {name: 1}).inputs) == 100
     assert len(offers.inputs("Wide", {}).inputs) == 5_000
+    assert offers.inputs("Fan", {"c0": "k"}).inputs == {}
+
+
+def test_messages_have_bounds() -> None:
+    """Neither a type of a megabyte nor ten thousand missing inputs make a message that nobody reads."""
+    data = {
+        "N": {"input": {"required": {f"x{n}": ["INT", {}] for n in range(4_000)}}, "output": ["T" * 10**6]},
+        "M": {"input": {"required": {"a": ["U" * 9_000]}}, "output": []},
+        "O": {"input": {}, "output": ["V" * 9_000]},
+    }
+    it = Checker(ObjectInfo(data, server="S"))
+    nodes = {name: {"class_type": name, "inputs": {}} for name in data}
+    nodes["M"]["inputs"] = {"a": ["O", 0]}
+    it.add(nodes, "k", tuple(nodes))
+
+    assert [len(each.message) < 500 for each in it.findings()] == [True, True]

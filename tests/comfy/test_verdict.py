@@ -261,7 +261,7 @@ def test_a_value_that_is_not_offered_names_the_nearest() -> None:
     found = rejection(*transcripts.answer("not_in_list"))
 
     assert (
-        "ckpt_name: 'tiny_sd16.safetensors' is not offered; did you mean tiny_sd15.safetensors?"
+        "ckpt_name: `tiny_sd16.safetensors` is not offered; did you mean tiny_sd15.safetensors?"
         in found.message
     )
 

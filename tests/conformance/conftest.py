@@ -17,8 +17,8 @@ from .abilities import ABILITIES
 from .graphs import sleeper
 from .server import Server
 
-START_S = 30.0
-STOP_S = 10.0
+START_S = 60.0
+STOP_S = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def _previz(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def http(server_url: str) -> Iterator[httpx.Client]:
     """Yield one HTTP client for the whole session."""
-    with httpx.Client(base_url=server_url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=server_url, timeout=60, trust_env=False) as client:
         yield client
 
 

@@ -260,3 +260,12 @@ def test_s04_a_server_without_jobs_says_so(server: Server, abilities: dict[str, 
 
     assert server.http.get("/api/jobs").status_code == 404
     assert answer.status_code in (404, 405)
+
+
+def test_s04_credentials_in_the_queue(
+    server: Server, prefix: str, blocker: str, abilities: dict[str, bool]
+) -> None:
+    """Credentials in extra_data are not shown in /queue where jobs are listed; an older server shows them."""
+    server.submit(picture(prefix), extra_data={"api_key_comfy_org": "secret-a"})
+
+    assert ("secret-a" in server.http.get("/queue").text) is not abilities["lists_jobs"]

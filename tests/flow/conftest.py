@@ -43,7 +43,7 @@ def serving(folder: Path, *more: str) -> Iterator[str]:
     finally:
         child.stdin.close()
         child.stdout.close()
-        child.wait(10)
+        child.wait(60)
 
 
 @pytest.fixture(scope="session")

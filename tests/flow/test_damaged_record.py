@@ -81,23 +81,38 @@ def test_damage_is_told_before_anything_is_rendered(desk: Desk, index: str, kind
     resumed = desk.animerun("resume", "--server", desk.server)
     named = desk.animerun("resume", run.name, "--server", desk.server)
     listed = desk.animerun("list")
+    asked = [
+        desk.animerun("diff", run.name, run.name),
+        desk.animerun("show", "--run", run.name),
+        desk.animerun("show"),
+        desk.animerun("explain", "flat/s/take=3"),
+        desk.animerun("accept", run.name),
+        desk.animerun("replay", run.name, "--server", desk.server),
+        desk.animerun("export", run.name),
+    ]
 
+    assert [said[0] for said in asked] == [2, 7, 7, 7, 7, 7, 7]
+    for said in asked:
+        assert (place in said[2], said[1]) == (True, "")
     assert planned[0] == 0
     assert (refused[0], refused[1]) == (7, [])
     assert named[0] == 7
-    for said in (planned[2], refused[2], named[2], listed[2]):
+    for said in (planned[2], refused[2], resumed[2], named[2], listed[2]):
         assert place in said
         assert f"→ animerun repair {run.name}" in said
-    # It came to its end: nothing of it is left to resume, and nothing is rendered.
-    assert resumed[0] == 2
+    assert resumed[0] == 7
     assert listed[0] == 0
     assert len(desk.shop.outputs()) == JOBS
 
 
-@pytest.mark.parametrize("kind", ["run", "template", "shape", "variant", "intent", "done", "end"])
+@pytest.mark.parametrize(
+    "kind", ["run", "template", "declared", "shape", "variant", "job", "intent", "done", "end"]
+)
 def test_after_repair_nothing_whole_is_rendered_again(desk: Desk, kind: str) -> None:
     """Whatever line is lost: what the rest of the journal proves to be made is reused, in the same run."""
     run = desk.shop.run()
+    asked = ("show", "flat/s/take=3", "--run", run.name)
+    before = [desk.animerun(*asked, *more)[1] for more in ((), ("--workflow",))]
     number = desk.line_of(kind)
     [line] = list(Reading(run / "journal.jsonl"))[number - 1 : number]
     lost = {line["key"]} if kind == "done" else set()
@@ -107,6 +122,8 @@ def test_after_repair_nothing_whole_is_rendered_again(desk: Desk, kind: str) -> 
     code, submitted, said = desk.render()
 
     assert mended[0] == 0, mended[2]
+    if kind != "done":
+        assert [desk.animerun(*asked, *more)[1] for more in ((), ("--workflow",))] == before
     assert code == 0, said
     assert set(submitted) <= lost
     assert desk.animerun("verify", run.name)[0] == 0
@@ -140,6 +157,18 @@ def test_damage_of_the_notes_is_damage_of_the_run(desk: Desk) -> None:
     assert "notes.jsonl:2:" in refused[2]
     assert mended[0] == 0
     assert desk.render()[:2] == (0, [])
+
+
+def test_a_baseline_that_cannot_be_read_is_not_called_missing(desk: Desk) -> None:
+    """The mark of a baseline lies in a record that is damaged: 7, not that no run was accepted."""
+    run = desk.shop.run()
+    assert desk.animerun("accept", run.name)[0] == 0
+    forget(desk, "none")
+    damage(run / "journal.jsonl", 5, byte=30)
+    code, submitted, said = desk.render("flat.yaml", "--baseline", "accepted")
+
+    assert (code, submitted) == (7, [])
+    assert "was accepted" not in said
 
 
 def test_a_torn_tail_is_no_damage(desk: Desk) -> None:

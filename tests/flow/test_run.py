@@ -124,7 +124,7 @@ class Stage:
             told=executor.told,
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await conductor.conduct()
         finally:
             journal.close()

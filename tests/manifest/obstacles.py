@@ -105,6 +105,19 @@ def sqlite(path: Path) -> None:
     db.close()
 
 
+def without_jobs(path: Path) -> None:
+    """Somebody dropped a table."""
+    with duckdb.connect(str(path)) as db:
+        for what in (
+            "view run_state",
+            "view run_head",
+            "view current_outputs",
+            "view job_state",
+            "table jobs",
+        ):
+            db.execute(f"drop {what}")
+
+
 def empty(path: Path) -> None:
     """Nothing is in it."""
     path.write_bytes(b"")
@@ -124,5 +137,11 @@ SOMEBODYS: dict[str, tuple[Callable[[Path], None], str]] = {
 }  # fmt: skip
 """What is not ours to replace, with what is said of it."""
 
-OURS: dict[str, Callable[[Path], None]] = {"garbage": garbage, "sqlite": sqlite, "empty": empty, "cut": cut}
+OURS: dict[str, Callable[[Path], None]] = {
+    "garbage": garbage,
+    "sqlite": sqlite,
+    "empty": empty,
+    "cut": cut,
+    "dropped": without_jobs,
+}
 """What is of no use to anybody and is built again; it is kept all the same."""

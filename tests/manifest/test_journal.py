@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import subprocess
@@ -246,6 +245,8 @@ class Paced(door.World):
 
 def test_who_only_looks_makes_no_start_fail(tmp_path: Path) -> None:
     """A lock that is shared for a moment is waited for, not for long; one that is held is refused at once."""
+    import fcntl
+
     path = tmp_path / "j"
     written(path)
     with path.open("rb") as looker:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from pathlib import Path
 
 import pytest
@@ -65,6 +64,8 @@ def test_a_run_that_a_newer_one_goes_on_for_is_not_open(tmp_path: Path, case: st
 
 def test_who_only_looks_keeps_no_writer_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that is missed because somebody looks at that very moment is taken a moment later."""
+    import fcntl
+
     path = run_of(tmp_path, "ep-20260101T000000Z-0001", ended=False) / "journal.jsonl"
     flock, asked = fcntl.flock, []
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import json
 import random
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import door
+from runner import door, locks
 from runner.errors import RecordDamaged, RunLocked
 from runner.manifest.journal import Journal, Reading
 from runner.manifest.repair import Mended, mend
@@ -217,7 +216,7 @@ def test_a_journal_in_use_is_not_touched(tmp_path: Path) -> None:
     folder = run_of(tmp_path, "a")
     damage(folder / "journal.jsonl", 5)
     with (folder / "journal.jsonl").open("ab") as writer:
-        fcntl.flock(writer, fcntl.LOCK_EX)
+        locks.take(writer.fileno())
         with pytest.raises(RunLocked):
             mend(folder)
 

@@ -199,7 +199,7 @@ def test_jobs_go_wrong_as_the_script_says(play: Callable[[str], Previz]) -> None
 
 def test_a_restart_forgets_everything(play: Callable[[str], Previz]) -> None:
     """Refused for a while, then there with an empty memory, numbers from 0, and a worker that works."""
-    previz = play("- {on: job, nth: 2, do: never finish}\n- {on: POST /free, do: restart, seconds: 0.3}")
+    previz = play("- {on: job, nth: 2, do: never finish}\n- {on: POST /free, do: restart, seconds: 2}")
     previz.render(plain())
     stuck = previz.submit(plain())
     previz.poll(lambda: previz.http.get("/queue").json()["queue_running"])
@@ -229,9 +229,7 @@ def _there(url: str) -> bool:
 
 def test_what_is_timed_happens_by_itself(play: Callable[[str], Previz]) -> None:
     """Queue and history are cleared at their times, the running job stays."""
-    previz = play(
-        "- {at: 1.2, do: clear queue}\n- {at: 1.2, do: clear history}\n- {on: job, nth: 2, do: hang}"
-    )
+    previz = play("- {at: 5, do: clear queue}\n- {at: 5, do: clear history}\n- {on: job, nth: 2, do: hang}")
     previz.render(plain())
     for _ in range(2):
         previz.submit(plain())

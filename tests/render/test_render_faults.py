@@ -162,10 +162,6 @@ def test_a_graph_that_no_server_could_run_is_refused(
     [
         ('{"nodes": [], "links": [], "version": 0.4}', "this is a workflow as ComfyUI's editor saves it"),
         ('{"prompt": {SAVE}}', "the workflow is what is under `prompt`"),
-        (
-            '{"a": {"class_type": "X", "inputs": {}, "is_changed": [NaN]}, SAVE}',
-            "ComfyUI writes `is_changed` into pictures, take it out",
-        ),
     ],
 )
 def test_what_people_export_by_another_way_is_recognised(
@@ -178,11 +174,22 @@ def test_what_people_export_by_another_way_is_recognised(
     assert [message in told for _, told in problems(fault)] == [True], problems(fault)
 
 
-def test_what_a_picture_remembers_of_its_nodes_is_left_out(graph: Callable[..., dict[str, Any]]) -> None:
-    """A server would believe `is_changed` and not look at the file again, so it is not sent."""
-    nodes = graph('{"a": {"class_type": "X", "inputs": {}, "is_changed": ["5f1c"]}, ' + SAVE + "}")
+@pytest.mark.parametrize("answer", ['["5f1c"]', "[NaN]", "false"])
+def test_what_a_server_noted_in_a_node_is_left_out(answer: str, graph: Callable[..., dict[str, Any]]) -> None:
+    """`is_changed`, as pictures hold it, would keep a server from looking whether a file has changed."""
+    node = f'{{"class_type": "X", "inputs": {{}}, "is_changed": {answer}}}'
+    nodes = graph(f'{{"a": {node}, {SAVE}}}')
 
     assert nodes["a"] == {"class_type": "X", "inputs": {}}
+
+
+def test_a_number_that_is_none_is_refused_elsewhere(graph: Callable[..., dict[str, Any]]) -> None:
+    """`NaN` among inputs stays a mistake, with its line."""
+    node = '{"class_type": "X", "inputs": {"x": {"y": NaN}}, "is_changed": [NaN]}'
+    with pytest.raises(TemplateError) as fault:
+        graph(f'\n{{"a": {node}, {SAVE}}}')
+
+    assert [(at, "`NaN` is no JSON number" in told) for at, told in problems(fault)] == [(11, True)]
 
 
 def test_all_faults_of_a_graph_are_told_at_once(graph: Callable[..., dict[str, Any]]) -> None:

@@ -67,6 +67,14 @@ def test_a_decimal_comma_is_a_decimal_point(studio):
     assert studio.job(HEAD + "scenes: {s: {prompt: a, cfg: '0,125'}}").values["cfg"] == 0.125
 
 
+@pytest.mark.parametrize("size", ["512x768", "512 x 768", "512X768", "512×768", "512*768"])
+def test_a_size_is_two_numbers_and_a_cross(studio, size):
+    """Whatever cross people have on their keys, with blanks or without."""
+    found = studio.job(HEAD + f"scenes: {{s: {{prompt: a, size: {size}}}}}")
+
+    assert found.values["size"] == {"width": 512, "height": 768}
+
+
 def test_every_word_and_choice_of_the_tables_exists_here():
     """The right words are words, and the right samplers and schedulers are ComfyUI's."""
     assert set(brought._SAMPLERS.values()) <= set(SAMPLERS[0])
@@ -117,6 +125,17 @@ def test_a_text_that_names_a_file_of_the_project_is_warned_of(studio):
     (warning,) = studio.warnings(HEAD + "scenes: {s: {vary: {prompt: {a: prompts.txt, b: other.txt}}}}")
 
     assert warning.startswith("`prompts.txt` is drawn as a text, though it is a file of the project")
+
+
+@pytest.mark.parametrize("cast", ["aki:smile", "aki and ren", "aki smiling, two men", "aki + ren"])
+def test_a_text_that_begins_with_a_characters_name_is_warned_of(studio, cast):
+    """It is drawn as it stands, and the character is not in the picture."""
+    text = HEAD + f"characters: {{aki: {{prompt: silver hair}}}}\nscenes: {{s: {{cast: '{cast}'}}}}"
+
+    (warning,) = studio.warnings(text)
+
+    assert "is drawn as a text, not as `aki`" in warning
+    assert studio.job(text).prompt == cast
 
 
 GRAPH = {"3": {"class_type": "KSampler", "inputs": {}}, "9": {"class_type": "SaveImage", "inputs": {}}}

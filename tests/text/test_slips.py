@@ -18,6 +18,7 @@ from runner.text.tree import Mapping, Scalar
         ("a: {red|blue}", "text that begins with { needs quotes"),
         ("a: {b: c, red|blue}", "`red|blue` has no value: inside { } text with commas needs quotes"),
         ("a: {cfg: 5,5}", "`5` has no value: a decimal has a point: write 5.5"),
+        ("a: {seeds: 1,2,3}", "`2` has no value: inside { } text with commas needs quotes"),
         ("a: {cfg: 5, 5}", "`5` has no value: inside { } text with commas needs quotes"),
         ("light: #7", "`light` has no value: `#7` is read as a comment; put it into quotes"),
         (

@@ -17,6 +17,7 @@ from runner.comfy.protocol import FileRef, files_of
 from runner.comfy.verdict import Uncollected
 from runner.domain import Fault, Output
 from runner.errors import Refused, StorageError
+from runner.likeness import grade
 
 
 def encoded(form: str, **options: Any) -> bytes:
@@ -117,6 +118,7 @@ async def refused(folder: Path, served: Served, kind: Any, *names: str, **option
     ("content", "kind", "name", "path", "media"),
     [
         (avif(), "image", "x.png", "s01/a.avif", "image/avif"),
+        (box(b"ftyp", b"avif", bytes(4), b"avif") + bytes(60), "image", "x", "s01/a.avif", "image/avif"),
         (exr(), "image", "x", "s01/a.exr", "image/x-exr"),
         (encoded("TIFF"), "image", "x.tif", "s01/a.tif", "image/tiff"),
         (encoded("BMP"), "image", "x", "s01/a.bmp", "image/bmp"),
@@ -306,3 +308,38 @@ async def test_a_long_name_in_another_script_stays_a_name(tmp_path: Path) -> Non
 
     assert len(set(paths)) == 2
     assert all(len(path.split("/")[1].encode()) <= 210 for path in paths)
+
+
+def flac(note: bytes, frames: bytes) -> bytes:
+    blocks = b"\0\0\0\x22" + bytes(34) + b"\x84" + len(note).to_bytes(3, "big") + note
+    return b"fLaC" + blocks + frames
+
+
+def mp3(note: bytes, frames: bytes) -> bytes:
+    return b"ID3\4\0\0\0\0" + bytes((len(note) >> 7, len(note) & 127)) + note + frames
+
+
+@pytest.mark.parametrize(
+    ("one", "noted", "other"),
+    [
+        (glb("a"), glb("another prompt"), glb("a").replace(b"vertices", b"Vertices")),
+        (exr(b"a"), exr(b"another prompt"), exr(b"a")[:-1] + b"\1"),
+        (exr(b"a"), exr(b"b"), exr(b"a").replace(b"chlist\0", b"chlisT\0").replace(b"Y\0", b"Z\0")),
+        (flac(b"a", b"frames"), flac(b"another", b"frames"), flac(b"a", b"frameZ")),
+        (mp3(b"a" * 300, b"frames"), mp3(b"b", b"frames"), mp3(b"b", b"frameZ")),
+        (BLOB, BLOB, BLOB + b"\0"),
+        (SVG, SVG, SVG + b" "),
+    ],
+    ids=["GLB", "EXR", "EXR, channels", "FLAC", "MP3", "unknown", "SVG"],
+)
+def test_what_a_server_notes_in_a_file_is_no_difference(
+    tmp_path: Path, one: bytes, noted: bytes, other: bytes
+) -> None:
+    """ComfyUI writes the prompt, prefix and all, into what it saves; a replay does not see that."""
+    paths = [tmp_path / name for name in "abc"]
+    for path, content in zip(paths, (one, noted, other), strict=True):
+        path.write_bytes(content)
+    same, different = grade(paths[0], paths[1]), grade(paths[0], paths[2])
+
+    assert (same.kind, different.kind) == ("same", "changed")
+    assert "only pictures are graded further" in different.note

@@ -52,7 +52,7 @@ class Shop:
 
     def animerun(self, *args: str, **environment: str) -> tuple[int, str, str]:
         with self.start(*args, **environment) as child:
-            out, err = child.communicate(timeout=50)
+            out, err = child.communicate(timeout=100)
             return child.returncode, out, err
 
     def each(self, *commands: str) -> list[tuple[str, int]]:
@@ -171,7 +171,7 @@ def test_ctrl_c_ends_a_run_in_good_order(shop: Shop) -> None:
         while " 1/30]" not in child.stderr.readline():
             assert child.poll() is None
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=40)
+        _, err = child.communicate(timeout=100)
 
     assert child.returncode == 130, err
     assert "stopped by SIGINT" in err
