@@ -71,12 +71,6 @@ class Past:
             if is_of(self.runs, head(lines), spec, path):
                 yield run
 
-    def refuse_damage(self, spec: str, path: Path) -> None:
-        """Nothing: a simulated disk damages no journal in the middle."""
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
         wanted = set(sha256s)
         names = {other: _names(lines) for other, lines in self._runs.items() if other != run}
