@@ -136,14 +136,15 @@ def test_a_damaged_journal_is_mended(shop: Shop) -> None:
 
 def test_a_killed_run_is_resumed(shop: Shop) -> None:
     """The lock of a process that was killed is free, and `resume` makes the rest."""
+    shop.spec(jobs=60)
     with shop.start("demo.yaml") as child:
         assert child.stderr is not None
-        while "[1/2]" not in child.stderr.readline():
+        while " 1/60]" not in child.stderr.readline():
             assert child.poll() is None
         child.kill()
     code, _, err = shop.animerun("resume")
 
-    assert (code, shop.pictures()) == (0, 2), err
+    assert (code, shop.pictures()) == (0, 60), err
     assert len(shop.runs()) == 1
 
 
