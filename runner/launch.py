@@ -213,10 +213,10 @@ async def _listed(
         told: Mapping[tuple[str, str], Listed] = {}
         with suppress(NoServer):  # It has gone meanwhile; what is not known counts as equal.
             told = await executor.listed_models(each.url, folders_named)
-        files = {_anywhere(which): listed for which, listed in told.items()}
+        known = {_anywhere(which): listed for which, listed in told.items()}
         for which in wanted:
-            if _anywhere(which) in files:
-                found.setdefault(which, {})[each.url] = files[_anywhere(which)]
+            if _anywhere(which) in known:
+                found.setdefault(which, {})[each.url] = known[_anywhere(which)]
     return found
 
 

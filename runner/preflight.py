@@ -11,6 +11,7 @@ from runner.comfy.credentials import comfy_key
 from runner.comfy.graph_check import Checker
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import printable
+from runner.comfy.replacements import Replacement
 from runner.domain import Finding, ServerFacts, Template
 from runner.foreign import by_pack, not_allowed, outward, packs_of
 from runner.render import lines_of
@@ -83,7 +84,9 @@ async def preflight(
     return Preflight(lacking=lacking, notes=_shortened(tuple(dict.fromkeys(notices))))
 
 
-async def _replaced(samples: Sequence[Rendered], offers: ObjectInfo, executor: Executor) -> Mapping[str, str]:
+async def _replaced(
+    samples: Sequence[Rendered], offers: ObjectInfo, executor: Executor
+) -> Mapping[str, Replacement]:
     """Return which class the server puts in the place of which; asked only where it lacks one."""
     nodes = chain.from_iterable(each.workflow.nodes.values() for each in samples if each.workflow)
     if all(node["class_type"] in offers for node in nodes):

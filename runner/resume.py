@@ -19,7 +19,7 @@ from runner.collect import discard
 from runner.comfy.credentials import spelled
 from runner.domain import Template, Workflow
 from runner.errors import RecordDamaged, SpecError, UsageError
-from runner.expand import expand
+from runner.expand import Expansion, expand
 from runner.inputs import InputFile
 from runner.manifest.export import output_paths
 from runner.manifest.history import History
@@ -32,6 +32,7 @@ from runner.render import Catalog
 from runner.rendered import Open, Rendered
 from runner.reuse import Policy, Reuse
 from runner.spec import load
+from runner.story import Spec
 from runner.summary import Before
 
 _RECORD = re.compile(r"(journal|run|notes)\.json")
@@ -178,7 +179,21 @@ def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Pl
         )
     expansion = expand(spec, catalog, only=scope["only"], without=scope["without"], frozen=frozenset(files))
     inputs = {project: _input(plan, project, content) for project, content in files.items()}
+    _refuse_renamed(spec, expansion, state)
     return plan_of(spec, catalog, expansion, reuse, inputs=inputs)
+
+
+def _refuse_renamed(spec: Spec, expansion: Expansion, state: Standing) -> None:
+    """Raise UsageError where jobs of the run have other keys now: labels that are not ASCII changed once."""
+    recorded = state.made | state.failed | {line["key"] for line in state.open.values()}
+    if not recorded or all((spec.root / file.path).read_bytes().isascii() for file in spec.files):
+        return
+    unknown = recorded - {job.key for job in expansion}
+    if unknown:
+        raise UsageError(
+            f"{min(unknown)} has another key now: animerun has changed since this run began",
+            hint="start a new run of the spec; what is made will be reused where it is the same",
+        )
 
 
 class _Taken:

@@ -72,6 +72,7 @@ class Reuse:
         asked = [q for q in questions if not reasons[q.job.key]]
         found = self.history.by_recipe(self.realm, [q.recipe for q in asked])
         made = {q.job.key: found[q.recipe] for q in asked if q.recipe in found}
+        made |= self._under_own_key(asked, made)
         workflows: dict[str, Workflow] = {}
         for q in asked:
             if q.job.key not in made:
@@ -89,6 +90,21 @@ class Reuse:
                 reasons[q.job.key] = self._spoilt(q, made[q.job.key])
         self._explain([q for q in asked if q.job.key not in made], reasons)
         return [self._answer(q, made, reasons, workflows) for q in questions]
+
+    def _under_own_key(self, asked: Sequence[Question], made: Mapping[str, Made]) -> dict[str, Made]:
+        """Return what was made under a job's own key where several jobs have one recipe, as equal files give.
+
+        All of them are answered with one job's files otherwise, and an unchanged spec would make a new run.
+        """
+        often = Counter(q.recipe for q in asked)
+        others: dict[str, list[str]] = {}
+        for q in asked:
+            if often[q.recipe] > 1 and q.job.key in made and made[q.job.key].key != q.job.key:
+                others.setdefault(made[q.job.key].run, []).append(q.job.key)
+        found = {
+            key: one for run, keys in others.items() for key, one in self.history.made_as(run, keys).items()
+        }
+        return {key: one for key, one in found.items() if one.digest == made[key].digest}
 
     def _answer(
         self,

@@ -16,6 +16,7 @@ from runner.comfy.credentials import credentials_for, distinct, normalise_url
 from runner.comfy.facts import facts_of
 from runner.comfy.known import Known
 from runner.comfy.object_info import ObjectInfo
+from runner.comfy.replacements import Replacement
 from runner.comfy.server import Server
 from runner.comfy.tls import trust
 from runner.comfy.watch import Pace, Watch
@@ -83,7 +84,7 @@ class Executor(Protocol):
         """Return what the server offers."""
         ...
 
-    async def replacements(self, server: str) -> Mapping[str, str]:
+    async def replacements(self, server: str) -> Mapping[str, Replacement]:
         """Return node class that the server does not have → the one it runs in its place."""
         ...
 
@@ -360,7 +361,7 @@ class ComfyExecutor:
         known.fit = None
         known.server.leave_out(f"{server} is left out: {missing[0]}{more}")
 
-    async def replacements(self, server: str) -> Mapping[str, str]:
+    async def replacements(self, server: str) -> Mapping[str, Replacement]:
         """Return what *server* replaces; raises NoServer."""
         try:
             return await _insisting(self._known[server].replacements)

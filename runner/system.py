@@ -76,6 +76,11 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is a file at *path*; a name that no file can have (too long) is none."""
+    return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises for it
+
+
 def busy(error: OSError) -> bool:
     """Return whether *error* says that a process has the file open at the moment; only Windows minds."""
     return getattr(error, "winerror", None) in _BUSY

@@ -150,8 +150,8 @@ BUGS = (
     Bug(
         "node errors of an accepted submission ignored",
         "runner/comfy/course.py",
-        "if accepted.node_errors:",
-        "if not accepted.prompt_id:",
+        "if errors := concerning(accepted.node_errors, attempt.workflow.outputs):",
+        "if errors := {}:",
         (COURSE, "tests/flow/test_main_job.py"),
     ),
     Bug(

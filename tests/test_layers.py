@@ -61,6 +61,7 @@ PURE = [
     "comfy/object_info",
     "comfy/graph_check",
     "comfy/spelling",
+    "comfy/replacements",
     "naming",
     "values",
     "wording",

@@ -19,6 +19,7 @@ from runner import __version__
 from runner.cli.stopping import Terminated, end_by_signals, end_undisturbed, ended_by
 from runner.cli.streams import open_standard_streams, show_any_character
 from runner.errors import AnimerunError
+from runner.system import is_file
 
 COMMANDS: dict[str, str] = {
     "run": "Render a spec: what `animerun SPEC` does.",
@@ -105,7 +106,7 @@ class Commands(click.Group):
 
 def _is_spec(word: str) -> bool:
     """Whether *word* is a spec, or another file that `run` says something about."""
-    return word.endswith((".yaml", ".yml")) or (word not in COMMANDS and "." in word and Path(word).is_file())
+    return word.endswith((".yaml", ".yml")) or (word not in COMMANDS and "." in word and is_file(Path(word)))
 
 
 def _unknown(word: str) -> str:

@@ -21,9 +21,10 @@ SAME, DIFFERENT, TROUBLE = 0, 1, 2
 
 
 @click.command(
-    name="diff", cls=TakesRuns,
+    name="diff",
+    cls=TakesRuns,
     epilog="Exit codes: 0 no job differs · 1 some do · 2 trouble, or no job in common",
-)  # fmt: skip
+)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--pixels", is_flag=True, help="Look at every picture that differs, not only the first 200.")

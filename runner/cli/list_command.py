@@ -10,6 +10,7 @@ import click
 from runner.cli.console import counted, duration, emit, say, table, tell
 from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
+from runner.system import is_file
 
 _STATES = ("running", "open", "superseded", "succeeded", "failed", "stopped")
 
@@ -30,7 +31,7 @@ def command(
 ) -> int:
     """List the runs in runs/, newest first. For the jobs of one: animerun show."""
     settings = make_settings(runs=runs)
-    if Path(spec).is_file():
+    if is_file(Path(spec)):
         from runner.spec import name_in_project
 
         spec = name_in_project(Path(spec))
@@ -52,8 +53,8 @@ def command(
         return 0
     head = ("run", "state", "made", "failed", "realm", "took", "spec", "since")
     rows = [_row(row) for row in found]
-    columns = len(head) if any(row[-1] for row in rows) else len(head) - 1
-    tell(table([row[:columns] for row in rows], head=head[:columns]))
+    told = [number for number in range(len(head)) if any(row[number] for row in rows)]
+    tell(table([tuple(row[n] for n in told) for row in rows], head=tuple(head[n] for n in told)))
     say("\nThe jobs of the newest: animerun show")
     if found[0]["state"] == "open":
         say("It stopped without an end; to go on with it: animerun resume")

@@ -17,6 +17,7 @@ import click
 
 from runner.errors import UsageError
 from runner.settings import Settings
+from runner.system import is_file
 from runner.text.nearest import did_you_mean, nearest
 
 _SUM = re.compile(r"(?P<sha256>[0-9a-fA-F]{64}) [ *](?:\./)?(?:models/)?(?P<folder>[^/]+)/(?P<name>.+)")
@@ -98,7 +99,7 @@ def _one(ctx: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]
 
 def _there(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
     """Return *path* when there is such a file; else say which specs there are."""
-    if path.is_file():
+    if is_file(path):
         return path
     specs = [str(each) for folder in (Path("specs"), Path()) for each in sorted(folder.glob("*.y*ml"))]
     names = {Path(each).name: each for each in reversed(specs)}

@@ -209,17 +209,12 @@ class Client:
         )
         return self._object(replace(answer, values=limits.object_info_values), "/object_info")
 
-    async def node_replacements(self) -> Mapping[str, str]:
-        """Return node class → the class that the server runs in its place; empty where it replaces none.
-
-        ComfyUI 0.33 app/node_replace_manager.py: of several the first counts.
-        """
+    async def node_replacements(self) -> Mapping[str, Plain]:
+        """Return what `/node_replacements` lists; empty where a server has none."""
         try:
-            listed = self._object(await self._get("/node_replacements"), "/node_replacements")
+            return self._object(await self._get("/node_replacements"), "/node_replacements")
         except Refused:
             return {}
-        first = {old: new[0] for old, new in listed.items() if isinstance(new, list) and new}
-        return {old: str(new.get("new_node_id")) for old, new in first.items() if isinstance(new, dict)}
 
     async def listed_models(self, folder: str) -> Mapping[str, Listed]:
         """Return name → size and time of change of the files in a model folder, where they can be true."""

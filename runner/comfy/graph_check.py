@@ -17,6 +17,7 @@ from typing import Any, Final
 from runner.comfy.node_inputs import COMBO, Input, Unfolded
 from runner.comfy.object_info import ObjectInfo
 from runner.comfy.protocol import printable
+from runner.comfy.replacements import Replacement, as_replaced
 from runner.comfy.spelling import spelled
 from runner.comfy.verdict import is_model_file, listed, nearest
 from runner.domain import Finding
@@ -44,7 +45,7 @@ _LINKED_ONLY: Final = frozenset(
     }
 )
 """Types of ComfyUI that exist in memory only: no value can be one. All other types may be widgets."""
-_NO_REPLACEMENTS: Final[Mapping[str, str]] = {}
+_NO_REPLACEMENTS: Final[Mapping[str, Replacement]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Checker:
         self,
         offers: ObjectInfo,
         parameters: Mapping[tuple[str, str], str] | None = None,
-        replaced: Mapping[str, str] = _NO_REPLACEMENTS,
+        replaced: Mapping[str, Replacement] = _NO_REPLACEMENTS,
         *,
         no_key: str = "",
     ) -> None:
@@ -100,6 +101,10 @@ class Checker:
             node_class = _class(nodes, name)
             if node_class not in self._offers:
                 self._ask((node_class,), node_class, None, key, name, grave=True)
+                new = self._replaced.get(node_class)
+                if new is not None and new.node_class in self._offers and name in wanted:
+                    made = {**nodes, name: as_replaced(nodes[name], new)}
+                    self._add_node(made, key, name, new.node_class, grave=True)
             elif name in wanted or name in beside:
                 self._add_node(nodes, key, name, node_class, grave=name in wanted)
         for name in outputs or ():
@@ -221,9 +226,9 @@ class Checker:
 
     def _on_class(self, node_class: str) -> Remark:
         server, shown = self._offers.server, printable(node_class, limit=80)
-        new = self._replaced.get(node_class, "")
-        if new in self._offers:
-            said = f"any more and runs `{printable(new, limit=80)}` in its place"
+        new = self._replaced.get(node_class)
+        if new is not None and new.node_class in self._offers:
+            said = f"any more and runs `{printable(new.node_class, limit=80)}` in its place"
             return Remark(f"{server} has no node class `{shown}` {said}", grave=False)
         near = near_name(node_class, self._offers.classes)
         advice = f"; the nearest it has is `{near}`" if near else "; a node pack is missing there"

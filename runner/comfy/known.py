@@ -11,6 +11,7 @@ from runner import door
 from runner.comfy.facts import facts_of, refuse_old
 from runner.comfy.graph_check import Nodes
 from runner.comfy.object_info import ObjectInfo
+from runner.comfy.replacements import Replacement, read_replacements
 from runner.comfy.server import Server
 from runner.comfy.spelling import spelled_as_listed
 from runner.domain import ServerFacts
@@ -27,7 +28,7 @@ class Known:
     object_info: ObjectInfo | None = None
     fit: tuple[ServerFacts, ObjectInfo] | None = None
     """What it was and offered when nothing was lacking."""
-    replaced: Mapping[str, str] | None = None
+    replaced: Mapping[str, Replacement] | None = None
     """Class it does not have → the one it runs instead; None = not asked."""
     uploaded: set[str] = field(default_factory=set)
     uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -44,10 +45,10 @@ class Known:
         refuse_old(facts)
         self.facts = replace(facts, packs=self.object_info.packs)
 
-    async def replacements(self) -> Mapping[str, str]:
+    async def replacements(self) -> Mapping[str, Replacement]:
         """Return class → the one the server runs in its place; raises ServerFault."""
         if self.replaced is None:
-            self.replaced = await self.server.client.node_replacements()
+            self.replaced = read_replacements(await self.server.client.node_replacements())
         return self.replaced
 
     @property

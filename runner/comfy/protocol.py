@@ -28,7 +28,7 @@ _HINTS: Mapping[str, Hint] = {
     "execution_interrupted": "interrupted",
 }
 _WORDS = frozenset({
-    "__value__",
+    "__value__", "input_mapping", "new_id", "old_id", "set_value",
     "animerun_any", "animerun_previz", "API_KEY_COMFY_ORG", "api_node", "audio_upload", "class_type",
     "COMFY_AUTOGROW_V3", "COMFY_DYNAMICCOMBO_V3", "COMFY_DYNAMICSLOT_V3", "COMFY_MATCHTYPE_V3",
     "comfyui_version", "dependent_outputs", "details", "devices", "display_node", "errors",

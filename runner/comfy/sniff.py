@@ -27,8 +27,8 @@ _VALUES = 500_000
 
 _ENDLESS = 0xFFFF_FF00
 """From here on a length in a WAV says that it was not known when the head was written."""
-_FRAMES = 2**31 - 1
-"""Most that are told of a film, whatever it claims; an INTEGER of the index holds no more."""
+_MOST = 2**31 - 1
+"""The largest size or length that is recorded, whatever a file says; the index holds no more."""
 
 
 class Unwanted(Exception):
@@ -164,14 +164,18 @@ def _looked_into(
         return _film(file, found.media, found.extension), True
     if found.media in _BOXED:
         width, height = _still(file)
-        return replace(found, width=width, height=height), bool(width)
+        return _sized(found, width, height), bool(width)
     if found.media == "image/x-exr":
         width, height, proven = heads.exr(file, file.seek(0, 2))
-        return replace(found, width=width, height=height), proven
+        return _sized(found, width, height), proven
     if found.media == "image/tiff":
         width, height = heads.tiff(file, file.seek(0, 2))
-        return replace(found, width=width, height=height), False
+        return _sized(found, width, height), False
     return found, _complete(file, found.media) or proven
+
+
+def _sized(found: Facts, width: int, height: int) -> Facts:
+    return replace(found, width=min(width, _MOST), height=min(height, _MOST))
 
 
 def _parsed(content: bytes) -> Any:
@@ -233,7 +237,7 @@ def _film(file: BinaryIO, kind: str, extension: str) -> Facts:
         track = boxes.examine(file, file.seek(0, 2))
     except boxes.Broken as error:
         raise NotWhole(str(error)) from error
-    frames = min(track.frames, _FRAMES) or 1
+    frames = min(track.frames, _MOST) or 1
     return Facts(media=kind, extension=extension, width=track.width, height=track.height, frames=frames)
 
 

@@ -369,14 +369,14 @@ def _core(name: str) -> str:
 
 
 def busy(fault: ServerFault) -> bool:
-    """Tell whether a server asked to be left alone."""
+    """Whether a server asked to be left alone."""
     return fault.status == 429 or (fault.status == 503 and fault.wait_s > 0)
 
 
 def unclear(doubt: ServerFault) -> Fault:
-    """Return the fault of a submission that was answered with this status, and did not arrive."""
+    """Return the fault of a submission that was answered with the status of *doubt* and did not arrive."""
+    message = str(doubt)[:500]
     if busy(doubt):
-        return Fault(code="SERVER_BUSY", message=str(doubt)[:500], retry="again")
-    if doubt.status >= 500:
-        return Fault(code="SERVER_ERROR", message=str(doubt)[:500], retry="elsewhere")
-    return Fault(code="SERVER_REJECTS", message=str(doubt)[:500], retry="elsewhere")
+        return Fault(code="SERVER_BUSY", message=message, retry="again")
+    code = "SERVER_ERROR" if doubt.status >= 500 else "SERVER_REJECTS"
+    return Fault(code=code, message=message, retry="elsewhere")

@@ -12,6 +12,7 @@ from runner.expand.speech import PLAIN_WORDING, Head
 from runner.expand.standing import At, Standing, Told
 from runner.faults import Faults
 from runner.story import Model, Setting, Spec
+from runner.system import is_file
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Mark, Node, Scalar
 from runner.values import brought_word
@@ -102,7 +103,7 @@ class Heads:
             return f"; write `template: {stem}`"
         folder = self.spec.root
         for path in (name, f"templates/{name}", f"templates/{stem}.json", f"{stem}.json"):
-            if path.endswith(".json") and stem and ".." not in path and (folder / path).is_file():
+            if path.endswith(".json") and stem and ".." not in path and is_file(folder / path):
                 return (
                     f"; `{path}` is no template: make templates/{stem}.json.j2 of it, see templates/README.md"
                 )

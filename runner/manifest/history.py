@@ -71,6 +71,11 @@ class History:
         """Return recipe → the newest job made by it in *realm*."""
         return self._made("made_by_recipe", realm, recipes)
 
+    def made_as(self, run: str, keys: Sequence[str]) -> dict[str, Made]:
+        """Return key → what *run* made under it, for those of *keys* that it has files of."""
+        rows = self._rows("made_as", run=run, names=list(keys))
+        return {key: _read(list(group)) for key, group in groupby(rows, key=lambda row: row[0])}
+
     def by_digest(self, realm: Realm, digests: Iterable[str]) -> dict[str, Made]:
         """Return digest → the newest job of that digest in *realm*."""
         return self._made("made_by_digest", realm, digests)

@@ -95,6 +95,14 @@ select f.recipe, f.m.run, f.m.key, f.m.name, f.m.digest, o.prompt_id, o.node, o.
 from found f join outputs o on o.run = f.m.run and o.key = f.m.key
 order by f.recipe, o.node, o."index";
 
+-- name: made_as
+-- The files that a run has under some keys, one row per output.
+select j.key, j.run, j.key, j.name, j.digest, o.prompt_id, o.node, o."index", o.path, o.sha256, o.size, o.kind,
+       o.pixels, o.width, o.height, o.frames, o.media, o.server_name, o.mtime_ns
+from jobs j join outputs o on o.run = j.run and o.key = j.key
+where j.run = $run and j.key in (select unnest($names))
+order by j.key, o.node, o."index";
+
 -- name: made_by_digest
 -- The same, by digest.
 with wanted as (select unnest($names) as digest), found as (

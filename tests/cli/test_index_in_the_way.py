@@ -34,6 +34,10 @@ READING = (
     ("export", "--parquet", "out", "--json"),
 )
 
+posix = pytest.mark.skipif(
+    not hasattr(os, "geteuid"), reason="rights and open files are another matter there"
+)
+
 
 @pytest.fixture
 def record(project: Project) -> Project:
@@ -141,6 +145,7 @@ def test_an_index_that_is_open_elsewhere_is_neither_read_nor_replaced(record: Pr
     assert "warning" not in record.animerun("list").err
 
 
+@posix
 def test_an_index_that_is_read_elsewhere_is_replaced(record: Project) -> None:
     """Who only reads keeps the file as it was, and stops no publishing."""
     with holding(record.folder / "runs" / "manifest.duckdb", "ro"):
@@ -258,6 +263,7 @@ def public(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 READ_ONLY = tuple(words for words in READING if words[0] not in ("export",))
 
 
+@posix
 @pytest.mark.parametrize("new", [False, True], ids=["published", "lagging"])
 def test_a_folder_that_may_not_be_written_is_read(
     public: Path, capsys: pytest.CaptureFixture[str], new: bool
@@ -274,6 +280,7 @@ def test_a_folder_that_may_not_be_written_is_read(
     assert found == sound
 
 
+@posix
 @pytest.mark.parametrize("name", ["runs/manifest.duckdb", f"runs/{SECOND}", f"runs/{SECOND}/journal.jsonl"])
 def test_what_may_not_be_read_is_named(public: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     """A run that may not be looked into is left out by name, and an index that may not is not needed."""
@@ -293,6 +300,7 @@ def test_what_may_not_be_read_is_named(public: Path, capsys: pytest.CaptureFixtu
         assert SECOND in said.out
 
 
+@posix
 def test_a_runs_folder_that_may_not_be_listed_is_one_sentence(
     public: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -307,6 +315,7 @@ def test_a_runs_folder_that_may_not_be_listed_is_one_sentence(
     assert "cannot read runs: Permission denied" in capsys.readouterr().err
 
 
+@posix
 @pytest.mark.parametrize("what", ["a dangling link", "a file"])
 def test_runs_that_are_no_folder_are_one_sentence(project: Project, what: str) -> None:
     """A disk that is not mounted is no reason to make everything again: exit 6 with what is wrong."""

@@ -158,7 +158,9 @@ def test_a_class_the_server_replaces_is_used(ready: Project, one: Scripted) -> N
     one.said["GET /object_info"] = {
         "NewLoader" if name == "Loader" else name: said for name, said in nodes(LORA).items()
     }
-    one.said["GET /node_replacements"] = {"Loader": [{"new_node_id": "NewLoader", "old_node_id": "Loader"}]}
+    one.said["GET /node_replacements"] = {
+        "Loader": [{"new_node_id": "NewLoader", "input_mapping": [{"new_id": "file", "old_id": "file"}]}]
+    }
     said = ready.animerun("spec.yaml", *both(one))
 
     assert said.code == 0

@@ -206,3 +206,14 @@ def test_seeds_stand_in_the_listings(project: Project) -> None:
     assert re.match(r"demo/s01/c003/take=1  seed \d+  → ", jobs[5])
     assert shown[0][:2] == ["job", "seed"]
     assert shown[1][:2] == ["ep/s/take=0", "1"]
+
+
+@pytest.mark.parametrize(
+    "args", [("NAME.yaml",), ("NAME.png",), ("plan", "NAME"), ("list", "--spec", "NAME")]
+)
+def test_a_name_no_file_can_have_is_no_file(args: tuple[str, ...], project: Project) -> None:
+    """A name of 300 characters is answered as any other that does not exist."""
+    said = project.animerun(*(arg.replace("NAME", "a" * 300) for arg in args))
+
+    assert said.code == (0 if args[0] == "list" else 2)
+    assert "Traceback" not in said.err

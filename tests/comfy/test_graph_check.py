@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from runner.comfy.graph_check import Checker, fits
 from runner.comfy.object_info import ObjectInfo
+from runner.comfy.replacements import read_replacements
 
 DATA: dict[str, Any] = {
     "Loader": {
@@ -243,7 +244,11 @@ def test_a_class_that_the_server_replaces_is_a_note() -> None:
     """It runs another one in its place, so nothing is missing; a replacement it lacks too is none."""
     nodes = {"1": {"class_type": "OldLoader", "inputs": {}}}
     offers = ObjectInfo(DATA, server="http://a")
-    good, bad = (Checker(offers, replaced={"OldLoader": new}) for new in ("Loader", "Nowhere"))
+    takes = [{"new_id": "file", "set_value": "ren.safetensors"}]
+    listed = {
+        new: {"OldLoader": [{"new_node_id": new, "input_mapping": takes}]} for new in ("Loader", "Nowhere")
+    }
+    good, bad = (Checker(offers, replaced=read_replacements(each)) for each in listed.values())
     for it in (good, bad):
         it.add(nodes, "k", ("1",))
 
@@ -252,6 +257,20 @@ def test_a_class_that_the_server_replaces_is_a_note() -> None:
         "http://a has no node class `OldLoader` any more and runs `Loader` in its place"
     ]
     assert len(bad.findings()) == 1
+
+
+def test_a_replacement_gets_the_inputs_that_the_server_maps() -> None:
+    """Without a mapping it gets none, and the server refuses what the new class needs."""
+    nodes = {"1": {"class_type": "OldLoader", "inputs": {"model": "ren.safetensors"}}}
+    maps = {"mapped": [{"new_id": "file", "old_id": "model"}], "unmapped": None}
+    found = {}
+    for name, mapping in maps.items():
+        listed = {"OldLoader": [{"new_node_id": "Loader", "input_mapping": mapping}]}
+        it = Checker(ObjectInfo(DATA, server="http://a"), replaced=read_replacements(listed))
+        it.add(nodes, "k", ("1",))
+        found[name] = [each.message for each in it.findings()]
+
+    assert found == {"mapped": [], "unmapped": ["Loader on http://a needs `file`"]}
 
 
 def test_a_graph_without_outputs_is_refused() -> None:

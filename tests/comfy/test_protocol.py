@@ -302,7 +302,7 @@ def test_every_word_that_answers_are_read_by_may_be_a_credential() -> None:
     """Whatever member or kind the code asks an answer for stays, though it is what opens the door."""
     readers = (
         *("protocol", "verdict", "facts", "client", "course"),
-        *("object_info", "node_inputs", "graph_check", "spelling"),
+        *("object_info", "node_inputs", "graph_check", "spelling", "replacements"),
     )
     asked = {
         word.value

@@ -133,7 +133,7 @@ SOMEBODYS: dict[str, tuple[Callable[[Path], None], str]] = {
     "newer DuckDB": (newer_format, "was written by a newer DuckDB (storage version 9999, this one reads up to "),
     "newer animerun": (newer_schema, "was written by a newer animerun (schema 99, this one knows 2)"),
     "another database": (another_database, "is a database, but no index of animerun"),
-    "a folder": (a_folder, "manifest.duckdb cannot be read (Is a directory)"),
+    "a folder": (a_folder, "manifest.duckdb cannot be read ("),
 }  # fmt: skip
 """What is not ours to replace, with what is said of it."""
 

@@ -44,6 +44,15 @@ class Past:
     def jobs_of(self, run: str) -> int:
         return int(head(self._runs[run])["total"])
 
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def notices(self, spec: str, path: Path, *, all_runs: bool = False) -> list[str]:
+        return []
+
+    def refuse_damage(self, spec: str, path: Path) -> None:
+        """Every journal was read whole when this was made."""
+
     def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
         found: dict[tuple[str, str], None] = {}
         for run in self._of(spec, path):
@@ -61,12 +70,6 @@ class Past:
         for run, lines in self._runs.items():
             if is_of(self.runs, head(lines), spec, path):
                 yield run
-
-    def refuse_damage(self, spec: str, path: Path) -> None:
-        """Nothing: a simulated disk damages no journal in the middle."""
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
         wanted = set(sha256s)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.errors import UsageError
 from runner.expand import expand
 from runner.plan import Plan, frozen, make_plan
 from runner.resume import Standing, frozen_plan
@@ -67,3 +68,17 @@ def test_a_glob_matches_what_it_matched_when_the_run_was_planned(
     assert [job.values["poses"] for job in expand(spec, shelf, frozen=names)] == [
         [{"$file": name} for name in found]
     ]
+
+
+def test_a_run_whose_jobs_had_other_keys_is_not_gone_on_with(studio, tmp_path: Path) -> None:
+    """An earlier version left out what is not ASCII in a label: the rest would be rendered under new keys."""
+    studio.touch("in/屋上 (夜).png", "in/b.png", "in/c.png")
+    plan = make_plan(studio.write(TEXT), only=["s01"])
+    folder = tmp_path / "run"
+    frozen_again(plan, folder, ["s01"])
+    scope = {"sets": [], "only": ["s01"], "without": []}
+
+    for key in ("ep/s01/image=屋上-夜-/seed=7", "ep/s01/image=b/seed=7"):
+        assert frozen_plan(folder, Standing(head={"scope": scope}, made={key})).total == 2
+    with pytest.raises(UsageError, match="has another key now"):
+        frozen_plan(folder, Standing(head={"scope": scope}, made={"ep/s01/image=--/seed=7"}))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from PIL import Image, features
 from runner import door
 from runner.collect import Bounds, collect
 from runner.comfy.protocol import FileRef, files_of
+from runner.comfy.sniff import Unwanted, examine
 from runner.comfy.verdict import Uncollected
 from runner.domain import Fault, Output
 from runner.errors import Refused, StorageError
 from runner.likeness import grade
+from runner.pictures import NotWhole
 
 
 def encoded(form: str, **options: Any) -> bytes:
@@ -245,6 +249,35 @@ async def test_a_picture_declared_as_file_has_its_pixels(tmp_path: Path) -> None
     (output,) = await taken(tmp_path, Served(encoded("PNG")), "file")
 
     assert (output.width, output.height, len(output.pixels)) == (6, 4, 64)
+
+
+SAMPLES = [
+    avif(),
+    exr(),
+    encoded("TIFF"),
+    encoded("TIFF", big_tiff=True),
+    encoded("BMP"),
+    glb(),
+    SVG,
+    WAV,
+    stl(),
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_damage_is_a_verdict(tmp_path: Path, seed: int) -> None:
+    """Whatever is flipped or cut: a file is known, damaged or unwanted, and its size can be recorded."""
+    chance = random.Random(seed)
+    path = tmp_path / "x"
+    for sample in SAMPLES:
+        content = bytearray(sample)
+        for _ in range(chance.randrange(1, 6)):
+            content[chance.randrange(len(content))] = chance.choice((0, 1, 127, 255, chance.randrange(256)))
+        path.write_bytes(content[: chance.choice((len(content), chance.randrange(len(content))))])
+        for kind, again in (("image", False), ("model3d", True), ("file", True)):
+            with suppress(NotWhole, Unwanted):
+                found = examine(path, kind=kind, pixels=10_000, name="x.stl", again=again)
+                assert max(found.width, found.height) < 2**31
 
 
 def test_a_file_that_is_listed_ten_thousand_times_is_one() -> None:

@@ -23,6 +23,7 @@ TESTS = {
     "cli/test_gate.py::test_the_baseline_is_found_however_the_spec_is_spelled": LINKS,
     "cli/test_index_in_the_way.py::test_a_folder_that_may_not_be_written_is_read": RIGHTS,
     "cli/test_index_in_the_way.py::test_a_runs_folder_that_may_not_be_listed_is_one_sentence": RIGHTS,
+    "cli/test_index_in_the_way.py::test_runs_that_are_no_folder_are_one_sentence": LINKS,
     "cli/test_index_in_the_way.py::test_what_may_not_be_read_is_named": RIGHTS,
     "cli/test_paths.py::test_the_operating_system_saw_nothing_either": POSIX,
     "cli/test_secrets.py::test_a_killed_process_leaves_it_nowhere": SIGNALS,
