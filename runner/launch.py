@@ -20,7 +20,7 @@ from runner import __version__, door
 from runner.admission import admit
 from runner.batch import Batch
 from runner.collect import Bounds, collect
-from runner.comfy.credentials import secrets_of
+from runner.comfy.credentials import secrets_of, spelled
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
 from runner.errors import (
@@ -149,7 +149,9 @@ async def _settle_all(
     twice; StorageError when what is collected cannot be kept.
     """
     found = []
-    for run in dict.fromkeys(run for run, server in left if server in executor.servers):
+    for run in dict.fromkeys(
+        run for run, server in left if spelled(server, executor.servers) in executor.servers
+    ):
         view.settling(run)
         try:
             found.append(await _settle(run, executor, settings, control))
@@ -174,6 +176,7 @@ async def _settle(run: str, executor: Executor, settings: Settings, control: Con
     try:
         state = standing(lines)
         work = Remainder(frozen_plan(folder, state), state, only_on=executor.servers)
+        work.spell(executor.servers)
         recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
         recorder.resume(lines)
         place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
@@ -423,6 +426,7 @@ async def _resume(
             recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
             recorder.resume(lines)
             lines.clear()
+            work.spell(executor.servers)
             view.began(run, folder, work)
             place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
             summary = await _conduct(work, place, recorder, executor, settings, control, view)

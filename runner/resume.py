@@ -16,6 +16,7 @@ from typing import Any
 
 from runner import __version__
 from runner.collect import discard
+from runner.comfy.credentials import spelled
 from runner.domain import Template, Workflow
 from runner.errors import RecordDamaged, SpecError, UsageError
 from runner.expand import Expansion, expand
@@ -260,9 +261,16 @@ class Remainder:
         self._open = {
             prompt_id: line
             for prompt_id, line in state.open.items()
-            if only_on is None or line["server"] in only_on
+            if only_on is None or spelled(line["server"], only_on) in only_on
         }
         self._open_keys = {line["key"] for line in self._open.values()}
+
+    def spell(self, servers: Collection[str]) -> None:
+        """Name the servers of open attempts as *servers* do: one server may have been spelled otherwise."""
+        self._open = {
+            prompt_id: {**line, "server": spelled(line["server"], servers)}
+            for prompt_id, line in self._open.items()
+        }
 
     @property
     def total(self) -> int:

@@ -231,8 +231,11 @@ class Conductor:
             assert workflow is not None and ticket is not None, "only rendered jobs were started"
             if each.server not in self._executor.servers:
                 lost = Fault(code="LOST", message=f"{each.server} is not used any more", retry="again")
-                event = AttemptFailed(prompt_id=each.prompt_id, server=each.server, fault=lost)
+                event = AttemptFailed(prompt_id=each.prompt_id, server=each.server, fault=lost, again=True)
                 self._recorder.handle(event, final=False)
+                start = Start(ticket, each.server, ticket.number)
+                self._show(AttemptAdopted(attempt=self._attempt(each.prompt_id, start, job, workflow)))
+                self._show(event)
                 self._held[job.key] = each.rendered
                 self._schedule.offer(replace(ticket, number=ticket.number + 1))
                 continue

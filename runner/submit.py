@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from runner.awake import BEAT_S, Awake
 from runner.comfy.client import Client, Limits
 from runner.comfy.course import Bind, Collect, Course, Means
-from runner.comfy.credentials import credentials_for, normalise_url
+from runner.comfy.credentials import credentials_for, distinct, normalise_url
 from runner.comfy.facts import facts_of
 from runner.comfy.known import Known
 from runner.comfy.object_info import ObjectInfo
@@ -177,7 +177,7 @@ class ComfyExecutor:
         self._known: dict[str, Known] = {}
         secured = ca_file is not None or any(url.startswith("https:") for url in map(normalise_url, servers))
         tls = trust(ca_file=ca_file, allow_insecure_tls=allow_insecure_tls) if secured else None
-        for url in dict.fromkeys(map(normalise_url, servers)):
+        for url in distinct(servers):
             keys = credentials_for(url, credentials or {}, allow_plain_http=allow_plain_http)
             client = Client(url, credentials=keys, limits=limits, tls=tls)
             state = partial(self._state, url)

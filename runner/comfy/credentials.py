@@ -21,7 +21,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
@@ -49,6 +49,30 @@ def normalise_url(text: str) -> str:
     parts = _split(written if "://" in written else f"http://{written}", shown=without_secrets(written))
     path = parts.path.rstrip("/").removesuffix("/api")
     return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, "", ""))
+
+
+def place_of(url: str) -> tuple[str, str, int, str]:
+    """Return where a normalised *url* leads: two spellings of this machine are one place.
+
+    Other names are not resolved: behind one address a proxy may serve a ComfyUI for each name.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    here = host in ("localhost", "127.0.0.1", "::1")
+    return parts.scheme, "localhost" if here else host, parts.port or _PORTS[parts.scheme], parts.path
+
+
+def distinct(servers: Iterable[str]) -> tuple[str, ...]:
+    """Return *servers*, normalised, each place once and as it was spelled first."""
+    found: dict[tuple[str, str, int, str], str] = {}
+    for url in map(normalise_url, servers):
+        found.setdefault(place_of(url), url)
+    return tuple(found.values())
+
+
+def spelled(url: str, servers: Iterable[str]) -> str:
+    """Return *url* as it is spelled among *servers*, unchanged where none of them is the same place."""
+    return next((each for each in servers if place_of(each) == place_of(url)), url)
 
 
 def _split(url: str, *, shown: str) -> SplitResult:

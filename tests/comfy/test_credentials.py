@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.comfy.credentials import credentials_for, normalise_url
+from runner.comfy.credentials import credentials_for, distinct, normalise_url, spelled
 from runner.errors import UsageError
 
 
@@ -147,3 +147,22 @@ def test_credentials_do_not_print_themselves() -> None:
 
     assert "s3cret" not in f"{held!r} {held} {[held]}"
     assert "ANIMERUN_TOKEN" in repr(held)
+
+
+def test_spellings_of_this_machine_are_one_server() -> None:
+    """localhost, 127.0.0.1 and ::1, with or without a slash or `/api`, are one; the first spelling stays."""
+    many = (
+        "LOCALHOST:8188",
+        "http://127.0.0.1:8188/",
+        "http://[::1]:8188/api",
+        "http://localhost:8189",
+        "gpu2:8188",
+    )
+
+    assert distinct(many) == ("http://localhost:8188", "http://localhost:8189", "http://gpu2:8188")
+    assert distinct(("http://localhost", "https://localhost", "http://localhost:80")) == (
+        "http://localhost",
+        "https://localhost",
+    )
+    assert spelled("http://127.0.0.1:8188", distinct(many)) == "http://localhost:8188"
+    assert spelled("http://10.0.0.9:8188", distinct(many)) == "http://10.0.0.9:8188"

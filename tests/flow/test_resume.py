@@ -109,6 +109,41 @@ def test_resume_names_what_it_takes_over_and_counts_the_whole_run(shop: Shop, ow
     assert summary["before"] == {"succeeded": before, "reused": 0, "failed": 0, "files": before}
 
 
+@pytest.mark.parametrize("command", ["resume", "flat.yaml"])
+def test_a_server_under_another_spelling_is_the_same(shop: Shop, own: Own, command: str) -> None:
+    """What a server holds is taken over when it is called localhost now: nothing is rendered twice."""
+    shop.template("slow", GATED)
+    shop.write("flat.yaml", spec(jobs=5))
+    killed_after(shop, own, 2)
+    code, _, err = shop.animerun(command, "--server", own.url.replace("127.0.0.1", "localhost") + "/")
+
+    assert code == 0, err
+    assert set(own.saved().values()) == {1}
+    assert len(own.saved()) == 5 or command == "flat.yaml"
+    assert sum(own.saved().values()) == 5
+
+
+def test_a_server_that_is_not_used_any_more_is_said(shop: Shop, own: Own) -> None:
+    """What an earlier process left on it is rendered again, and a line names the job and the server."""
+    shop.template("slow", GATED)
+    shop.write("flat.yaml", spec(jobs=3))
+    run = killed_after(shop, own, 1)
+    path = run / "journal.jsonl"
+    lines_then = list(Reading(path))
+    path.unlink()
+    writer = Journal.create(path, run=run.name)
+    for line in lines_then[1:]:
+        plain = {name: value for name, value in line.items() if name != "c"}
+        writer.append(plain | ({"server": "http://gone:8188"} if line["t"] == "intent" else {}))
+    writer.commit()
+    writer.close()
+    code, _, err = shop.animerun("resume", "--server", own.url)
+
+    assert code == 0, err
+    assert "will be tried again: flat/s/" in err
+    assert "http://gone:8188 is not used any more" in err
+
+
 def _open_then(run: Path) -> set[str]:
     """Return the ids that were open when the last process of *run* began."""
     told = lines(run, "intent", "done", "failed", "cancelled", "resumed")
