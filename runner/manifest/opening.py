@@ -19,6 +19,7 @@ import duckdb
 
 from runner import door
 from runner.manifest.journal import Position
+from runner.text.shown import seen
 
 SCHEMA = 3
 Place = tuple[str, str]
@@ -165,12 +166,13 @@ def _opens(pid: str, path: Path) -> bool | None:
 
 
 def _command(pid: str) -> str:
-    """Return the command line of a process of this machine, cut short; empty where it cannot be told."""
+    """Return the command line of a process of this machine on one line, cut short; empty where it is unknown."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return ""
-    text = raw.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
+    words = raw.replace(b"\0", b" ").decode("utf-8", "replace")
+    text = " ".join("".join(ch if seen(ch) else " " for ch in words).split())
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
