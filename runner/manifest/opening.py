@@ -166,7 +166,7 @@ def _opens(pid: str, path: Path) -> bool | None:
 
 
 def _command(pid: str) -> str:
-    """Return the command line of a process of this machine on one line, cut short; empty where it is unknown."""
+    """Return the command line of a process of this machine on one line, cut short; empty if unknown."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
