@@ -131,9 +131,9 @@ def project(folder: Path, jobs: int, checkpoint: str, lora: str) -> Path:
     spec.parent.mkdir()
     spec.write_text(
         "animerun: 1\nepisode: night\n"
-        f"models: {{tiny: {{template: txt2img, checkpoint: {checkpoint}, size: 64x64, steps: 1}}}}\n"
+        f"models: {{tiny: {{template: txt2img, checkpoint: {checkpoint}, size: 64x64}}}}\n"
         "scenes:\n"
-        f"  drawn: {{model: tiny, prompt: a lighthouse, lora: {lora}, seeds: 1..{drawn}}}\n"
+        f"  drawn: {{model: tiny, prompt: a lighthouse, lora: {lora}, steps: 1, seeds: 1..{drawn}}}\n"
         f"  flat: {{template: flat, seeds: 1..{flat}}}\n{others}"
     )
     return spec
