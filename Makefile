@@ -19,7 +19,7 @@ check:  ## lint and types
 test:  ## every test that needs no outside server
 	$(PYTHON) -m pytest -n auto
 
-seeded-bugs:  ## the tests notice 24 likely mistakes, each made in a copy of the tree
+seeded-bugs:  ## the tests notice likely mistakes and those they once let pass, each made in a copy of the tree
 	$(PYTHON) tests/seeded_bugs.py
 
 merge:  ## simulated lives, kills, signals, disks that fail: what is longer than a push may be

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from runner.domain import Realm
+from runner.domain import Realm, Template
 from runner.inputs import InputFile
 from runner.manifest.history import History
 from runner.model_files import ModelFacts
@@ -41,6 +41,8 @@ class Batch:
     inputs: tuple[InputFile, ...] = ()
     templates: Mapping[str, str] = field(default_factory=dict)
     """Name → digest."""
+    sources: Mapping[str, Template] = field(default_factory=dict)
+    """Name → template, where they are known: a replay has workflows only."""
     edited: Callable[[], Sequence[str]] = lambda: ()
     """The files that are not what the jobs were made from any more."""
     frozen: Callable[[], Iterator[tuple[str, bytes]]] = lambda: iter(())
@@ -73,6 +75,7 @@ def batch_of(path: Path, plan: Plan, scope: Scope, *, seen: int | None = None) -
         samples=plan.samples,
         inputs=tuple(plan.inputs.values()),
         templates={name: template.digest for name, template in plan.templates.items()},
+        sources=plan.templates,
         edited=lambda: edited(plan),
         frozen=lambda: frozen(plan),
         model_files=plan.model_files,

@@ -1,7 +1,8 @@
 """Files that a server names → verified, hashed files in the run's folder. Knows no HTTP.
 
 A file counts only when all of its bytes are here, are what they claim to be, and lie under their final name.
-Names come from us alone: nothing a server says becomes a part of a path.
+Names come from us: of what a server says only an extension becomes a part of a path, and only where the bytes
+do not tell their type (`comfy.media`).
 
 Beside each file lies its `.part`, a second name of it, until the record tells of the file. A killed process
 leaves the two behind, and so it can be told that an unrecorded file is ours to remove (`discard`).
@@ -29,12 +30,18 @@ from runner.comfy.verdict import Uncollected
 from runner.domain import Fault, Output, OutputKind
 from runner.errors import Ambiguous, Refused, StorageError
 from runner.pictures import NotWhole
+from runner.text.filename import cut, node_part
 
 Sink = Callable[[bytes], None]
 Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]
-"""Sends the bytes of a file to the sink, at most so many; returns how many."""
+"""Sends the bytes of a file to the sink, at most so many; returns how many were announced, -1 for none."""
 
 _MIB = 2**20
+_GIB = 2**30
+_LOOK = 64 * _MIB
+"""Bytes written between two looks at what is free on the disk."""
+_LONGEST = 200
+"""Bytes of a file's name before its number, its copy mark and its extension; file systems take 255."""
 _FINAL = (0, 400, 404, 410, 413)
 """Statuses that are about this file; any other refusal is the door's, and that may open."""
 _RETRY: Mapping[str, Literal["elsewhere", "again"]] = {
@@ -48,14 +55,37 @@ _RETRY: Mapping[str, Literal["elsewhere", "again"]] = {
 class Bounds:
     """The most that is taken from a server. Bytes and pixels."""
 
-    image: int = 128 * _MIB
-    other: int = 512 * _MIB
+    image: int = 512 * _MIB
+    other: int = 8 * _GIB
+    files: int = 10_000
+    """Of one job; setting `max_job_files`."""
+    together: int = 64 * _GIB
+    """Of all files of one job; setting `max_job_size`."""
+    reserve: int = _GIB // 4
+    """What stays free on the disk, for the record above all; setting `disk_reserve`."""
     pixels: int = 64_000_000
     """Per frame, checked before anything is decoded."""
     tries: int = 8
     """Downloads of one file until one is whole: to render it again costs more than any of them."""
     pause_s: float = 0.1
     """Before the second download; doubles with each further one, to 6 s before the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One file to be fetched."""
+
+    ref: FileRef
+    stem: str
+    kind: OutputKind
+    bounds: Bounds
+    left: int
+    """Bytes that the job may still have."""
+
+    @property
+    def most(self) -> int:
+        """Bytes that are taken of it."""
+        return min(self.left, self.bounds.image if self.kind == "image" else self.bounds.other)
 
 
 async def collect(
@@ -78,17 +108,22 @@ async def collect(
         bounds: Limits.
 
     Raises:
-        Uncollected: An output is damaged, too large, of another kind, or gone.
-        StorageError: The local disk is full, read-only or not ours.
+        Uncollected: An output is damaged, too large, of another kind, or gone; or there are too many.
+        StorageError: The local disk is full or nearly so, read-only or not ours.
 
     """
+    limits = bounds or Bounds()
     wanted = [ref for ref in refs if ref.node in outputs]
+    if len(wanted) > limits.files:
+        raise Uncollected(_too_many(wanted, limits.files))
     stems = _stems(wanted, name, outputs)
     taken: list[Output] = []
+    left = limits.together
     try:
         for ref, stem in zip(wanted, stems, strict=True):
-            kind, limits = outputs[ref.node], bounds or Bounds()
-            taken.append(await _take(ref, stem, kind=kind, fetch=fetch, folder=folder, bounds=limits))
+            one = _Wanted(ref, stem, outputs[ref.node], limits, left)
+            taken.append(await _take(one, fetch=fetch, folder=folder))
+            left -= taken[-1].size
     except BaseException:
         # No record will tell of them.
         for output in taken:
@@ -100,7 +135,7 @@ async def collect(
 def part_of(path: Path, mtime_ns: int) -> Path:
     """Return the second name that a collected *path*, written at *mtime_ns*, has until it is recorded."""
     mark = hashlib.sha256(f"{path.name} {mtime_ns}".encode()).hexdigest()[:8]
-    return path.with_name(f".{path.name[:80]}.{mark}.part")
+    return path.with_name(f".{cut(path.name, 80)}.{mark}.part")
 
 
 def discard(part: Path, recorded: Container[Path] = ()) -> None:
@@ -124,75 +159,98 @@ def discard(part: Path, recorded: Container[Path] = ()) -> None:
 def _stems(refs: Sequence[FileRef], name: str, outputs: Mapping[str, OutputKind]) -> tuple[str, ...]:
     """Return a name for each, without extension; `_NODE` and `.0001` where there are several."""
     counts = Counter(ref.node for ref in refs)
-    return tuple(
-        name
-        + (f"_{_safe(ref.node)}" if len(outputs) > 1 else "")
-        + (f".{ref.index + 1:04d}" if counts[ref.node] > 1 else "")
-        for ref in refs
-    )
+    whole = {ref.node: _short(name + (f"_{node_part(ref.node)}" if len(outputs) > 1 else "")) for ref in refs}
+    return tuple(whole[ref.node] + (f".{ref.index + 1:04d}" if counts[ref.node] > 1 else "") for ref in refs)
 
 
-def _safe(node: str) -> str:
-    kept = "".join(ch if ch.isascii() and (ch.isalnum() or ch in "-_") else "-" for ch in node[:40])
-    return (
-        kept if kept == node else f"{kept}-{hashlib.sha256(node.encode('utf-8', 'replace')).hexdigest()[:6]}"
-    )
+def _short(name: str) -> str:
+    """Return *name* with a last part that every file system takes, number and extension after it."""
+    parent, slash, last = name.rpartition("/")
+    if len(last.encode("utf-8", "replace")) <= _LONGEST:
+        return name
+    mark = hashlib.sha256(last.encode("utf-8", "replace")).hexdigest()[:8]
+    return f"{parent}{slash}{cut(last, _LONGEST - 9)}-{mark}"
 
 
-async def _take(
-    ref: FileRef, stem: str, *, kind: OutputKind, fetch: Fetch, folder: Path, bounds: Bounds
-) -> Output:
+async def _take(one: _Wanted, *, fetch: Fetch, folder: Path) -> Output:
     reason = code = ""
-    for count in range(bounds.tries):
+    seen: set[str] = set()
+    for count in range(one.bounds.tries):
         if count:
-            await asyncio.sleep(bounds.pause_s * 2 ** (count - 1))
-        part = _part(folder, stem)
+            await asyncio.sleep(one.bounds.pause_s * 2 ** (count - 1))
+        part = _part(folder, one.stem)
         try:
-            await _download(ref, part, folder, fetch, bounds.image if kind == "image" else bounds.other)
+            announced = await _download(one, part, folder, fetch)
             # Decoding and fsync would hold up every other attempt.
-            return await asyncio.to_thread(_settle, ref, part, stem, kind, folder, bounds)
+            return await asyncio.to_thread(_settle, one, part, folder, announced, seen)
         except (NotWhole, Ambiguous) as error:
             code, reason = "DOWNLOAD_CORRUPT", str(error)
         except Unwanted as error:
-            raise Uncollected(_fault(ref, error.code, str(error))) from error
+            raise Uncollected(_fault(one.ref, error.code, str(error))) from error
         except Refused as error:
             if error.status in _FINAL:
-                raise Uncollected(_refused(ref, error)) from error
+                raise Uncollected(_refused(one, error)) from error
             code, reason = "SERVER_REJECTS", str(error)
         finally:
             _remove(part)
-    raise Uncollected(_fault(ref, code, f"{reason} ({bounds.tries} downloads)"))
+    raise Uncollected(_fault(one.ref, code, f"{reason} ({one.bounds.tries} downloads)"))
 
 
 def _fault(ref: FileRef, code: str, reason: str) -> Fault:
     message = f"{printable(ref.filename, limit=100)} of node {ref.node}: {printable(reason, limit=350)}"
-    return Fault(code=code, retry=_RETRY.get(code, "never"), message=message, node=ref.node)
+    return Fault(code=code, retry=_RETRY.get(code, "never"), message=message[:500], node=ref.node)
 
 
-def _refused(ref: FileRef, error: Refused) -> Fault:
+def _too_many(refs: Sequence[FileRef], most: int) -> Fault:
+    node, count = Counter(ref.node for ref in refs).most_common(1)[0]
+    listed = f"the server lists {len(refs):,} files of this job, {count:,} of them of node {node}"
+    message = f"{listed}; at most {most:,} are taken (`max_job_files` in animerun.toml)"
+    return Fault(code="TOO_LARGE", message=message, node=node)
+
+
+def _refused(one: _Wanted, error: Refused) -> Fault:
+    if error.status == 413 and one.most == one.left:
+        most = f"all files of one job together may have {one.bounds.together:,} bytes"
+        return _fault(one.ref, "TOO_LARGE", f"{most} (`max_job_size` in animerun.toml)")
     if error.status == 413:
-        return _fault(ref, "TOO_LARGE", str(error))
+        return _fault(one.ref, "TOO_LARGE", str(error))
     if error.status == 404:
-        return _fault(ref, "CACHED_OUTPUT", "the server lists this file but has it no longer")
-    return _fault(ref, "BAD_OUTPUT", str(error))
+        return _fault(one.ref, "CACHED_OUTPUT", "the server lists this file but has it no longer")
+    return _fault(one.ref, "BAD_OUTPUT", str(error))
 
 
 def _part(folder: Path, stem: str) -> Path:
     """Return a name for a download that has no other yet."""
     parent, _, last = stem.rpartition("/")
-    return folder / parent / f".{last[:80]}.{door.token(4)}.part"
+    return folder / parent / f".{cut(last, 80)}.{door.token(4)}.part"
 
 
-async def _download(ref: FileRef, part: Path, folder: Path, fetch: Fetch, limit: int) -> None:
+async def _download(one: _Wanted, part: Path, folder: Path, fetch: Fetch) -> int:
+    """Fetch the file into *part*; return how many bytes the server announced, -1 where it did not."""
     with _create(part, folder) as file:
+        _check_reserve(part, one.bounds.reserve)
+        looked = written = 0
 
         def write(chunk: bytes) -> None:
+            nonlocal looked, written
+            if (written := written + len(chunk)) - looked > _LOOK:
+                _check_reserve(part, one.bounds.reserve)
+                looked = written
             try:
                 file.write(chunk)
             except OSError as error:
                 raise _storage("write", part, error) from error
 
-        await fetch(ref, write, limit)
+        return await fetch(one.ref, write, one.most)
+
+
+def _check_reserve(part: Path, reserve: int) -> None:
+    """Raise StorageError where less is free than is to stay free."""
+    free = door.free_bytes(part.parent) if reserve else 0
+    if reserve and free < reserve:
+        told = f"{free:,} bytes are free at {part.parent}, and {reserve:,} are to stay free"
+        hint = "free some space, then the same command again; or a smaller `disk_reserve` in animerun.toml"
+        raise StorageError(told, hint=hint)
 
 
 def _create(part: Path, folder: Path) -> door.File:
@@ -204,18 +262,31 @@ def _create(part: Path, folder: Path) -> door.File:
         raise _storage("create", part, error) from error
 
 
-def _settle(ref: FileRef, part: Path, stem: str, kind: OutputKind, folder: Path, bounds: Bounds) -> Output:
-    """Verify the finished download, make it durable and give it its name."""
-    facts = examine(part, kind=kind, pixels=bounds.pixels)
+def _settle(one: _Wanted, part: Path, folder: Path, announced: int, seen: set[str]) -> Output:
+    """Verify the finished download, make it durable and give it its name.
+
+    *seen* are the hashes of the downloads before it, to which its own is added.
+    """
+    ref, kind = one.ref, one.kind
     try:
         digest, size = _hash(part)
+        again = digest in seen
+        seen.add(digest)
+        facts = examine(
+            part,
+            kind=kind,
+            pixels=one.bounds.pixels,
+            name=ref.filename,
+            fits=announced == size,
+            again=again,
+        )
         with door.File(part, "ab") as file:
             file.sync()
-        path = _name(part, folder, f"{stem}.{facts.extension}", digest)
+        path = _name(part, folder, f"{one.stem}.{facts.extension}", digest)
         door.sync_folder(path.parent)
         mtime_ns = path.stat().st_mtime_ns
     except OSError as error:
-        raise _storage("store", folder / stem, error) from error
+        raise _storage("store", folder / one.stem, error) from error
     return replace(_output(ref, path.relative_to(folder), facts, kind, digest, size), mtime_ns=mtime_ns)
 
 

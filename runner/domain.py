@@ -13,10 +13,10 @@ Plain = Any
 """Plain JSON data: dict with str keys, list, str, int, float, bool, None."""
 
 ParameterType = Literal[
-    "text", "int", "float", "bool", "choice", "size", "length", "file", "files", "image", "video", "images",
-    "seed", "loras", "cast",
+    "text", "int", "float", "bool", "choice", "size", "length", "file", "files", "image", "video", "audio",
+    "images", "seed", "loras", "cast",
 ]  # fmt: skip
-OutputKind = Literal["image", "video", "audio", "text", "latent"]
+OutputKind = Literal["image", "video", "audio", "text", "latent", "model3d", "file"]
 Realm = Literal["previz", "comfyui"]
 
 
@@ -69,6 +69,8 @@ class Template:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     outputs: Mapping[str, OutputKind] = field(default_factory=dict)
     """Node id → what it saves, in the order declared; at least one."""
+    optional: frozenset[str] = frozenset()
+    """Outputs that a job may come without, as long as it has one."""
     comfyui: str = ""
     packs: tuple[str, ...] = ()
     body: str = ""
@@ -159,6 +161,9 @@ class Workflow:
 
     nodes: Mapping[str, Mapping[str, Plain]]
     outputs: Mapping[str, OutputKind]
+    """Declared nodes that are in the graph."""
+    optional: frozenset[str] = frozenset()
+    """Those of them that may save nothing."""
     digest: str
     """sha256 (hex) over the declared outputs, see `render.digest`."""
     node_digests: Mapping[str, str] = field(default_factory=dict)
@@ -263,6 +268,10 @@ class Finding:
     """Full sentence with the nearest existing name and what to write instead."""
     keys: tuple[str, ...] = ()
     """First few jobs concerned."""
+    node: str = ""
+    """Id of the first node concerned."""
+    place: str = ""
+    """`file:line` of that node in its template, as far as known."""
 
 
 def problems_at(path: str, messages: Sequence[str]) -> tuple[Problem, ...]:

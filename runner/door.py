@@ -18,21 +18,24 @@ import io
 import itertools
 import os
 import random
-import signal
+import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from runner import system
 
 if TYPE_CHECKING:
     import httpx
     from typing_extensions import Buffer
     from websockets.asyncio.client import ClientConnection
 
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_WAITS_S: Final = (0.01, 0.05, 0.2, 0.5)
+"""Between tries to rename or delete what a process has open. Windows: virus scanners open what is new."""
 
 
 class Disk:
@@ -52,7 +55,7 @@ class Disk:
 
     def sync(self, fd: int) -> None:
         """Make the content of *fd* durable, with its length."""
-        os.fdatasync(fd)
+        system.sync(fd)
 
     def truncate(self, path: Path, length: int) -> None:
         """Cut *path* to *length* bytes."""
@@ -76,11 +79,7 @@ class Disk:
 
     def sync_folder(self, folder: Path) -> None:
         """Make the names in *folder* durable."""
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        system.sync_folder(folder)
 
 
 class World:
@@ -101,6 +100,10 @@ class World:
     def pause(self, seconds: float) -> None:
         """Block the calling thread for so long."""
         time.sleep(seconds)
+
+    def free_bytes(self, folder: Path) -> int:
+        """Return how many bytes are free where *folder* lies."""
+        return shutil.disk_usage(folder).free
 
     def effect(self, name: str) -> None:
         """Take note that the act *name* comes next; raises nothing here, and may never return elsewhere."""
@@ -136,7 +139,7 @@ class Doomed(World):
     def effect(self, name: str) -> None:
         """Die in place of the last effect."""
         if next(self._count) >= self._last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            system.die()
 
 
 _world = World()
@@ -234,7 +237,9 @@ class File(io.FileIO):
 
     def __init__(self, path: Path, mode: Literal["xb", "wb", "ab"]) -> None:
         effect("open")
-        super().__init__(path, mode, opener=lambda _, flags: _world.disk.open(path, flags | _NO_LINKS, 0o666))
+        super().__init__(
+            path, mode, opener=lambda _, flags: _world.disk.open(path, flags | system.NO_LINKS, 0o666)
+        )
 
     def write(self, block: Buffer, /) -> int:
         """Write all of *block*; return its length in bytes."""
@@ -251,6 +256,11 @@ class File(io.FileIO):
         _world.disk.sync(self.fileno())
 
 
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes are free where *folder* lies; raises OSError."""
+    return _world.free_bytes(folder)
+
+
 def truncate(path: Path, length: int) -> None:
     """Cut *path* to *length* bytes; raises OSError."""
     effect("truncate")
@@ -260,7 +270,7 @@ def truncate(path: Path, length: int) -> None:
 def rename(old: Path, new: Path) -> None:
     """Give *old* the name *new*, in place of what has it; raises OSError."""
     effect("rename")
-    _world.disk.rename(old, new)
+    _when_free(lambda: _world.disk.rename(old, new))
 
 
 def link(old: Path, new: Path) -> None:
@@ -273,7 +283,19 @@ def unlink(path: Path) -> None:
     """Take the name *path* away where it is there; raises OSError."""
     effect("unlink")
     with suppress(FileNotFoundError):
-        _world.disk.unlink(path)
+        _when_free(lambda: _world.disk.unlink(path))
+
+
+def _when_free(act: Callable[[], None]) -> None:
+    """Do *act*; where another process has the file open, as only Windows minds, try again for a moment."""
+    for wait_s in _WAITS_S:
+        try:
+            return act()
+        except PermissionError as error:
+            if not system.busy(error):
+                raise
+        pause(wait_s)
+    return act()
 
 
 def make_folder_below(root: Path, folder: Path) -> None:

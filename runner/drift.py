@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from runner.text.times import utc
+
 Values = frozenset[str]
 
 LINES: Final = frozenset({"run", "server", "template", "model_file"})
@@ -36,6 +38,8 @@ class Environment:
     """Name → digest."""
     models: Mapping[str, Values] = field(default_factory=dict)
     """`model file folder/file` → its sizes in bytes, over all servers; `sha256 of …` → what the user gave."""
+    changed_at: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """`model file folder/file` → server → time of its last change there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ def environment(lines: Iterable[Mapping[str, Any]]) -> Environment:
     packs: set[str] | None = None
     templates: dict[str, str] = {}
     models: dict[str, set[str]] = {}
+    changed_at: dict[str, dict[str, str]] = {}
     for line in lines:
         match line["t"]:
             case "run":
@@ -71,6 +76,8 @@ def environment(lines: Iterable[Mapping[str, Any]]) -> Environment:
                 name = f"{line['folder']}/{line['name']}" if line["folder"] else str(line["name"])
                 if "size" in line:
                     models.setdefault(f"model file {name}", set()).add(f"{line['size']:,} bytes")
+                if "modified" in line:
+                    changed_at.setdefault(f"model file {name}", {})[line["server"]] = utc(line["modified"])
                 if "sha256" in line:
                     models.setdefault(f"sha256 of model file {name}", set()).add(line["sha256"][:16])
             case _:
@@ -81,6 +88,7 @@ def environment(lines: Iterable[Mapping[str, Any]]) -> Environment:
         packs=None if packs is None else frozenset(packs),
         templates=templates,
         models={name: frozenset(sizes) for name, sizes in models.items()},
+        changed_at=changed_at,
     )
 
 
@@ -106,8 +114,37 @@ def _drift(then: Environment, now: Environment) -> Iterator[Drift]:
         yield from _changed(f"template {name}", *digests)
     for name in sorted(then.models.keys() & now.models.keys()):
         yield from _changed(name, then.models[name], now.models[name])
+    for name in sorted(then.changed_at.keys() & now.changed_at.keys()):
+        if not (f"sha256 of {name}" in then.models and f"sha256 of {name}" in now.models):
+            yield from _changed_at(name, then.changed_at[name], now.changed_at[name])
+
+
+def _changed_at(name: str, then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Drift]:
+    """Yield the drift of a file that was changed on every server both runs used."""
+    both = then.keys() & now.keys()
+    if both and all(then[server] != now[server] for server in both):
+        old, new = (", ".join(sorted({times[server] for server in both})) for times in (then, now))
+        yield Drift(what=f"{name}, last changed", then=old, now=new)
+
+
+def alike(system: str) -> str:
+    """Return the name under which two names of one operating system are equal.
+
+    ComfyUI 0.3.64 server.py system_stats says `os.name` (posix, nt), 0.33 says `sys.platform` (linux, win32).
+    """
+    return "nt" if system in ("nt", "win32") else "posix" if system in ("linux", "darwin") else system
+
+
+def systems(then: Iterable[str], now: Iterable[str]) -> tuple[Values, Values]:
+    """Return both sides in words that can be compared: the older ones where one side says no more."""
+    old, new = frozenset(then), frozenset(now)
+    if {"posix", "nt"} & (old | new):
+        return frozenset(map(alike, old)), frozenset(map(alike, new))
+    return old, new
 
 
 def _changed(what: str, then: Values | None, now: Values | None) -> Iterator[Drift]:
+    if then and now and what == "system":
+        then, now = systems(then, now)
     if then and now and then != now:
         yield Drift(what=what, then=", ".join(sorted(then)), now=", ".join(sorted(now)))

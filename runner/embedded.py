@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from runner import system
 from runner.errors import NoServer
 
 START_S = 30.0
@@ -35,7 +36,7 @@ async def previz() -> AsyncIterator[str]:
             *("--log", str(folder / "log")),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,
+            **system.own_group(),
         )
         try:
             yield await _address(child, folder / "log")

@@ -13,10 +13,10 @@
     ├── Stopped 130, 143      a signal, before the first job
     └── ServerFault           one server misbehaves; never leaves `comfy/` and `submit.py`
         ├── Unreachable       no byte was sent: nothing can have happened
-        │   ├── Untrusted     its certificate is not to be believed
-        │   └── NoSuchHost    its name means no machine
+        │   └── Untrusted     its certificate is not to be believed
         ├── Ambiguous         bytes were sent, no trustworthy answer came back
         ├── Refused           the server said no, and repeating will not help
+        │   └── NotLetIn      401, 403, 407: somebody before it asks for credentials; it never heard of us
         └── NotComfyUI        something answers there, but it is not a ComfyUI
 
 This module imports nothing of ours.
@@ -224,12 +224,6 @@ class Untrusted(Unreachable):
     code = "SERVER_UNTRUSTED"
 
 
-class NoSuchHost(Unreachable):
-    """The server's name means no machine; nothing was sent."""
-
-    code = "SERVER_UNKNOWN"
-
-
 class Ambiguous(ServerFault):
     """Bytes were sent and no trustworthy answer came: anything can have happened."""
 
@@ -240,6 +234,12 @@ class Refused(ServerFault):
     """The server answered no; the same request would be answered no again."""
 
     code = "SERVER_REFUSED"
+
+
+class NotLetIn(Refused):
+    """Credentials were not accepted (401, 403, 407). In the middle of a run this is an outage of the door."""
+
+    code = "SERVER_NOT_LET_IN"
 
 
 class NotComfyUI(ServerFault):

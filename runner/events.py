@@ -158,6 +158,13 @@ class AttemptIntended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAdopted:
+    """An attempt of an earlier process is followed; only for people, the record has its intent."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobReused:
     """Up to date from an earlier run; its outputs stand in this run's folder too."""
 
@@ -179,4 +186,4 @@ class Stopping:
     """How long running jobs may take to end, when that is less than the settings say."""
 
 
-Event = ExecutorEvent | ServerResting | AttemptIntended | JobReused | Stopping
+Event = ExecutorEvent | ServerResting | AttemptIntended | JobReused | AttemptAdopted | Stopping

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.domain import Plain
+from runner.text.shown import written
 
 NEW = "new"
 _ENDS = {
@@ -122,9 +123,5 @@ def _either(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _short(value: Plain) -> str:
-    if isinstance(value, dict) and value.keys() == {"width", "height"}:
-        return f"{value['width']}x{value['height']}"
-    if isinstance(value, dict) and value.keys() == {"$file"}:
-        return str(value["$file"])
-    text = "none" if value is None else str(value)
+    text = written(value)
     return text if len(text) <= 40 else text[:39] + "…"

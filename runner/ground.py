@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
-from runner import door
+from runner import door, locks, system
 from runner.errors import StorageError
 
 MOUNTS = Path("/proc/self/mounts")
@@ -20,11 +18,10 @@ FILES, FILES_A_SERVER = 64, 32
 """Open files: of the run itself (record, index, console), and for each server (connections, downloads)."""
 
 _CHILD = """
-import fcntl, sys
-try:
-    fcntl.flock(open(sys.argv[1], "rb"), fcntl.LOCK_EX | fcntl.LOCK_NB)
-except BlockingIOError:
-    sys.exit(3)
+import sys
+from runner import locks
+with open(sys.argv[1], "rb") as file:
+    sys.exit(3 if locks.held(file.fileno()) else 0)
 """
 _KEPT = 3
 
@@ -36,6 +33,8 @@ def ready(runs: Path, *, servers: int) -> tuple[str, ...]:
     """
     _allow_files(FILES + FILES_A_SERVER * max(servers, 1))
     kind = file_system(runs)
+    if not locks.AVAILABLE:
+        return ("this system has no file locks: two runs of one spec at once would both make its pictures",)
     if not NETWORK.fullmatch(kind):
         return ()
     if not _keeps_locks(runs):
@@ -71,12 +70,12 @@ def _keeps_locks(runs: Path) -> bool:
     path = runs / f".locks-{door.token(4)}"
     try:
         door.make_folder(runs)
-        with door.File(path, "xb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            with door.File(path, "xb") as file:
+                locks.take_at_once(file.fileno())
                 child = subprocess.run([sys.executable, "-c", _CHILD, str(path)], check=False, timeout=30)
-            finally:
-                door.unlink(path)
+        finally:
+            door.unlink(path)
     except OSError as error:
         raise StorageError.of("lock a file in", runs, error) from error
     return child.returncode == _KEPT
@@ -84,12 +83,9 @@ def _keeps_locks(runs: Path) -> bool:
 
 def _allow_files(needed: int) -> None:
     """Have the system allow this process so many open files; raises StorageError where it will not."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
+    most = system.allow_open_files(needed)
+    if most is not None:
         raise StorageError(
-            f"this process may have {hard} files open, and a run on these servers needs up to {needed}",
+            f"this process may have {most} files open, and a run on these servers needs up to {needed}",
             hint=f"allow it more (ulimit -n {needed}, LimitNOFILE=), or use fewer servers",
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,4 +1,4 @@
-"""The pictures and videos of a project that jobs use, known by their content."""
+"""The pictures, videos and sounds of a project that jobs use, known by their content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from runner.text.nearest import did_you_mean
 from runner.values.links import ROUND, resolved
 
 INPUT_LIMIT = 512 * 1024 * 1024
-_INPUTS = {"png", "jpg", "jpeg", "webp", "gif", "bmp", "mp4", "webm", "mov", "mkv"}
+_INPUTS = {
+    *("png", "jpg", "jpeg", "webp", "gif", "bmp", "mp4", "webm", "mov", "mkv"),
+    *("wav", "mp3", "flac", "ogg", "opus", "m4a", "aac"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ def input_file(root: Path, project: str) -> InputFile | str:
     if not real.is_file():
         return f"{project} is not a file"
     if suffix not in _INPUTS:
-        return f"{project} is no picture or video; its name must end in one of {', '.join(sorted(_INPUTS))}"
+        ends = ", ".join(sorted(_INPUTS))
+        return f"{project} is no picture, video or sound; its name must end in one of {ends}"
     if real.stat().st_size > INPUT_LIMIT:
         return f"{project} is larger than {INPUT_LIMIT // 2**20} MiB"
     with real.open("rb") as file:

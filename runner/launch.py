@@ -12,13 +12,15 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from runner import __version__, door
+from runner.admission import admit
 from runner.batch import Batch
-from runner.collect import collect
-from runner.comfy.credentials import secrets_of
+from runner.collect import Bounds, collect
+from runner.comfy.credentials import secrets_of, spelled
 from runner.domain import Realm, ServerFacts
 from runner.embedded import previz
 from runner.errors import (
@@ -35,16 +37,17 @@ from runner.manifest import folder as folders
 from runner.manifest.history import History
 from runner.manifest.journal import Journal, Line, Reading, last_line
 from runner.manifest.store import JOURNAL, PUBLISHED, Report, keep_up
-from runner.model_files import FoundSizes, facts_of
-from runner.preflight import differences, preflight, told
+from runner.model_files import FoundFiles, Listed, facts_of
+from runner.preflight import differences
 from runner.record import Recorder
 from runner.render import bind
 from runner.render.bind import bind_fresh
-from runner.rendered import Rendered, Work
+from runner.rendered import Work
 from runner.resume import Remainder, Standing, continuable, frozen_plan, reuse_of, standing, sweep
-from runner.run import Conductor, Control, Observer, Summary
+from runner.run import Conductor, Control, Observer
 from runner.settings import PREVIZ, Settings
 from runner.submit import ComfyExecutor, Executor
+from runner.summary import Summary
 
 _PUBLISH_S = 60.0
 
@@ -91,6 +94,7 @@ async def launch(
             # The process that was waited for may have made a run.
             history = type(history)(history.runs)
         if history is not None:
+            history.refuse_damage(batch.source, batch.spec)
             _tidy(batch.source, batch.spec, history)
         if batch.done_by and settings.previz and not control.waited:
             return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
@@ -108,14 +112,14 @@ async def launch(
             settled = await _settle_all(left, executor, settings, control, view)
             if settled and control.asked:
                 return settled[-1], None
-            sizes = await _sizes(batch.model_files, executor, facts)
+            listed = await _listed(batch.model_files, executor, facts)
             if batch.met is not None:
                 news = bool(settled) or control.waited
-                batch = batch.met(realm, facts_of(sizes, settings.model_sums), news)
+                batch = batch.met(realm, facts_of(listed, settings.model_sums), news)
             if batch.done_by:
                 return _nothing_to_do(batch, settings), await _index_of(batch.done_by, settings.runs)
-            await _admit(batch.samples, executor, settings, view)
-            return await _run(batch, realm, sizes, executor, settings, control, view)
+            await admit(batch.samples, batch.sources, executor, settings, view)
+            return await _run(batch, realm, listed, executor, settings, control, view)
 
 
 def _tidy(spec: str, path: Path, history: History) -> None:
@@ -145,7 +149,9 @@ async def _settle_all(
     twice; StorageError when what is collected cannot be kept.
     """
     found = []
-    for run in dict.fromkeys(run for run, server in left if server in executor.servers):
+    for run in dict.fromkeys(
+        run for run, server in left if spelled(server, executor.servers) in executor.servers
+    ):
         view.settling(run)
         try:
             found.append(await _settle(run, executor, settings, control))
@@ -170,6 +176,7 @@ async def _settle(run: str, executor: Executor, settings: Settings, control: Con
     try:
         state = standing(lines)
         work = Remainder(frozen_plan(folder, state), state, only_on=executor.servers)
+        work.spell(executor.servers)
         recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
         recorder.resume(lines)
         place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
@@ -194,36 +201,28 @@ def _reopened(folder: Path) -> tuple[Journal, list[Line]]:
     return journal, lines
 
 
-async def _admit(samples: Sequence[Rendered], executor: Executor, settings: Settings, view: View) -> None:
-    """Raise PreflightRefused where a server lacks what *samples* ask for; who joins later is left out."""
-    there = executor.facts
-
-    async def lacks(facts: ServerFacts) -> list[str]:
-        findings = await preflight(samples, executor, (facts,), allow_nodes=settings.allow_nodes)
-        unlike = differences((*there[:1], facts)) if settings.require_uniform else ()
-        return [*told(findings), *unlike]
-
-    executor.admit(lacks)
-    findings = await preflight(samples, executor, there, allow_nodes=settings.allow_nodes, tell=view)
-    if findings:
-        raise PreflightRefused(told(findings))
-
-
-async def _sizes(
+async def _listed(
     wanted: frozenset[tuple[str, str]], executor: Executor, facts: Sequence[ServerFacts]
-) -> FoundSizes:
-    """Return (folder, name) → server → size for the model files *wanted*."""
-    found: FoundSizes = {}
+) -> FoundFiles:
+    """Return (folder, name) → server → what it lists, for the model files *wanted*."""
+    found: FoundFiles = {}
     folders_named = {folder for folder, _ in wanted if folder}
     for each in facts:
         if each.realm == PREVIZ:
             continue
-        told: Mapping[tuple[str, str], int] = {}
+        told: Mapping[tuple[str, str], Listed] = {}
         with suppress(NoServer):  # It has gone meanwhile; what is not known counts as equal.
-            told = await executor.model_sizes(each.url, folders_named)
-        for which in wanted & told.keys():
-            found.setdefault(which, {})[each.url] = told[which]
+            told = await executor.listed_models(each.url, folders_named)
+        known = {_anywhere(which): listed for which, listed in told.items()}
+        for which in wanted:
+            if _anywhere(which) in known:
+                found.setdefault(which, {})[each.url] = known[_anywhere(which)]
     return found
+
+
+def _anywhere(which: tuple[str, str]) -> tuple[str, str]:
+    """Return (folder, name) as it is on no server on Windows: `anime\\ink` is `anime/ink`."""
+    return which[0], which[1].replace("\\", "/")
 
 
 async def _index_of(run: str, runs: Path) -> Report | None:
@@ -266,7 +265,7 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
     executor = ComfyExecutor(
         urls,
         bind=bind_fresh(settings.nonce) if settings.nonce else bind,
-        collect=collect,
+        collect=partial(collect, bounds=_bounds(settings)),
         credentials=settings.credentials,
         allow_plain_http=settings.allow_plain_http,
         ca_file=settings.ca_file,
@@ -280,6 +279,10 @@ async def _executor(urls: Sequence[str], settings: Settings) -> AsyncIterator[Ex
         yield executor
     finally:
         await executor.close()
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(files=settings.max_job_files, together=settings.max_job_size, reserve=settings.disk_reserve)
 
 
 def agreed(facts: Sequence[ServerFacts], settings: Settings) -> Realm:
@@ -302,7 +305,7 @@ def one_realm(facts: Sequence[ServerFacts]) -> Realm:
 async def _run(
     batch: Batch,
     realm: Realm,
-    sizes: FoundSizes,
+    listed: FoundFiles,
     executor: Executor,
     settings: Settings,
     control: Control,
@@ -323,7 +326,7 @@ async def _run(
     try:
         # No model file goes into a card.
         sums = {} if realm == PREVIZ else settings.model_sums
-        _record_head(recorder, batch, head, sizes, sums)
+        _record_head(recorder, batch, head, listed, sums)
         view.began(run, folder, batch.work)
         place = Place(run=run, uuid=run_uuid, folder=folder)
         summary = await _conduct(batch.work, place, recorder, executor, settings, control, view)
@@ -332,6 +335,8 @@ async def _run(
         journal.close()
     if changed := batch.edited():
         view.edited(changed)
+    if batch.history is not None:
+        batch.history.close()  # the index is replaced now, and on Windows not while it is open
     return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
@@ -399,6 +404,7 @@ async def _resume(
     try:
         state = standing(lines)
         reuse = reuse_of(state, settings.runs)
+        reuse.history.refuse_damage(state.head["spec"], folders.spec_of(settings.runs, state.head))
         sweep(folder, lines, reuse.history)
         work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
         async with servers(settings) as executor:
@@ -412,22 +418,22 @@ async def _resume(
                     return settled[-1], None
                 reuse = reuse_of(state, settings.runs)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
-            found = await _sizes(work.model_files, executor, facts)
+            found = await _listed(work.model_files, executor, facts)
             if models := facts_of(found, settings.model_sums):
                 reuse = replace(reuse, models=models)
                 work = Remainder(frozen_plan(folder, state, reuse), state, retry_failed=retry_failed)
-            await _admit(work.samples, executor, settings, view)
+            await admit(work.samples, work.templates, executor, settings, view)
             recorder = Recorder(journal, clock=door.now, secrets=secrets_of(settings.credentials))
             recorder.resume(lines)
             lines.clear()
+            work.spell(executor.servers)
             view.began(run, folder, work)
             place = Place(run=run, uuid=uuid.UUID(state.head["uuid"]), folder=folder)
             summary = await _conduct(work, place, recorder, executor, settings, control, view)
-            if work.failed_before and not summary.exit_code:
-                summary = replace(summary, exit_code=1)
             recorder.end(code=summary.exit_code, reason=summary.reason)
     finally:
         journal.close()
+    reuse.history.close()
     return summary, await asyncio.to_thread(keep_up, settings.runs)
 
 
@@ -443,7 +449,7 @@ def _same_realm(then: str, now: Realm, run: str) -> None:
 def _head(batch: Batch, run_uuid: uuid.UUID, realm: Realm) -> dict[str, Any]:
     return {
         "uuid": str(run_uuid),
-        "spec": batch.source or str(batch.spec),
+        "spec": batch.source or batch.spec.as_posix(),
         "episode": batch.episode,
         "title": batch.title,
         "realm": realm,
@@ -460,7 +466,7 @@ def _record_head(
     recorder: Recorder,
     batch: Batch,
     facts: Mapping[str, Any],
-    sizes: FoundSizes,
+    listed: FoundFiles,
     sums: Mapping[tuple[str, str], str],
 ) -> None:
     recorder.head(**facts)
@@ -469,8 +475,10 @@ def _record_head(
     for name, digest in batch.templates.items():
         recorder.template(name=name, digest=digest)
     for folder, name in sorted(batch.model_files):
-        for server, size in sizes.get((folder, name), {}).items():
-            recorder.model_file(server=server, folder=folder, name=name, size=size)
+        for server, each in listed.get((folder, name), {}).items():
+            recorder.model_file(
+                server=server, folder=folder, name=name, size=each.size, modified=each.modified
+            )
         if (folder, name) in sums:
             recorder.model_file(server="", folder=folder, name=name, sha256=sums[folder, name])
     recorder.commit()

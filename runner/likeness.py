@@ -7,8 +7,10 @@ that cannot be told (`note` says why). File metadata never counts.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -28,6 +30,12 @@ _SIDE = 256
 _FRAMES = 9
 _FLAT = 2  # grey levels of 256
 _RADIUS, _SIGMA = 5, 1.5
+_SCENE = 16 * 2**20
+"""Bytes of the description in a GLB that are read; its geometry lies beside it."""
+_ATTRIBUTES = 1_000
+"""Of an EXR."""
+_BLOCKS = 128
+"""Of notes in a FLAC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +92,12 @@ def grade(a: Path, b: Path) -> Grade:
     """Return how alike the files *a* and *b* are; never raises for what they hold.
 
     Animations are judged by up to nine frames spread evenly, the worst counts; another size or number of
-    frames is a change. Films (MP4) and latents are the same when their encoded samples are, byte for byte.
+    frames is a change. All other files are the same when their encoded samples are, byte for byte: what
+    ComfyUI notes in films, latents, GLB, EXR, FLAC and MP3 does not count; of unknown types every byte does.
     """
     try:
-        coded = _coded(a), _coded(b)
-        if None not in coded:
-            return _by_bytes(coded[0] == coded[1])
+        if not (_is_picture(a) and _is_picture(b)):
+            return _by_bytes(_coded(a) == _coded(b))
         with opened(a) as first, opened(b) as second:
             return _pictures(first, second)
     except TooMuch as error:
@@ -101,7 +109,7 @@ def grade(a: Path, b: Path) -> Grade:
 def _by_bytes(equal: bool) -> Grade:
     if equal:
         return Grade(kind="same", dhash_bits=0, ssim=1.0, note="judged by its encoded samples")
-    return Grade(kind="changed", note="encoded samples differ; films and latents are not graded further")
+    return Grade(kind="changed", note="encoded samples differ; only pictures are graded further")
 
 
 def _pictures(a: Image.Image, b: Image.Image) -> Grade:
@@ -188,16 +196,86 @@ def _blur(plane: Samples) -> Samples:
     return plane
 
 
-def _coded(path: Path) -> int | None:
-    """Return a checksum of the encoded samples of a film or a latent, None for another file."""
+def _is_picture(path: Path) -> bool:
+    """Whether the file begins like one of those that are decoded (`pictures.FORMATS`)."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
+    return webp or head.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM"))
+
+
+def _coded(path: Path) -> int:
+    """Return a checksum of the encoded samples of a file; of an unknown type, of all of it."""
     with path.open("rb") as file:
         head = file.read(16)
         if head[4:8] == b"ftyp":
             return _films(file)
+        file.seek(0)
         if head[8:9] == b"{":
             file.seek(8 + int.from_bytes(head[:8], "little"))
-            return _checksum(file, -1, 0)
-    return None
+        elif head.startswith(b"glTF"):
+            return _glb(file)
+        elif head.startswith(b"\x76\x2f\x31\x01"):
+            return _exr(file)
+        elif head.startswith(b"ID3"):
+            # The length of the tag has seven bits in a byte.
+            file.seek(10 + sum(byte << 7 * (3 - at) for at, byte in enumerate(head[6:10])))
+        elif head.startswith(b"fLaC"):
+            _skip_flac_notes(file)
+        return _checksum(file, -1, 0)
+
+
+def _glb(file: BinaryIO) -> int:
+    """Return a checksum of scene and geometry without `asset`, in which ComfyUI notes prompt and workflow."""
+    file.seek(12)
+    length = int.from_bytes(file.read(4), "little")
+    file.seek(4, 1)
+    if length > _SCENE:
+        return _checksum(file, -1, 0)
+    scene = file.read(length)
+    with suppress(ValueError, RecursionError):
+        found = json.loads(scene)
+        if isinstance(found, dict):
+            scene = json.dumps({**found, "asset": None}, sort_keys=True).encode()
+    return _checksum(file, -1, zlib.crc32(scene))
+
+
+def _exr(file: BinaryIO) -> int:
+    """Return a checksum of the chunks and of the attributes that are no texts.
+
+    Between both stands a table of places in the file, which depend on the length of the texts.
+    """
+    file.seek(8)
+    check = 0
+    for _ in range(_ATTRIBUTES):
+        name = _until_zero(file)
+        if not name:
+            break
+        kind = _until_zero(file)
+        length = int.from_bytes(file.read(4), "little")
+        if kind == b"string":
+            file.seek(length, 1)
+        else:
+            check = _checksum(file, length, zlib.crc32(name, check))
+    file.seek(int.from_bytes(file.read(8), "little"))
+    return _checksum(file, -1, check)
+
+
+def _until_zero(file: BinaryIO) -> bytes:
+    found = b""
+    while len(found) < 256 and (ch := file.read(1)) not in (b"", b"\0"):
+        found += ch
+    return found
+
+
+def _skip_flac_notes(file: BinaryIO) -> None:
+    """Go to the first frame, after the blocks that describe the stream."""
+    file.seek(4)
+    for _ in range(_BLOCKS):
+        head = file.read(4)
+        file.seek(int.from_bytes(head[1:4], "big"), 1)
+        if len(head) < 4 or head[0] & 0x80:
+            return
 
 
 def _films(file: BinaryIO) -> int:

@@ -11,14 +11,16 @@ import hashlib
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from itertools import count, islice, starmap
 from typing import Final, Literal
 
 from runner.text.jinja import Jinja, hole
+from runner.text.letters import composed, is_letter, strange
+from runner.text.shown import shown
 
+MAX_NAME: Final = 40
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-"""A name, to be matched whole: episode, scene, cut, model, character, entry, axis value."""
+"""A name in ASCII, to be matched whole; `is_name` knows the letters of every script."""
 DECIMAL: Final = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 """A number as people write it, to be matched whole."""
 LORA: Final = re.compile(
@@ -26,6 +28,9 @@ LORA: Final = re.compile(
 )
 """`[PART:]FILE[@WEIGHT[:CLIP]]`, to be matched whole."""
 MAX_LABEL: Final = 60
+"""Bytes of a label."""
+BESIDE: Final = "._+@-"
+"""What a label holds beside letters and digits."""
 DEFAULT_NAME: Final = "{{ scene }}/{{ episode }}_{{ scene }}_{{ cut }}_{{ variant }}_t{{ take }}"
 """`deliver.name` when the spec has none."""
 NAME_HOLES: Final = frozenset({"episode", "scene", "cut", "variant", "take", "seed", "model", "template"})
@@ -35,92 +40,13 @@ TakeWord = Literal["take", "seed"]
 
 
 def is_name(text: str) -> bool:
-    """Whether *text* may name an episode, scene, cut, model, character, entry or axis value."""
-    return NAME.fullmatch(text) is not None
+    """Whether *text* may name an episode, scene, cut, model, character, entry or axis value.
 
-
-# ---------------------------------------------------------------- labels
-
-
-def label_of_text(text: str | None, *, is_file: bool = False) -> str:
-    """Return the label of an axis value that has no name of its own.
-
-    Args:
-        text: The value's source text; None for `null`.
-        is_file: Whether the value names a file or a LoRA: folder and extension are left out.
-
-    Returns:
-        1 to 60 characters of `A-Za-z0-9._+@-`; `none` for an empty text or None.
-
-    Raises:
-        ValueError: No character of the text can stand in a label, or the label is longer than 60.
-
+    That is at most 40 letters and digits of any script, `_` and `-`; a letter or digit in front.
     """
-    text = (text or "").strip()
-    if not text:
-        return "none"
-    if is_file:
-        return _checked(_file_label(text), text)
-    if DECIMAL.fullmatch(text):
-        return _checked(plain_decimal(text), text)
-    return _checked(_squeezed(text)[:40], text)
-
-
-def label_of_list(texts: Iterable[str | None], *, is_file: bool = False) -> str:
-    """Return the labels of *texts* joined by `+`; `none` for an empty list. Errors as `label_of_text`."""
-    labels = [label_of_text(text, is_file=is_file) for text in texts]
-    return _checked("+".join(labels), " ".join(labels)) if labels else "none"
-
-
-def same_label(labels: Sequence[str]) -> tuple[int, int] | None:
-    """Return the positions of the first two labels that are equal ignoring case, or None."""
-    seen: dict[str, int] = {}
-    for position, text in enumerate(labels):
-        first = seen.setdefault(text.casefold(), position)
-        if first != position:
-            return first, position
-    return None
-
-
-def plain_decimal(text: str) -> str:
-    """Return the number *text* exactly, without exponent, plus sign and needless zeros: `1e1` is `10`.
-
-    Raises:
-        ValueError: Written out it would be longer than a label may be.
-
-    """
-    number = Decimal(text)
-    if not number:
-        return "0"
-    if abs(number.adjusted()) > MAX_LABEL or len(text) > 4 * MAX_LABEL:
-        raise ValueError(f"`{text[:40]}` is too long to be written out as a label; name the values")
-    digits = f"{number:f}"
-    return digits.rstrip("0").rstrip(".") if "." in digits else digits
-
-
-def _file_label(text: str) -> str:
-    match = LORA.fullmatch(text)
-    if match is None:
-        return _squeezed(text)
-    stem = re.split(r"[/\\]", match["file"])[-1]
-    stem = re.sub(r"(?<=.)\.[A-Za-z][A-Za-z0-9]{0,14}$", "", stem)
-    weights = [plain_decimal(weight) for weight in (match["weight"], match["clip"]) if weight]
-    whole = f"{match['part']}:{stem}" if match["part"] else stem
-    return _squeezed(f"{whole}@{':'.join(weights)}" if weights else whole)
-
-
-def _squeezed(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._+@-]+", "-", text)
-
-
-def _checked(made: str, text: str) -> str:
-    if not made.strip("-"):
-        raise ValueError(f"`{text[:40]}` gives no label; name the values, as in {{NAME: …, NAME: …}}")
-    if len(made) > MAX_LABEL:
-        raise ValueError(
-            f"the label `{made[:40]}…` has {len(made)} characters, at most {MAX_LABEL}; name the values"
-        )
-    return made
+    if text.isascii():
+        return NAME.fullmatch(text) is not None
+    return len(text) <= MAX_NAME and is_letter(text[0]) and not strange(text, "_-")
 
 
 # ---------------------------------------------------------------- keys
@@ -170,10 +96,8 @@ class KeyParts:
         return point_key(self.path, self.axes)
 
 
-_NAME_PART = NAME.pattern
 _KEY: Final = re.compile(
-    rf"(?P<episode>{_NAME_PART})/(?P<scene>{_NAME_PART})(?:/(?P<cut>{_NAME_PART}))?"
-    rf"(?P<axes>(?:/{_NAME_PART}(?:\.{_NAME_PART})?=[A-Za-z0-9._+@-]{{1,60}})*?)"
+    r"(?P<names>[^/=]+(?:/[^/=]+){1,2})(?P<axes>(?:/[^/=]+=[^/=]+)*?)"
     r"/(?P<word>take|seed)=(?P<number>[0-9]{1,20})(?:/alt=(?P<alt>[1-9][0-9]{0,8}))?"
 )
 
@@ -181,16 +105,27 @@ _KEY: Final = re.compile(
 def split_key(key: str) -> KeyParts:
     """Return the parts of a job's key; raises ValueError when *key* is none."""
     match = _KEY.fullmatch(key)
-    if match is None:
+    names = match["names"].split("/") if match else []
+    pairs = [part.split("=") for part in match["axes"].split("/") if part] if match else []
+    if match is None or not all(map(is_name, names)) or not all(starmap(_is_axis, pairs)):
         raise ValueError(f"`{key[:200]}` is no key of a job")
-    pairs = (part.partition("=") for part in match["axes"].split("/") if part)
     return KeyParts(
-        episode=match["episode"],
-        scene=match["scene"],
-        cut=match["cut"] or "",
-        axes=tuple((word, text) for word, _, text in pairs),
+        episode=names[0],
+        scene=names[1],
+        cut=names[2] if len(names) > 2 else "",
+        axes=tuple((word, text) for word, text in pairs),
         take=("take" if match["word"] == "take" else "seed", int(match["number"])),
         alt=int(match["alt"] or 0),
+    )
+
+
+def _is_axis(word: str, label: str) -> bool:
+    parts = word.split(".")
+    return (
+        len(parts) <= 2
+        and all(map(is_name, parts))
+        and len(label.encode()) <= MAX_LABEL
+        and not strange(label, BESIDE)
     )
 
 
@@ -271,6 +206,7 @@ class Pattern:
         """
         if not text.strip():
             raise ValueError("the pattern is empty")
+        text = composed(text)
         return cls(text, tuple(_part(part, text) for part in text.strip().split("/")))
 
     def matches(self, key: str) -> bool:
@@ -309,7 +245,7 @@ def _may_touch(alternative: str, segment: str) -> bool:
     return start.startswith(segment) or (start != alternative and segment.startswith(start))
 
 
-_IN_KEYS: Final = re.compile(r"[A-Za-z0-9._+@=*?-]*")
+_IN_PATTERNS: Final = f"{BESIDE}=*?"
 
 
 def _part(text: str, whole: str) -> _Part:
@@ -332,9 +268,9 @@ def _check_alternative(alternative: str, whole: str) -> None:
     outside = re.sub(r"\[[^\]]+\]", "", alternative)
     if "[" in outside or "]" in outside:
         raise ValueError(f"`{whole[:80]}`: a `[` without its `]`")
-    strange = _IN_KEYS.sub("", outside)
-    if strange:
-        raise ValueError(f"`{whole[:80]}`: `{strange[0]}` stands in no key")
+    odd = strange(outside, _IN_PATTERNS)
+    if odd:
+        raise ValueError(f"`{whole[:80]}`: `{shown(odd)}` stands in no key")
 
 
 # ---------------------------------------------------------------- file names
@@ -406,14 +342,16 @@ class NameTemplate:
         """
         whole = "".join((self.text, *known.values()))
         if self._jinja.plain and "\0" not in whole and "\1" not in whole:
-            return _Names(_tidy(self._jinja.text({**known, "take": "\0", "seed": "\1"}).strip()), word).names
+            return _Names(
+                composed(_tidy(self._jinja.text({**known, "take": "\0", "seed": "\1"}).strip())), word
+            ).names
         return lambda takes: [
             self._write({**known, "take": take_hole((word, number)), "seed": str(seed)})
             for number, seed in takes
         ]
 
     def _write(self, known: Mapping[str, str]) -> str:
-        return _usable(_tidy(self._jinja.text(known).strip()))
+        return _usable(composed(_tidy(self._jinja.text(known).strip())))
 
 
 def file_name(template_text: str, holes: Mapping[str, str]) -> str:
@@ -422,8 +360,11 @@ def file_name(template_text: str, holes: Mapping[str, str]) -> str:
 
 
 _UNDERSCORES: Final = re.compile("_+")
-_FILE_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=-]*")
-_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
+_IN_FILES: Final = f"{BESIDE}="
+_MOST_BYTES: Final = 200
+"""Bytes of one part of a file's name; file systems take 255, and node, number and ending come behind it."""
+_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?", re.IGNORECASE)
+"""Names that Windows keeps for devices; it reads ¹ ² ³ as digits."""
 
 
 class _Names:
@@ -468,18 +409,25 @@ def _usable(path: str) -> str:
     return path
 
 
+def is_delivered(path: str) -> bool:
+    """Whether *path* is one that a deliver name can write, whatever its length."""
+    return all(part and is_letter(part[0]) and not strange(part, _IN_FILES) for part in path.split("/"))
+
+
 def _trouble(part: str) -> str:
     """Say why *part* cannot be one part of a file's name, or return an empty text."""
     if not part:
         return "a part of it is empty"
-    if not _FILE_PART.fullmatch(part):
-        strange = re.sub(r"[A-Za-z0-9._+@=-]+", "", part)
-        reason = (
-            f"`{strange[0]}` is not used in file names" if strange else "it starts with no letter or digit"
-        )
-        return f"in `{part[:60]}` {reason}" if strange else f"`{part[:60]}`: {reason}"
+    odd = strange(part, _IN_FILES)
+    if odd:
+        hint = "; a hole is written {{ seed }}" if odd in "{[<$%" else ""
+        return f"in `{part[:60]}` `{shown(odd)}` is not used in file names{hint}"
+    if not is_letter(part[0]):
+        return f"`{part[:60]}`: it starts with no letter or digit"
     if len(part) > 100:
         return f"a part of it has {len(part)} characters, at most 100"
+    if not part.isascii() and len(part.encode()) > _MOST_BYTES:
+        return f"a part of it has {len(part.encode())} bytes in UTF-8, at most {_MOST_BYTES}"
     if part.endswith("."):
         return f"`{part[:60]}` ends in a point, which Windows drops"
     return f"`{part}` is a device on Windows" if _DEVICE.fullmatch(part) else ""

@@ -26,6 +26,7 @@ from runner.rendered import Demands, Rendered, ticket_of
 from runner.reuse import Answer, Question, Reuse
 from runner.spec import load
 from runner.story import Spec
+from runner.summary import Before
 from runner.variants import Variants
 
 MAX_PROBLEMS = 20
@@ -35,6 +36,7 @@ CHUNK = 8_192
 """Jobs asked about at once."""
 
 _KEYS_SHOWN = 3
+SEEDS_TOLD = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class CutCount:
     reused: int = 0
     templates: tuple[str, ...]
     models: tuple[str, ...]
+    seeds: tuple[int, ...] = ()
+    """The first of its seeds, each once, at most `SEEDS_TOLD` and one more for those beyond."""
     waits: str = ""
 
 
@@ -93,9 +97,9 @@ class Plan:
                 yield _rendered(question, answer)
 
     @property
-    def before(self) -> int:
+    def before(self) -> Before:
         """Nothing of a plan has been made by its own run."""
-        return 0
+        return Before()
 
     def open(self) -> tuple[()]:
         """Nothing of a plan has been started."""
@@ -167,7 +171,7 @@ def plan_of(
         reasons=survey.reasons,
         model_files=frozenset(survey.model_files),
         samples=tuple(survey.demands.samples),
-        warnings=expansion.warnings,
+        warnings=(*expansion.warnings, *survey.warnings),
         later=expansion.later,
     )
 
@@ -232,7 +236,13 @@ class _Survey:
         self._missing: set[str] = set()
         self._cuts: dict[tuple[str, str], _Counting] = {}
         self._cut: tuple[str, str] = ("", "")
-        self._digests: dict[str, Job] = {}
+        self._digests: dict[str, Question] = {}
+        self._equal: list[Problem] = []
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """Return a warning for the first two jobs whose files are equal: a copy, or a frame that is held."""
+        return tuple(self._equal[:1])
 
     def see(self, jobs: Sequence[Job]) -> None:
         """Find out what each of *jobs* needs, what is wrong with it, and whether it is up to date."""
@@ -273,7 +283,7 @@ class _Survey:
             return
         if rendered.workflow is not None:
             self.demands.see(rendered)
-            self._same_picture(job, rendered.workflow)
+            self._same_picture(question, rendered.workflow)
             number, keys = self.reasons.get(answer.reason, (0, ()))
             self.reasons[answer.reason] = (number + 1, keys if number >= _KEYS_SHOWN else (*keys, job.key))
 
@@ -302,16 +312,18 @@ class _Survey:
             counting = self._cuts[where] = _Counting(job)
         counting.see(job, reused=reused)
 
-    def _same_picture(self, job: Job, workflow: Workflow) -> None:
-        other = self._digests.setdefault(workflow.digest, job)
-        if other is not job:
-            self._add(
-                _at(
-                    job,
-                    f"{other.key} and {job.key} are the same picture: what differs is not used by template "
-                    f"{job.template}",
-                )
-            )
+    def _same_picture(self, question: Question, workflow: Workflow) -> None:
+        """Refuse a job with the picture of an earlier one, unless it is made from another file."""
+        first = self._digests.setdefault(workflow.digest, question)
+        if first is question:
+            return
+        one, other = first.job.key, question.job.key
+        if first.recipe == question.recipe and first.files.keys() != question.files.keys():
+            message = f"{one} and {other} are made from files of equal content; each is rendered"
+            self._equal.append(_at(question.job, message))
+            return
+        what = f"what differs is not used by template {question.job.template}"
+        self._add(_at(question.job, f"{one} and {other} are the same picture: {what}"))
 
     def _input(self, path: str, job: Job) -> None:
         if path in self.inputs or path in self._missing:
@@ -337,6 +349,7 @@ class _Counting:
     reused: int = 0
     templates: dict[str, None] = field(default_factory=dict)
     models: dict[str, None] = field(default_factory=dict)
+    seeds: dict[int, None] = field(default_factory=dict)
     waits: str = ""
 
     def see(self, job: Job, *, reused: bool) -> None:
@@ -344,6 +357,8 @@ class _Counting:
         self.waiting += bool(job.waits)
         self.reused += reused
         self.templates[job.template] = None
+        if len(self.seeds) <= SEEDS_TOLD:
+            self.seeds[job.seed] = None
         if job.model:
             self.models[job.model] = None
         self.waits = job.waits or self.waits
@@ -358,6 +373,7 @@ class _Counting:
             reused=self.reused,
             templates=tuple(self.templates),
             models=tuple(self.models),
+            seeds=tuple(self.seeds),
             waits=self.waits,
         )
 

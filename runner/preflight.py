@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 
-from runner.domain import Finding, ServerFacts
-from runner.events import ServerNotice
+from runner.comfy.additions import fitted
+from runner.comfy.credentials import comfy_key
+from runner.comfy.graph_check import Checker
+from runner.comfy.object_info import ObjectInfo
+from runner.comfy.protocol import printable
+from runner.comfy.replacements import Replacement
+from runner.domain import Finding, ServerFacts, Template
 from runner.foreign import by_pack, not_allowed, outward, packs_of
+from runner.render import lines_of
 from runner.rendered import Rendered
+from runner.settings import Settings
 from runner.submit import Executor
+
+_NOTES_SHOWN = 20
+_PLACED = 60
+"""Findings whose line is looked for: each may cost a second rendering."""
+_NO_TEMPLATES: Mapping[str, Template] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """What was found at the servers."""
+
+    lacking: Mapping[str, tuple[Finding, ...]]
+    """Server → why it cannot run the batch; empty for one that can."""
+    notes: tuple[str, ...] = ()
+    """What people should know, a sentence each; nothing follows from it."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that is lacking anywhere."""
+        return tuple(chain.from_iterable(self.lacking.values()))
 
 
 async def preflight(
@@ -16,36 +45,88 @@ async def preflight(
     executor: Executor,
     facts: Sequence[ServerFacts],
     *,
-    allow_nodes: Collection[str] | None = None,
-    tell: Callable[[ServerNotice], None] | None = None,
-) -> tuple[Finding, ...]:
-    """Return what the servers of *facts* lack for *samples*, by server, in the order of the jobs.
+    settings: Settings,
+    templates: Mapping[str, Template] = _NO_TEMPLATES,
+) -> Preflight:
+    """Return what each server of *facts* lacks for *samples*, in the order of the jobs.
 
-    A job may start on any server, so each of them must have everything. *tell* hears what goes beyond
-    ComfyUI itself; with *allow_nodes* (node classes and packs) a class of another pack is a finding.
+    *templates* (name → template) give findings their file and line. With `settings.strict` a note on a graph
+    is a finding; with `settings.allow_nodes` a class of another pack is one.
     """
     parameters = _parameters(samples)
-    findings: list[Finding] = []
+    lacking: dict[str, tuple[Finding, ...]] = {}
     notices = list(outward(samples))
+    noted: dict[str, tuple[Finding, list[str]]] = {}
     for each in facts:
         offers = await executor.object_info(each.url)
         packs = packs_of(samples, offers)
         notices += [f"nodes that are not ComfyUI's own: {by_pack(packs)}"] if packs else []
-        findings += not_allowed(packs, allow_nodes, each.url) if allow_nodes is not None else ()
-        checker = offers.checker(parameters)
+        replaced = await _replaced(samples, offers, executor)
+        key = comfy_key(each.url, settings.credentials, allow_plain_http=settings.allow_plain_http)
+        checker = Checker(offers, parameters, replaced, no_key=key.why_not)
         for rendered in samples:
             if rendered.workflow is not None:
-                checker.add(rendered.workflow.nodes, rendered.job.key)
-        findings += checker.findings()
-    if tell is not None:
-        for notice in dict.fromkeys(notices):
-            tell(ServerNotice(server="", message=notice))
-    return tuple(findings)
+                nodes = fitted(rendered.workflow.nodes, offers)
+                checker.add(nodes, rendered.job.key, tuple(rendered.workflow.outputs))
+        findings = [*checker.findings(), *(checker.notes() if settings.strict else ())]
+        if settings.allow_nodes is not None:
+            findings = [*not_allowed(packs, settings.allow_nodes, each.url), *findings]
+        lacking[each.url] = _placed(findings, samples, templates)
+        for note in checker.notes() if not settings.strict else ():
+            # One sentence for what several servers do alike.
+            noted.setdefault(note.message.replace(each.url, ""), (note, []))[1].append(each.url)
+    notes = _placed([note for note, _ in noted.values()], samples, templates)
+    counts = [len(servers) for _, servers in noted.values()]
+    notices += [
+        f"{sentence} (and on {count - 1} more)" if count > 1 else sentence
+        for sentence, count in zip(told(notes), counts, strict=True)
+    ]
+    return Preflight(lacking=lacking, notes=_shortened(tuple(dict.fromkeys(notices))))
+
+
+async def _replaced(
+    samples: Sequence[Rendered], offers: ObjectInfo, executor: Executor
+) -> Mapping[str, Replacement]:
+    """Return which class the server puts in the place of which; asked only where it lacks one."""
+    nodes = chain.from_iterable(each.workflow.nodes.values() for each in samples if each.workflow)
+    if all(node["class_type"] in offers for node in nodes):
+        return {}
+    return await executor.replacements(offers.server)
+
+
+def _placed(
+    findings: Sequence[Finding], samples: Sequence[Rendered], templates: Mapping[str, Template]
+) -> tuple[Finding, ...]:
+    """Return *findings* with the file and line of their nodes, as far as these can be found out."""
+    jobs = {each.job.key: each.job for each in samples} if findings else {}
+    found = []
+    for number, each in enumerate(findings):
+        job = jobs.get(each.keys[0]) if each.keys else None
+        template = templates.get(job.template) if job is not None else None
+        place = ""
+        if job is not None and template is not None and each.node and number < _PLACED:
+            line = lines_of(template, job.values, (each.node,)).get(each.node, 0)
+            place = f"{template.path}:{line}" if line else template.path
+        found.append(replace(each, place=place) if place else each)
+    return tuple(found)
+
+
+def _shortened(notices: tuple[str, ...]) -> tuple[str, ...]:
+    if len(notices) <= _NOTES_SHOWN + 1:
+        return notices
+    return (*notices[:_NOTES_SHOWN], f"and {len(notices) - _NOTES_SHOWN} more notes")
 
 
 def told(findings: Sequence[Finding]) -> list[str]:
-    """Return the findings as sentences, each with the first job that needs what is missing."""
-    return [f"{each.message}  (for {_first(each.keys)})" if each.keys else each.message for each in findings]
+    """Return the findings as sentences: where, what, and the first job concerned."""
+    return [_sentence(each) for each in findings]
+
+
+def _sentence(finding: Finding) -> str:
+    node = f"node `{printable(finding.node, limit=60)}`" if finding.node else ""
+    where = ", ".join(part for part in (finding.place, node) if part)
+    jobs = f"  (for {_first(finding.keys)})" if finding.keys else ""
+    return f"{where}: {finding.message}{jobs}" if where else f"{finding.message}{jobs}"
 
 
 def differences(facts: Sequence[ServerFacts]) -> tuple[str, ...]:
@@ -55,8 +136,8 @@ def differences(facts: Sequence[ServerFacts]) -> tuple[str, ...]:
     for what, name in asked.items():
         values = {each.url: getattr(each, name) for each in facts if getattr(each, name)}
         if len(set(values.values())) > 1:
-            told = "; ".join(f"{url} has {_value(value, values)}" for url, value in values.items())
-            found.append(f"the servers differ in {what}: {told}")
+            said = "; ".join(f"{url} has {_value(value, values)}" for url, value in values.items())
+            found.append(f"the servers differ in {what}: {said}")
     return tuple(found)
 
 

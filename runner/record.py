@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from runner.domain import Fault, Job, ServerFacts, Workflow
 from runner.events import (
@@ -25,11 +25,24 @@ from runner.events import (
     ServerNotice,
     ServerUp,
 )
-from runner.manifest.journal import Journal
 from runner.manifest.shapes import Packer
 from runner.text.secrets import Secrets
 
 Clock = Callable[[], float]
+
+
+class Lines(Protocol):
+    """What lines are handed to: a journal, or what stands in for one."""
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Take one more line."""
+        ...
+
+    def commit(self) -> None:
+        """Make what was taken durable."""
+        ...
+
+
 _NONE = Secrets()
 _OURS = frozenset({
     "t", "key", "id", "from", "variant", "template", "digest", "recipe", "shape", "text", "prefix", "realm",
@@ -50,7 +63,7 @@ class _Who:
 class Recorder:
     """Writes one run's journal. *clock* gives seconds since the epoch."""
 
-    def __init__(self, journal: Journal, *, clock: Clock, secrets: Secrets = _NONE) -> None:
+    def __init__(self, journal: Lines, *, clock: Clock, secrets: Secrets = _NONE) -> None:
         self._journal = journal
         self._secrets = secrets
         self._clock = clock
@@ -60,8 +73,8 @@ class Recorder:
         """Recorded and not made yet: a second attempt must not record them again."""
         self._servers: set[ServerFacts] = set()
         self._variants: set[str] = set()
-        self._declared: set[str] = set()
-        """Templates whose outputs are recorded."""
+        self._declared: dict[str, set[str]] = {}
+        """Template → those of its outputs that are recorded."""
 
     def resume(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Take note of what the journal holds already: nothing of it is recorded twice."""
@@ -72,7 +85,7 @@ class Recorder:
                 case "variant":
                     self._variants.add(line["variant"])
                 case "declared":
-                    self._declared.add(line["template"])
+                    self._declared.setdefault(line["template"], set()).update(line["outputs"])
                 case "job":
                     self._jobs.add(line["key"])
                 case "intent":
@@ -95,12 +108,19 @@ class Recorder:
         self._append({"t": "input", "name": name, "path": path, "size": size})
 
     def model_file(
-        self, *, server: str, folder: str, name: str, size: int | None = None, sha256: str = ""
+        self,
+        *,
+        server: str,
+        folder: str,
+        name: str,
+        size: int | None = None,
+        modified: int | None = None,
+        sha256: str = "",
     ) -> None:
-        """Record what is known of a model file the run uses: its *size* on a server, the user's *sha256*."""
+        """Record a model file the run uses: *size* and time of change on a server, or the user's *sha256*."""
         line: dict[str, Any] = {"t": "model_file", "server": server, "folder": folder, "name": name}
-        line |= {} if size is None else {"size": size}
-        self._append(line | ({"sha256": sha256} if sha256 else {}))
+        known = {"size": size, "modified": modified, "sha256": sha256 or None}
+        self._append(line | {what: value for what, value in known.items() if value is not None})
 
     def template(self, *, name: str, digest: str) -> None:
         """Record a template the run uses."""
@@ -131,9 +151,13 @@ class Recorder:
 
     def _declare(self, template: str, workflow: Workflow) -> None:
         """Record once what the outputs of a template are: a replay knows no templates."""
-        if template not in self._declared:
-            self._declared.add(template)
-            self._append({"t": "declared", "template": template, "outputs": dict(workflow.outputs)})
+        known = self._declared.setdefault(template, set())
+        if not workflow.outputs.keys() <= known:
+            known.update(workflow.outputs)
+            optional = {"optional": sorted(workflow.optional)} if workflow.optional else {}
+            self._append(
+                {"t": "declared", "template": template, "outputs": dict(workflow.outputs), **optional}
+            )
 
     def handle(self, event: Event, *, final: bool = True) -> None:
         """Record *event*; *final* is False for an attempt that will be followed by another."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -13,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from runner import door
+from runner import door, system
 from runner.domain import Output
 from runner.errors import StorageError
+from runner.text.filename import cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Held:
     mtime_ns: int
 
 
-_FICLONE: Final = 0x40049409
-"""ioctl that shares the blocks of a file. Source: Linux include/uapi/linux/fs.h."""
+_NO_LINKS: Final = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EINVAL)
+"""Where a file can have no second name. EINVAL: ERROR_INVALID_FUNCTION of Windows, on exFAT."""
 
 
 def intact(folder: Path, outputs: Iterable[Output]) -> str:
@@ -128,7 +128,7 @@ def _share(source: Path, target: Path, *, copy: bool) -> None:
     """Make *target*, whole or not at all; raises FileExistsError when something is there."""
     if target.exists() or target.is_symlink():
         raise FileExistsError(str(target))
-    part = target.with_name(f".{target.name[:80]}.{door.token(4)}.part")
+    part = target.with_name(f".{cut(target.name, 80)}.{door.token(4)}.part")
     try:
         if not copy and not _reflink(source, part) and _hardlink(source, target):
             return
@@ -149,12 +149,7 @@ def _copy(source: Path, part: Path) -> None:
 def _reflink(source: Path, part: Path) -> bool:
     """Make *part* share the blocks of *source*; tell whether the file system can."""
     with source.open("rb") as reading, door.File(part, "xb") as writing:
-        try:
-            fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
-        except OSError:
-            shared = False
-        else:
-            shared = True
+        shared = system.share_blocks(reading.fileno(), writing.fileno())
     if not shared:
         door.unlink(part)
     return shared
@@ -164,7 +159,7 @@ def _hardlink(source: Path, target: Path) -> bool:
     try:
         door.link(source, target)
     except OSError as error:
-        if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+        if error.errno in _NO_LINKS:
             return False
         raise
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 from runner.domain import Job, Plain, Workflow
 from runner.manifest.history import Made
 from runner.schedule import Ticket
+from runner.summary import Before
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +82,43 @@ def tags(job: Job, *, run: str, attempt: int, digest: str) -> dict[str, object]:
 class Demands:
     """Keeps one sample workflow for every distinct demand a batch makes on a server.
 
-    A demand is a node class, alone or with the name and value of one constant input (texts and seeds count
-    once, by kind); a workflow that brings nothing new is forgotten at once.
+    A demand is a node class with the names of its inputs, or one input with its value (texts and seeds count
+    once, by kind) or with what it is linked to. Behind a dynamic choice (`format.codec`) the choices above
+    belong to it. A workflow that brings nothing new is forgotten at once.
     """
 
     def __init__(self) -> None:
         self.samples: list[Rendered] = []
-        self._known: set[tuple[str, str, object]] = set()
+        self._known: set[tuple[object, ...]] = set()
+        self._parents: dict[tuple[str, ...], Mapping[str, tuple[str, ...]]] = {}
+        """Class and names of inputs → input → the inputs whose names begin its own."""
 
     def see(self, rendered: Rendered) -> None:
         """Take note of what the workflow of *rendered* asks for."""
-        size = len(self._known)
-        for node in rendered.workflow.nodes.values() if rendered.workflow else ():
-            self._known.add((node["class_type"], "", None))
-            for name, value in node["inputs"].items():
-                self._known.add((node["class_type"], name, _kind(name, value)))
-        if len(self._known) > size:
+        size = len(self._known) + len(self._parents)
+        nodes = rendered.workflow.nodes if rendered.workflow else {}
+        for node in nodes.values():
+            node_class, given = node["class_type"], node["inputs"]
+            parents = self._parents_of(node_class, given)
+            for name, value in given.items():
+                if type(value) is list:
+                    kind: object = (nodes[value[0]]["class_type"], value[1])
+                else:
+                    kind = _kind(name, value)
+                if name in parents:
+                    above = tuple(_kind(each, given[each]) for each in parents[name])
+                    self._known.add((node_class, name, kind, above))
+                else:
+                    self._known.add((node_class, name, kind))
+        if len(self._known) + len(self._parents) > size:
             self.samples.append(rendered)
+
+    def _parents_of(self, node_class: str, given: Mapping[str, Plain]) -> Mapping[str, tuple[str, ...]]:
+        shape = (node_class, *given)
+        if shape not in self._parents:
+            found = {name: tuple(each for each in given if name.startswith(f"{each}.")) for name in given}
+            self._parents[shape] = {name: above for name, above in found.items() if above}
+        return self._parents[shape]
 
 
 def _kind(name: str, value: Plain) -> object:
@@ -116,6 +137,8 @@ class Open:
     prompt_id: str
     server: str
     prefix: str
+    intended: float = 0.0
+    """Unix time of its intent."""
 
 
 class Work(Protocol):
@@ -132,8 +155,8 @@ class Work(Protocol):
         ...
 
     @property
-    def before(self) -> int:
-        """Jobs that an earlier process of the same run finished; they are not among those rendered."""
+    def before(self) -> Before:
+        """What earlier processes of the same run finished; it is not among what is rendered."""
         ...
 
     def open(self) -> Sequence[Open]:

@@ -22,6 +22,7 @@ from runner.naming import Pattern
 from runner.relink import intact
 from runner.rendered import Demands, Open, Rendered
 from runner.stored import Record, read
+from runner.summary import Before
 
 Verdict = Literal["identical", "near", "different", "missing"]
 VERDICTS: Final[tuple[Verdict, ...]] = ("identical", "near", "different", "missing")
@@ -74,9 +75,9 @@ class Replay:
         return 0
 
     @property
-    def before(self) -> int:
+    def before(self) -> Before:
         """None: a replay is a new run."""
-        return 0
+        return Before()
 
     def open(self) -> Sequence[Open]:
         """Return nothing: a replay is a new run."""

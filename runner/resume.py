@@ -14,21 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runner import __version__
 from runner.collect import discard
-from runner.domain import Workflow
+from runner.comfy.credentials import spelled
+from runner.domain import Template, Workflow
 from runner.errors import RecordDamaged, SpecError, UsageError
-from runner.expand import expand
+from runner.expand import Expansion, expand
 from runner.inputs import InputFile
 from runner.manifest.export import output_paths
 from runner.manifest.history import History
 from runner.manifest.journal import Line
 from runner.naming import Pattern
 from runner.plan import Plan, plan_of
+from runner.record import Recorder
 from runner.relink import unshare
 from runner.render import Catalog
 from runner.rendered import Open, Rendered
 from runner.reuse import Policy, Reuse
 from runner.spec import load
+from runner.story import Spec
+from runner.summary import Before
 
 _RECORD = re.compile(r"(journal|run|notes)\.json")
 _PART = re.compile(r"\..*\.[0-9a-f]{8}\.part")
@@ -42,6 +47,8 @@ class Standing:
     templates: dict[str, str] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
     """Keys with files: made or reused."""
+    reused: set[str] = field(default_factory=set)
+    files: int = 0
     failed: set[str] = field(default_factory=set)
     attempts: dict[str, int] = field(default_factory=dict)
     """Key → number of its last attempt, for those not made."""
@@ -69,6 +76,9 @@ def standing(lines: Iterable[Line]) -> Standing:
             case "done" | "reused":
                 found.open.pop(line["id"], None)
                 found.made.add(line["key"])
+                found.files += len(line["outputs"])
+                if line["t"] == "reused":
+                    found.reused.add(line["key"])
                 found.attempts.pop(line["key"], None)
             case "failed":
                 found.open.pop(line["id"], None)
@@ -114,7 +124,9 @@ def sweep(folder: Path, lines: Sequence[Line], history: History | None = None) -
         if _PART.fullmatch(part.name):
             discard(part, recorded)
     left = [
-        path for path in found if path not in recorded and not _RECORD.match(str(path.relative_to(folder)))
+        path
+        for path in found
+        if path not in recorded and not _RECORD.match(path.relative_to(folder).as_posix())
     ]
     if left and history is not None:
         _unshare(folder, left, standing(lines), history)
@@ -153,10 +165,11 @@ def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Pl
     plan = folder / "plan"
     try:
         index = json.loads((plan / "index.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        name, files = str(index["spec"]), dict(index["inputs"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise RecordDamaged(f"{plan / 'index.json'} cannot be read: {error}") from error
     scope = state.head["scope"]
-    spec = load(plan / "files" / index["spec"], root=plan / "files", sets=scope["sets"])
+    spec = load(plan / "files" / name, root=plan / "files", sets=scope["sets"])
     catalog = Catalog(plan)
     changed = [name for name, digest in state.templates.items() if catalog.load(name).digest != digest]
     if changed:
@@ -164,9 +177,61 @@ def frozen_plan(folder: Path, state: Standing, reuse: Reuse | None = None) -> Pl
             f"template {', '.join(changed)} is not what it was: animerun has changed since this run began",
             hint="start a new run of the spec; what is made will be reused where it is the same",
         )
-    expansion = expand(spec, catalog, only=scope["only"], without=scope["without"])
-    inputs = {project: _input(plan, project, name) for project, name in index["inputs"].items()}
+    expansion = expand(spec, catalog, only=scope["only"], without=scope["without"], frozen=frozenset(files))
+    inputs = {project: _input(plan, project, content) for project, content in files.items()}
+    _refuse_renamed(spec, expansion, state)
     return plan_of(spec, catalog, expansion, reuse, inputs=inputs)
+
+
+def _refuse_renamed(spec: Spec, expansion: Expansion, state: Standing) -> None:
+    """Raise UsageError where jobs of the run have other keys now: labels that are not ASCII changed once."""
+    recorded = state.made | state.failed | {line["key"] for line in state.open.values()}
+    if not recorded or all((spec.root / file.path).read_bytes().isascii() for file in spec.files):
+        return
+    unknown = recorded - {job.key for job in expansion}
+    if unknown:
+        raise UsageError(
+            f"{min(unknown)} has another key now: animerun has changed since this run began",
+            hint="start a new run of the spec; what is made will be reused where it is the same",
+        )
+
+
+class _Taken:
+    """The lines that a plan would record, as they come."""
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        self._lines.append(dict(line))
+
+    def commit(self) -> None:
+        """Nothing of it goes to a disk."""
+
+    def new(self) -> list[Line]:
+        found, self._lines = self._lines, []
+        return found
+
+
+def retold(folder: Path, head: Line, templates: Mapping[str, str]) -> Iterator[Line]:
+    """Yield what the run in *folder* records of its jobs, and what they refer to, from its frozen plan.
+
+    Nothing where that can be told no more: the plan is damaged, another version of animerun wrote the run, or
+    nothing says what a template was.
+    """
+    if head.get("animerun") != __version__ or "scope" not in head:
+        return
+    taken = _Taken()
+    recorder = Recorder(taken, clock=lambda: 0.0)
+    try:
+        plan = frozen_plan(folder, Standing(head=head, templates=dict(templates)))
+    except (UsageError, SpecError, RecordDamaged):
+        return
+    for each in plan.rendered():
+        if each.job.template in templates:
+            place = each.job.place.rpartition("/plan/files/")[2]
+            recorder.job(replace(each.job, place=place), each.workflow, recipe=each.recipe)
+            yield from taken.new()
 
 
 def _input(plan: Path, project: str, name: str) -> InputFile:
@@ -196,9 +261,16 @@ class Remainder:
         self._open = {
             prompt_id: line
             for prompt_id, line in state.open.items()
-            if only_on is None or line["server"] in only_on
+            if only_on is None or spelled(line["server"], only_on) in only_on
         }
         self._open_keys = {line["key"] for line in self._open.values()}
+
+    def spell(self, servers: Collection[str]) -> None:
+        """Name the servers of open attempts as *servers* do: one server may have been spelled otherwise."""
+        self._open = {
+            prompt_id: {**line, "server": spelled(line["server"], servers)}
+            for prompt_id, line in self._open.items()
+        }
 
     @property
     def total(self) -> int:
@@ -211,19 +283,25 @@ class Remainder:
         return self._plan.waiting
 
     @property
-    def before(self) -> int:
-        """Jobs that are settled already."""
-        return len(self._skip)
-
-    @property
-    def failed_before(self) -> int:
-        """Jobs that failed and are not tried again."""
-        return len(self._state.failed & set(self._skip))
+    def before(self) -> Before:
+        """What is settled already; a failed job that is tried again is not."""
+        state = self._state
+        return Before(
+            succeeded=len(state.made - state.reused),
+            reused=len(state.reused),
+            failed=len((state.failed - state.made) & set(self._skip)),
+            files=state.files,
+        )
 
     @property
     def model_files(self) -> frozenset[tuple[str, str]]:
         """(folder, name) of every model file the jobs name."""
         return self._plan.model_files
+
+    @property
+    def templates(self) -> Mapping[str, Template]:
+        """Name → template of what is asked of the servers."""
+        return self._plan.templates
 
     @property
     def samples(self) -> tuple[Rendered, ...]:
@@ -249,7 +327,13 @@ class Remainder:
             # Another run has made one meanwhile; what is open here comes to its end all the same.
             jobs = self._begun(replace(self._plan, reuse=None))
         return tuple(
-            Open(self._numbered(jobs[line["key"]], line["n"]), prompt_id, line["server"], line["prefix"])
+            Open(
+                self._numbered(jobs[line["key"]], line["n"]),
+                prompt_id,
+                line["server"],
+                line["prefix"],
+                line["at"],
+            )
             for prompt_id, line in self._open.items()
             if line["key"] in jobs
         )

@@ -5,6 +5,7 @@ Answers come in the order asked, a few thousand jobs at a time, so that a millio
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +72,7 @@ class Reuse:
         asked = [q for q in questions if not reasons[q.job.key]]
         found = self.history.by_recipe(self.realm, [q.recipe for q in asked])
         made = {q.job.key: found[q.recipe] for q in asked if q.recipe in found}
+        made |= self._under_own_key(asked, made)
         workflows: dict[str, Workflow] = {}
         for q in asked:
             if q.job.key not in made:
@@ -78,12 +80,31 @@ class Reuse:
         found = (
             self.history.by_digest(self.realm, {w.digest for w in workflows.values()}) if workflows else {}
         )
-        made |= {key: found[w.digest] for key, w in workflows.items() if w.digest in found}
+        made |= {
+            key: found[w.digest]
+            for key, w in workflows.items()
+            if w.digest in found and holds(found[w.digest], w)
+        }
         for q in asked:
             if q.job.key in made:
                 reasons[q.job.key] = self._spoilt(q, made[q.job.key])
         self._explain([q for q in asked if q.job.key not in made], reasons)
         return [self._answer(q, made, reasons, workflows) for q in questions]
+
+    def _under_own_key(self, asked: Sequence[Question], made: Mapping[str, Made]) -> dict[str, Made]:
+        """Return what was made under a job's own key where several jobs have one recipe, as equal files give.
+
+        All of them are answered with one job's files otherwise, and an unchanged spec would make a new run.
+        """
+        often = Counter(q.recipe for q in asked)
+        others: dict[str, list[str]] = {}
+        for q in asked:
+            if often[q.recipe] > 1 and q.job.key in made and made[q.job.key].key != q.job.key:
+                others.setdefault(made[q.job.key].run, []).append(q.job.key)
+        found = {
+            key: one for run, keys in others.items() for key, one in self.history.made_as(run, keys).items()
+        }
+        return {key: one for key, one in found.items() if one.digest == made[key].digest}
 
     def _answer(
         self,
@@ -110,7 +131,7 @@ class Reuse:
         found = self.changed_since(made.run, self.models)
         return told_change(model_files(question.template, question.job), found) if found else ""
 
-    def changed_since(self, run: str, models: ModelFacts) -> frozenset[tuple[str, str, str]]:
+    def changed_since(self, run: str, models: ModelFacts) -> Mapping[tuple[str, str], str]:
         """Return what *models* tells otherwise than *run* recorded it."""
         if run not in self._recorded:
             self._recorded[run] = self.history.model_facts(run)
@@ -124,6 +145,16 @@ class Reuse:
             reasons[q.job.key] = (
                 why(_before(before) if before else None, now(q)) or "nothing like it was made"
             )
+
+
+def holds(made: Made, workflow: Workflow) -> bool:
+    """Whether *made* has as many outputs of each kind as *workflow* must have.
+
+    A digest tells neither kinds nor which outputs are optional, and leaves node ids out.
+    """
+    needed = Counter(kind for name, kind in workflow.outputs.items() if name not in workflow.optional)
+    there = Counter({output.node: output.kind for output in made.outputs}.values())
+    return needed <= there
 
 
 def now(question: Question) -> Told:

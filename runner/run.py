@@ -22,6 +22,7 @@ from runner.domain import Attempt, Fault, Job, Workflow
 from runner.durable import Durable
 from runner.errors import StorageError
 from runner.events import (
+    AttemptAdopted,
     AttemptCancelled,
     AttemptFailed,
     AttemptIntended,
@@ -41,6 +42,7 @@ from runner.rendered import Rendered, Work, made_anew, tags
 from runner.schedule import Ended, Limits, Schedule, Start
 from runner.settings import Settings
 from runner.submit import Executor
+from runner.summary import Summary
 
 log = logging.getLogger(__name__)
 
@@ -78,34 +80,6 @@ class Control:
         """Ask once: submit nothing more, let running jobs end. Ask again: leave now."""
         self.asked += 1
         self.requests.put_nowait(Stopping(reason=reason, exit_code=exit_code, grace_s=grace_s))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What a run came to."""
-
-    run: str
-    folder: Path
-    total: int
-    succeeded: int
-    reused: int
-    failed: int
-    waiting: int
-    before: int = 0
-    """Jobs an earlier process of this run finished."""
-    files: int
-    exit_code: int
-    reason: str
-    seconds: float
-    failures: tuple[tuple[str, Fault], ...] = ()
-    """The first failed jobs with their last fault."""
-    unseen: Exception | None = None
-    """A bug in what shows the run; nothing was shown after it."""
-
-    @property
-    def unfinished(self) -> int:
-        """Jobs that were neither made nor failed nor wait for somebody."""
-        return self.total - self.before - self.succeeded - self.reused - self.failed - self.waiting
 
 
 @dataclass(slots=True)
@@ -150,7 +124,8 @@ class Conductor:
         self._held: dict[str, Rendered] = {}
         self._shared: list[JobReused] = []
         self._durable = Durable(recorder)
-        self._counts = _Counts()
+        done = work.before
+        self._counts = _Counts(done.succeeded, done.reused, done.failed, done.files)
         self._stop: Stopping | None = None
         self._trouble: StorageError | None = None
         self._unseen: Exception | None = None
@@ -256,8 +231,11 @@ class Conductor:
             assert workflow is not None and ticket is not None, "only rendered jobs were started"
             if each.server not in self._executor.servers:
                 lost = Fault(code="LOST", message=f"{each.server} is not used any more", retry="again")
-                event = AttemptFailed(prompt_id=each.prompt_id, server=each.server, fault=lost)
+                event = AttemptFailed(prompt_id=each.prompt_id, server=each.server, fault=lost, again=True)
                 self._recorder.handle(event, final=False)
+                start = Start(ticket, each.server, ticket.number)
+                self._show(AttemptAdopted(attempt=self._attempt(each.prompt_id, start, job, workflow)))
+                self._show(event)
                 self._held[job.key] = each.rendered
                 self._schedule.offer(replace(ticket, number=ticket.number + 1))
                 continue
@@ -265,7 +243,8 @@ class Conductor:
             self._schedule.follow(ticket, each.prompt_id, each.server)
             start = Start(ticket, each.server, ticket.number)
             attempt = replace(self._attempt(each.prompt_id, start, job, workflow), prefix=each.prefix)
-            self._executor.adopt(attempt, self._folder)
+            self._show(AttemptAdopted(attempt=attempt))
+            self._executor.adopt(attempt, self._folder, age_s=self._clock() - each.intended)
 
     def _share(self, rendered: Rendered, made: Made) -> None:
         """Put an earlier run's files into this run's folder and record them as its own."""
@@ -410,7 +389,7 @@ class Conductor:
         grace_s = min(stop.grace_s or self._settings.grace_s, self._settings.grace_s)
         self._deadline = self._awake() + grace_s
         for prompt_id in self._schedule.pending():
-            self._executor.cancel(prompt_id)
+            self._executor.cancel(prompt_id, running=False)
 
     def _judge_servers(self) -> None:
         """Give up when there is work and no server for it."""

@@ -33,6 +33,10 @@ class Settings:
     """A running job of which nothing is seen for this long is taken back."""
     require_uniform: bool = False
     """Refuse servers that differ in version or node packs."""
+    require_all: bool = False
+    """Refuse to begin when one of several servers lacks something, in place of leaving it out."""
+    strict: bool = False
+    """What preflight has doubts about is refused too."""
     server_wait_s: float = 600.0
     """How long to go on without any usable server before giving up."""
     settle_s: float = 8.0
@@ -40,6 +44,12 @@ class Settings:
     """After the first Ctrl-C, how long running jobs may take to finish."""
     copy: bool = False
     """Copy reused files instead of sharing them."""
+    max_job_files: int = 10_000
+    """Files that are taken of one job."""
+    max_job_size: int = 64 * 2**30
+    """Bytes that all files of one job may have together."""
+    disk_reserve: int = 2**28
+    """Bytes that stay free on the disk of the runs, looked at before each download; 0 = not at all."""
     nonce: str = ""
     """Stands on every node that is sent, so that no server answers from its cache; empty = it may."""
     allow_nodes: tuple[str, ...] | None = None
@@ -53,7 +63,7 @@ class Settings:
     model_sums: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """(folder, model file) → its sha256, as the user gives it."""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """`ANIMERUN_TOKEN` and its like, as found in the environment."""
+    """`ANIMERUN_TOKEN`, `ANIMERUN_COMFY_API_KEY` and their like, as found in the environment."""
 
     @property
     def previz(self) -> bool:

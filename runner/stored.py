@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from sys import intern
 from typing import Any, Final, TypeVar
@@ -19,18 +19,18 @@ from runner.errors import RecordDamaged, UsageError
 from runner.manifest.journal import FORMAT, Line, Reading
 from runner.manifest.shapes import unpack
 from runner.manifest.store import JOURNAL
-from runner.naming import is_name
+from runner.naming import is_delivered, is_name
 from runner.render import files_of, node_digests, workflow_digest
 from runner.render.bind import PREFIX
 from runner.render.graph import flaws
 from runner.rendered import Rendered, ticket_of
+from runner.text.shown import shown
 
 T = TypeVar("T")
 
 _CHANGED: Final = "its checksums are right, so it was written so: take the run folder from where it was made"
 
 _INPUT: Final = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
-_DELIVER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@=-]*(/[A-Za-z0-9][A-Za-z0-9._+@=-]*)*")
 
 
 @dataclass(slots=True)
@@ -55,6 +55,8 @@ class Record:
     _variants: dict[str, Line] = field(default_factory=dict)
     _kinds: dict[tuple[str, str], OutputKind] = field(default_factory=dict)
     """(template, node) → what it saves."""
+    _optional: set[tuple[str, str]] = field(default_factory=set)
+    """(template, node) that a job may come without."""
     _told: list[Line] = field(default_factory=list)
 
     @property
@@ -94,7 +96,9 @@ class Record:
             nodes = unpack(line["workflow"], self._shapes, self._texts)
         except KeyError as error:
             raise ValueError(f"a part of its workflow ({error}) stands nowhere before it") from error
-        workflow = _workflow(nodes, self._outputs(job, nodes))
+        outputs = self._outputs(job, nodes)
+        optional = frozenset(name for name in outputs if (job.template, name) in self._optional)
+        workflow = replace(_workflow(nodes, outputs), optional=optional)
         if workflow.digest != line["digest"]:
             told = f"its stored workflow has the digest {workflow.digest[:16]}…"
             raise ValueError(f"{told}, not {line['digest'][:16]}… as recorded")
@@ -136,6 +140,7 @@ class Record:
                 self._variants[line["variant"]] = line
             case _:
                 self._kinds |= {(line["template"], node): kind for node, kind in line["outputs"].items()}
+                self._optional |= {(line["template"], node) for node in line.get("optional", ())}
 
     def _take_course(self, line: Line) -> None:
         match line["t"]:
@@ -182,8 +187,9 @@ def read(folder: Path) -> Record:
         _understood(where, line, record._take)
     if not record.head:
         raise RecordDamaged(f"{folder / JOURNAL} ends before it says what run this is")
-    if not is_name(record.head["episode"]):
-        raise RecordDamaged(f"{folder / JOURNAL}: {record.head['episode']!r} is no name of an episode")
+    if not isinstance(record.head["episode"], str) or not is_name(record.head["episode"]):
+        episode = shown(str(record.head["episode"]))
+        raise RecordDamaged(f"{folder / JOURNAL}: `{episode}` is no name of an episode")
     return record
 
 
@@ -200,12 +206,19 @@ def _understood(where: str, line: Line, take: Callable[[Line], T]) -> T:
         return take(line)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         whose = f"job {line['key']}: " if line.get("t") == "job" and "key" in line else ""
-        raise RecordDamaged(f"{where}: {whose}{error}", hint=_CHANGED) from error
+        raise RecordDamaged(f"{where}: {whose}{_reason(error)}", hint=_CHANGED) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what *error* says of a line, in words for people."""
+    if isinstance(error, KeyError):
+        return f"`{shown(str(error.args[0]))}` is missing or unknown"
+    return str(error) if isinstance(error, ValueError) else "a value is of another kind than it should be"
 
 
 def _job(line: Line, variant: Line) -> Job:
-    if not _DELIVER.fullmatch(line["name"]) or len(line["name"]) > 200:
-        raise ValueError(f"{line['name']!r} is no name for its files")
+    if not is_delivered(line["name"]) or len(line["name"]) > 200:
+        raise ValueError(f"`{shown(str(line['name']))}` is no name for its files")
     return Job(
         key=line["key"],
         seq=int(line["seq"]),
@@ -235,7 +248,7 @@ def _workflow(nodes: Mapping[str, Any], outputs: Mapping[str, OutputKind]) -> Wo
     used = set().union(*(files_of(node["inputs"]) for node in nodes.values()))
     for name in used:
         if not _INPUT.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of an input file")
+            raise ValueError(f"`{shown(str(name))}` is no name of an input file")
     return Workflow(
         nodes=nodes,
         outputs=outputs,

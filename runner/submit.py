@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
-from runner import door
 from runner.awake import BEAT_S, Awake
 from runner.comfy.client import Client, Limits
 from runner.comfy.course import Bind, Collect, Course, Means
-from runner.comfy.credentials import credentials_for, normalise_url
-from runner.comfy.facts import facts_of, refuse_old
+from runner.comfy.credentials import credentials_for, distinct, normalise_url
+from runner.comfy.facts import facts_of
+from runner.comfy.known import Known
 from runner.comfy.object_info import ObjectInfo
+from runner.comfy.replacements import Replacement
 from runner.comfy.server import Server
 from runner.comfy.tls import trust
 from runner.comfy.watch import Pace, Watch
@@ -25,7 +25,6 @@ from runner.errors import (
     Ambiguous,
     AnimerunError,
     NoServer,
-    NoSuchHost,
     PreflightRefused,
     ServerFault,
     StorageError,
@@ -33,6 +32,7 @@ from runner.errors import (
     Untrusted,
 )
 from runner.events import ExecutorEvent, ServerDown, ServerNotice, ServerUp
+from runner.model_files import Listed
 
 _Answer = TypeVar("_Answer")
 Place = Literal["queued", "running", "finished", "absent"]
@@ -76,24 +76,32 @@ class Executor(Protocol):
         """From now on ask *lacks* of who joins or comes back, and leave out one that lacks anything."""
         ...
 
+    def leave_out(self, server: str, missing: Sequence[str]) -> None:
+        """Use *server* no more in this run, because it lacks *missing*, a sentence each."""
+        ...
+
     async def object_info(self, server: str) -> ObjectInfo:
         """Return what the server offers."""
         ...
 
-    async def model_sizes(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], int]:
-        """Return (folder, name) → size of the model files there, as far as the server tells."""
+    async def replacements(self, server: str) -> Mapping[str, Replacement]:
+        """Return node class that the server does not have → the one it runs in its place."""
+        ...
+
+    async def listed_models(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], Listed]:
+        """Return (folder, name) → what the server lists of its model files."""
         ...
 
     def start(self, attempt: Attempt, folder: Path) -> None:
         """Submit *attempt* and collect its outputs into *folder*; its progress and end come as events."""
         ...
 
-    def adopt(self, attempt: Attempt, folder: Path) -> None:
-        """Follow an attempt that an earlier process submitted, without submitting it."""
+    def adopt(self, attempt: Attempt, folder: Path, *, age_s: float) -> None:
+        """Follow an attempt that an earlier process intended *age_s* ago, without submitting it."""
         ...
 
-    def cancel(self, prompt_id: str) -> None:
-        """Take it out of the queue, or interrupt it; AttemptCancelled comes when it is proven gone."""
+    def cancel(self, prompt_id: str, *, running: bool = True) -> None:
+        """Take it out of the queue, with *running* interrupt it; AttemptCancelled comes when it is gone."""
         ...
 
     async def find(self, prompt_ids: Sequence[str], server: str) -> Mapping[str, Place]:
@@ -107,19 +115,6 @@ class Executor(Protocol):
     async def close(self) -> None:
         """Leave everything as it is on the servers and let go of them."""
         ...
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Known:
-    """What is known of one server beyond its connection."""
-
-    server: Server
-    facts: ServerFacts | None = None
-    object_info: ObjectInfo | None = None
-    fit: tuple[ServerFacts, ObjectInfo] | None = None
-    """What it was and offered when nothing was lacking."""
-    uploaded: set[str] = field(default_factory=set)
-    uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class ComfyExecutor:
@@ -169,22 +164,20 @@ class ComfyExecutor:
             spawn=self._spawn,
             upload=self._upload,
             another_is_up=self._another_is_up,
+            as_listed=lambda url, nodes: self._known[url].as_listed(nodes),
+            extra_data=lambda url, nodes: self._known[url].extra_data(nodes),
+            offers=lambda url: self._known[url].object_info,
         )
-        times: dict[str, Any] = {
-            "settle_s": settle_s,
-            "server_wait_s": server_wait_s,
-            "no_progress_s": no_progress_s,
-        }
-        self._pace = pace or Pace(**times)
+        self._pace = pace or Pace(settle_s=settle_s, server_wait_s=server_wait_s, no_progress_s=no_progress_s)
         self._awake = Awake()
         self._events: asyncio.Queue[ExecutorEvent | AnimerunError] = asyncio.Queue()
         self._told: dict[str, ServerUp | ServerDown] = {}
         self._courses: dict[str, Course] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, Known] = {}
         secured = ca_file is not None or any(url.startswith("https:") for url in map(normalise_url, servers))
         tls = trust(ca_file=ca_file, allow_insecure_tls=allow_insecure_tls) if secured else None
-        for url in dict.fromkeys(map(normalise_url, servers)):
+        for url in distinct(servers):
             keys = credentials_for(url, credentials or {}, allow_plain_http=allow_plain_http)
             client = Client(url, credentials=keys, limits=limits, tls=tls)
             state = partial(self._state, url)
@@ -198,7 +191,7 @@ class ComfyExecutor:
                 clock=self._awake,
                 tell=partial(self._notice, url),
             )
-            self._known[url] = _Known(server=server)
+            self._known[url] = Known(server=server)
         self._stack = AsyncExitStack()
         self._group: asyncio.TaskGroup | None = None
         self._realms: set[Realm] = set()
@@ -224,20 +217,16 @@ class ComfyExecutor:
         """From now on ask *lacks* of who joins or comes back, and leave out one that lacks anything."""
         self._lacks = lacks
         for known in self._known.values():
-            known.fit = self._now(known) if known.facts is not None and not known.server.down else None
+            known.fit = known.now if known.facts is not None and not known.server.down else None
 
-    async def _missing(self, known: _Known) -> Sequence[str]:
+    async def _missing(self, known: Known) -> Sequence[str]:
         """Return what a server lacks; one that is what it was is not looked at again, for that takes long."""
-        facts, offers = self._now(known)
+        facts, offers = known.now
         if self._lacks is None or (known.fit and known.fit[0] == facts and known.fit[1].same(offers)):
             return ()
         missing = await self._lacks(facts)
         known.fit = None if missing else (facts, offers)
         return missing
-
-    def _now(self, known: _Known) -> tuple[ServerFacts, ObjectInfo]:
-        assert known.facts is not None and known.object_info is not None, "asked before"
-        return replace(known.facts, latency_s=0.0), known.object_info
 
     async def open(self) -> tuple[ServerFacts, ...]:
         """Contact every server once; emits ServerUp or ServerDown for each.
@@ -277,7 +266,7 @@ class ComfyExecutor:
                 asked[task].server.out(f"{asked[task].server.url} does not answer", final=False)
         return [fault for task in asked if task not in waiting and (fault := task.result())]
 
-    async def _contact(self, known: _Known) -> ServerFault | None:
+    async def _contact(self, known: Known) -> ServerFault | None:
         """Return why the server cannot be used, None when it can."""
         server = known.server
         try:
@@ -288,21 +277,11 @@ class ComfyExecutor:
         self._emit(ServerUp(server=server.url, facts=self._facts(known)))
         return None
 
-    async def _ask(self, known: _Known) -> None:
+    async def _ask(self, known: Known) -> None:
         """Ask a server what it is and what it offers."""
-        await _insisting(partial(self._ask_once, known))
+        await _insisting(known.ask)
 
-    async def _ask_once(self, known: _Known) -> None:
-        client = known.server.client
-        began = door.monotonic()
-        stats = await client.system_stats()
-        latency_s = door.monotonic() - began
-        known.object_info = ObjectInfo(await client.object_info(), server=client.url)
-        facts = facts_of(client.url, stats, classes=len(known.object_info), latency_s=latency_s)
-        refuse_old(facts)
-        known.facts = replace(facts, packs=known.object_info.packs)
-
-    def _facts(self, known: _Known) -> ServerFacts:
+    def _facts(self, known: Known) -> ServerFacts:
         assert known.facts is not None, "asked before"
         return known.facts
 
@@ -359,7 +338,7 @@ class ComfyExecutor:
         else:
             self._spawn(self._welcome(known))
 
-    async def _welcome(self, known: _Known) -> None:
+    async def _welcome(self, known: Known) -> None:
         """Ask a server that is back what it is now, until it says so or is down again."""
         while not known.server.down:
             try:
@@ -371,10 +350,23 @@ class ComfyExecutor:
                 break
         missing = () if known.server.down else await self._missing(known)
         if missing:
-            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            known.server.leave_out(f"{known.server.url} is left out: {missing[0]}{more}")
+            self.leave_out(known.server.url, missing)
         if not known.server.down:
             self._emit(ServerUp(server=known.server.url, facts=self._facts(known)))
+
+    def leave_out(self, server: str, missing: Sequence[str]) -> None:
+        """Use *server* no more in this run, because it lacks *missing*."""
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        known = self._known[server]
+        known.fit = None
+        known.server.leave_out(f"{server} is left out: {missing[0]}{more}")
+
+    async def replacements(self, server: str) -> Mapping[str, Replacement]:
+        """Return what *server* replaces; raises NoServer."""
+        try:
+            return await _insisting(self._known[server].replacements)
+        except ServerFault as fault:
+            raise NoServer(str(fault)) from fault
 
     async def object_info(self, server: str) -> ObjectInfo:
         """Return what *server* offers; raises NoServer while it does not answer."""
@@ -387,16 +379,16 @@ class ComfyExecutor:
         assert known.object_info is not None
         return known.object_info
 
-    async def model_sizes(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], int]:
-        """Return (folder, name) → size of the model files in *folders*; raises NoServer."""
+    async def listed_models(self, server: str, folders: Collection[str]) -> Mapping[tuple[str, str], Listed]:
+        """Return (folder, name) → what the server lists of the model files in *folders*; raises NoServer."""
         client = self._known[server].server.client
-        found: dict[tuple[str, str], int] = {}
+        found: dict[tuple[str, str], Listed] = {}
         for folder in sorted(folders):
             try:
-                sizes = await _insisting(partial(client.model_sizes, folder))
+                files = await _insisting(partial(client.listed_models, folder))
             except ServerFault as fault:
                 raise NoServer(str(fault)) from fault
-            found |= {(folder, name): size for name, size in sizes.items()}
+            found |= {(folder, name): listed for name, listed in files.items()}
         return found
 
     async def _upload(self, server: Server, files: Mapping[str, Path], watch: Watch) -> None:
@@ -414,15 +406,15 @@ class ComfyExecutor:
 
     def start(self, attempt: Attempt, folder: Path) -> None:
         """Submit *attempt*; returns at once."""
-        self._begin(attempt, folder, adopted=False)
+        self._begin(attempt, folder)
 
-    def adopt(self, attempt: Attempt, folder: Path) -> None:
-        """Follow *attempt* without submitting it; LOST when it is nowhere for the settle time."""
-        self._begin(attempt, folder, adopted=True)
+    def adopt(self, attempt: Attempt, folder: Path, *, age_s: float = 0.0) -> None:
+        """Follow *attempt* without submitting it; LOST when it is nowhere for the settle time since then."""
+        self._begin(attempt, folder, age_s=age_s)
 
-    def _begin(self, attempt: Attempt, folder: Path, *, adopted: bool) -> None:
+    def _begin(self, attempt: Attempt, folder: Path, *, age_s: float | None = None) -> None:
         server = self._known[attempt.server].server
-        course = Course(attempt, folder, server, self._means, adopted=adopted)
+        course = Course(attempt, folder, server, self._means, age_s=age_s)
         self._courses[attempt.prompt_id] = course
         self._spawn(self._follow(attempt.prompt_id, course))
 
@@ -434,11 +426,11 @@ class ComfyExecutor:
         finally:
             del self._courses[prompt_id]
 
-    def cancel(self, prompt_id: str) -> None:
-        """Withdraw an attempt; unknown and finished ones are ignored."""
+    def cancel(self, prompt_id: str, *, running: bool = True) -> None:
+        """Withdraw an attempt, one that runs only with *running*; unknown and finished ones are ignored."""
         course = self._courses.get(prompt_id)
         if course is not None:
-            course.cancel()
+            course.cancel(running=running)
 
     async def find(self, prompt_ids: Sequence[str], server: str) -> Mapping[str, Place]:
         """Return where each id is, asked in the order that proves absence."""
@@ -495,6 +487,4 @@ async def _read(path: Path) -> bytes:
 
 def _lasting(fault: ServerFault) -> bool:
     """Whether asking again will be answered the same."""
-    if isinstance(fault, (Untrusted, NoSuchHost)):
-        return True
-    return not isinstance(fault, (Unreachable, Ambiguous))
+    return isinstance(fault, Untrusted) or not isinstance(fault, (Unreachable, Ambiguous))

@@ -12,9 +12,10 @@ ROOT = Path(__file__).parent.parent
 RUNNER = ROOT / "runner"
 
 LAYERS = [
+    {"system"},
     {"errors", "door"},
-    {"domain"},
-    {"events", "settings", "text", "awake", "pictures", "ground"},
+    {"domain", "locks"},
+    {"events", "settings", "summary", "text", "awake", "pictures", "ground"},
     {
         "faults",
         "story",
@@ -34,7 +35,7 @@ LAYERS = [
     {"variants"},
     {"plan", "foreign"},
     {"preflight", "stored"},
-    {"run"},
+    {"run", "admission"},
     {"resume", "replay", "batch"},
     {"launch", "compare"},
     {"cli"},
@@ -56,6 +57,11 @@ PURE = [
     "schedule",
     "comfy/protocol",
     "comfy/verdict",
+    "comfy/node_inputs",
+    "comfy/object_info",
+    "comfy/graph_check",
+    "comfy/spelling",
+    "comfy/replacements",
     "naming",
     "values",
     "wording",
@@ -183,6 +189,7 @@ DOOR_KEPT = {
 """What is called nowhere else, and what there is instead."""
 
 NO_DOOR = {
+    "system.py": "what the door itself calls",
     "previz": "the other side: a server, a process of its own",
     "sandbox": "a real child process, which takes real time in a simulation too",
     "cli/new_command.py": "a project folder of examples; nothing is recorded yet",
@@ -231,6 +238,43 @@ def test_clocks_chance_network_and_disk_lie_behind_one_door(path: Path) -> None:
         return
     kept = {each.partition(":")[2] for each in NO_DOOR if each.startswith(f"{place}:")}
     wrong = [found for found in behind_the_door(path) if not any(f"calls {each};" in found for each in kept)]
+
+    assert wrong == []
+
+
+ONLY_SOME_SYSTEMS = {
+    "system.py": "where they are looked for",
+    "locks.py": "flock, and msvcrt.locking",
+    "sandbox/limits.py": "what the child is limited by",
+    "sandbox/talk.py": "pipes that can be polled, and the others",
+}
+"""Modules that may name what not every system has."""
+
+SYSTEM_MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "msvcrt", "winreg", "ctypes"}
+SYSTEM_NAMES = {
+    "SIGHUP", "SIGQUIT", "SIGKILL", "SIGPROF", "SIGALRM", "SIGCHLD", "SIGUSR1", "SIGUSR2", "SIGBREAK",
+    "setitimer", "pthread_sigmask", "add_signal_handler",
+    "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK", "O_TMPFILE", "O_BINARY",
+    "fork", "register_at_fork", "setsid", "killpg", "getpgid", "waitpid", "mkfifo", "uname", "statvfs",
+    "fdatasync", "geteuid", "getuid", "getgid", "sched_getaffinity", "sched_setaffinity", "set_blocking",
+    "fchmod", "chown", "lchown", "getrusage", "getrlimit", "setrlimit", "flock", "ioctl", "locking",
+    "poll", "epoll", "AF_UNIX", "SO_REUSEADDR", "SO_REUSEPORT", "CREATE_NEW_PROCESS_GROUP", "startfile",
+}  # fmt: skip
+SYSTEM_WORDS = {"preexec_fn", "start_new_session", "pass_fds", "creationflags", "startupinfo", "dir_fd"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(RUNNER)))
+def test_what_only_some_systems_have_is_named_in_one_place(path: Path) -> None:
+    """Modules and names that Windows or POSIX lacks stand in `system.py` and what is listed beside it."""
+    if path.relative_to(RUNNER).as_posix() in ONLY_SOME_SYSTEMS:
+        return
+    tree = ast.parse(path.read_text("utf-8"))
+    wrong = [f"{path.name}:{line} imports {name}" for name, line in imported(path) if name in SYSTEM_MODULES]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in SYSTEM_NAMES:
+            wrong.append(f"{path.name}:{node.lineno} names {node.attr}")
+        elif isinstance(node, ast.keyword) and node.arg in SYSTEM_WORDS:
+            wrong.append(f"{path.name}:{node.lineno} passes {node.arg}")
 
     assert wrong == []
 

@@ -19,6 +19,6 @@ def test_each_bug_has_its_place_and_its_tests(bug: Bug) -> None:
     assert [test for test in bug.tests if not (ROOT / test.partition("::")[0]).exists()] == []
 
 
-def test_there_are_twenty_four() -> None:
-    """None of the list was dropped."""
-    assert len({bug.name for bug in BUGS}) == 24
+def test_none_of_the_list_was_dropped() -> None:
+    """The first 24 are mistakes one would most likely make, the others such as tests once let pass."""
+    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 50

@@ -17,8 +17,9 @@ from click.shell_completion import CompletionItem
 
 from runner import __version__
 from runner.cli.stopping import Terminated, end_by_signals, end_undisturbed, ended_by
-from runner.cli.streams import open_standard_streams
+from runner.cli.streams import open_standard_streams, show_any_character
 from runner.errors import AnimerunError
+from runner.system import is_file
 
 COMMANDS: dict[str, str] = {
     "run": "Render a spec: what `animerun SPEC` does.",
@@ -45,6 +46,14 @@ COMMANDS: dict[str, str] = {
 }
 """Name → the one line of `animerun --help`, in this order."""
 
+EXIT_CODES = (
+    "Exit codes: 0 all made · 1 some jobs failed · 2 spec, template or flags · 3 the servers cannot run it · "
+    "4 no usable server · 5 locked by another run · 6 local files · 7 record damaged · 8 a limit "
+    "(--max-failures, --deadline, the same failure five times in a row) · 9 a gate tripped · 70 a bug · "
+    "130, 143 stopped"
+)
+"""What every `--help` ends with."""
+
 SHORT = """\
 animerun SPEC.yaml       render a spec (storyboard cards, or with --server URL the real thing)
 animerun new DIR         a project folder to start from
@@ -67,6 +76,7 @@ class Commands(click.Group):
             return None
         command = import_module(f"runner.cli.{cmd_name.replace('-', '_')}_command").command
         assert isinstance(command, click.Command)
+        command.epilog = command.epilog or EXIT_CODES
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -81,7 +91,7 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `run` before a spec: `animerun specs/ep.yaml --server …`."""
         first = next((arg for arg in args if not arg.startswith("-")), None)
-        if first is not None and first.endswith((".yaml", ".yml")) and args[0] not in ("--help", "--version"):
+        if first is not None and _is_spec(first) and args[0] not in ("--help", "--version"):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -94,9 +104,17 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _is_spec(word: str) -> bool:
+    """Whether *word* is a spec, or another file that `run` says something about."""
+    return word.endswith((".yaml", ".yml")) or (word not in COMMANDS and "." in word and is_file(Path(word)))
+
+
 def _unknown(word: str) -> str:
+    from runner.cli.options import NO_STDIN, STDIN_HINT
     from runner.text.nearest import nearest
 
+    if word == "-":
+        return f"{NO_STDIN}\n→ {STDIN_HINT}"
     specs = [str(path) for folder in (Path("specs"), Path()) for path in sorted(folder.glob("*.y*ml"))]
     by_stem = {Path(path).stem: path for path in reversed(specs)}
     meant = nearest(word, COMMANDS) or by_stem.get(nearest(Path(word).stem, by_stem) or "")
@@ -107,9 +125,7 @@ def _unknown(word: str) -> str:
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 all made · 1 some jobs failed · 2 spec, template or flags · 3 the servers cannot "
-    "run it · 4 no server · 5 locked by another run · 6 local files · 7 record damaged · 8 a limit you set · "
-    "70 a bug · 130, 143 stopped",
+    epilog=EXIT_CODES,
 )
 @click.version_option(__version__, prog_name="animerun")
 @click.pass_context
@@ -126,6 +142,7 @@ def main(argv: list[str] | None = None) -> None:
 
         door.enter(door.Doomed(int(last)))
     open_standard_streams()
+    show_any_character()
     end_by_signals()
     code = call(sys.argv[1:] if argv is None else argv)
     end_undisturbed()

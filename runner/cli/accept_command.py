@@ -9,11 +9,11 @@ import click
 from runner import door
 from runner.cli.console import emit, say
 from runner.cli.meant import meant_run, run_names
-from runner.cli.options import json_option, make_settings, runs_option
+from runner.cli.options import TakesRuns, json_option, make_settings, runs_option
 from runner.errors import UsageError
 
 
-@click.command(name="accept", context_settings={"ignore_unknown_options": True})
+@click.command(name="accept", cls=TakesRuns)
 @click.argument("run", metavar="RUN")
 @click.option("--note", default="", metavar="TEXT", help="Why; kept with the acceptance.")
 @runs_option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,12 +12,11 @@ from runner.cli.console import counted, emit, say
 from runner.cli.options import (
     json_option,
     make_settings,
-    nodes_option,
+    preflight_options,
     scope_options,
     server_options,
     spec_argument,
 )
-from runner.errors import PreflightRefused
 from runner.settings import PREVIZ, Settings
 
 
@@ -24,7 +24,7 @@ from runner.settings import PREVIZ, Settings
 @spec_argument
 @server_options
 @scope_options
-@nodes_option
+@preflight_options
 @json_option
 def command(
     spec: Path,
@@ -33,14 +33,14 @@ def command(
     only: tuple[str, ...],
     without: tuple[str, ...],
     sets: tuple[str, ...],
-    allow_nodes: list[str] | None,
     as_json: bool,
+    **limits: Any,
 ) -> int:
     """Check SPEC, and with --server whether those servers have every node, model and value it needs."""
     from runner.sandbox.process import begin
 
     begin()
-    settings = make_settings(spec=spec, servers=servers, depth=depth, allow_nodes=allow_nodes)
+    settings = make_settings(spec=spec, servers=servers, depth=depth, **limits)
     from runner.cli.planning import refuse_secrets
     from runner.plan import Plan, make_plan
 
@@ -68,20 +68,19 @@ def command(
 
 async def _ask(plan: object, settings: Settings) -> tuple[str, ...]:
     """Return the servers that can run *plan*; raises what `animerun` itself would."""
+    from runner.admission import left_out
     from runner.launch import servers
     from runner.plan import Plan
-    from runner.preflight import preflight, told
+    from runner.preflight import preflight
 
     assert isinstance(plan, Plan)
     async with servers(settings) as executor:
         facts = await executor.open()
-        findings = await preflight(
-            plan.samples,
-            executor,
-            facts,
-            allow_nodes=settings.allow_nodes,
-            tell=lambda it: say(f"note: {it.message}"),
-        )
-    if findings:
-        raise PreflightRefused(told(findings))
-    return tuple(each.url for each in facts)
+        found = await preflight(plan.samples, executor, facts, settings=settings, templates=plan.templates)
+    for note in found.notes:
+        say(f"note: {note}")
+    out = left_out(found, settings)
+    for server, missing in out.items():
+        say(f"{server} cannot run it and would be left out:")
+        say("\n".join(f"  {sentence}" for sentence in missing))
+    return tuple(each.url for each in facts if each.url not in out)

@@ -21,7 +21,8 @@ from runner.errors import RunLocked, Stopped
 from runner.events import ServerNotice
 from runner.ground import ready
 from runner.manifest.store import Report
-from runner.run import Control, Summary
+from runner.run import Control
+from runner.summary import Summary
 
 Launch = Callable[[Control], Awaitable[tuple[Summary, Report | None]]]
 

@@ -15,10 +15,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-import click
-
 from runner import __version__
-from runner.cli.streams import unfailing
+from runner.cli.streams import can_show, unfailing
 from runner.errors import AnimerunError, PreflightRefused, SpecError
 from runner.text.secrets import Secrets
 from runner.text.shown import seen
@@ -76,6 +74,11 @@ def say(text: str = "", *, file: TextIO | None = None) -> None:
     print(block(text), file=unfailing(file or sys.stderr), flush=True)
 
 
+def warn(text: str) -> None:
+    """Print *text* as a warning on stderr."""
+    say(f"warning: {text}")
+
+
 class SaidByOthers(logging.Handler):
     """Prints what a library has to say; for `logging.lastResort`, which would print it as it is."""
 
@@ -86,12 +89,18 @@ class SaidByOthers(logging.Handler):
 
 def tell(text: str = "") -> None:
     """Print *text*, a result, on stdout: lines kept, each one clean."""
-    click.echo(block(text))
+    _print(block(text) + "\n")
 
 
 def rows_as_they_are(text: str) -> None:
     """Print *text*, a table for other programs, on stdout: its lines end where they did and are not cut."""
-    click.echo("\n".join(clean(line, limit=sys.maxsize) for line in text.split("\n")), nl=False)
+    _print("\n".join(clean(line, limit=sys.maxsize) for line in text.split("\n")))
+
+
+def _print(text: str) -> None:
+    """Write *text* on stdout at once. click would take a stream that claims to be ASCII for UTF-8."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def emit(line: dict[str, Any]) -> None:
@@ -103,7 +112,11 @@ def emit(line: dict[str, Any]) -> None:
 
 def tell_json(value: Any) -> None:
     """Print *value* on stdout as JSON that people can read."""
-    click.echo(escaped(json.dumps(_kept[0].hide_in(value, names=True), ensure_ascii=False, indent=2)))
+    told = _kept[0].hide_in(value, names=True)
+    text = json.dumps(told, ensure_ascii=False, indent=2)
+    if not can_show(sys.stdout, text):
+        text = json.dumps(told, indent=2)
+    _print(escaped(text) + "\n")
 
 
 def escaped(told: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from runner.cli.console import emit, say, table, tell
+from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.cli.show_command import found_jobs
 
@@ -22,9 +23,7 @@ def command(pattern: str, run: str, runs: Path | None, as_json: bool) -> int:
     For what would happen now: animerun plan SPEC --jobs --only KEY.
     """
     settings = make_settings(runs=runs)
-    from runner.manifest.store import Manifest
-
-    with Manifest(settings.runs) as manifest:
+    with opened(settings.runs) as manifest:
         name, jobs = found_jobs(manifest, run, pattern)
     rows = []
     for job in jobs:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from runner.cli.console import counted, emit, say
+from runner.cli.console import counted, emit, say, warn
 from runner.cli.meant import meant_run, run_names
-from runner.cli.options import json_option, make_settings, runs_option
+from runner.cli.options import TakesRuns, json_option, make_settings, runs_option
 from runner.errors import UsageError
 
 
-@click.command(name="export", context_settings={"ignore_unknown_options": True})
+@click.command(name="export", cls=TakesRuns)
 @click.argument("run", required=False, default="")
 @click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE",
               help="The file to write (default: RUN.animerun.tar here).")  # fmt: skip
@@ -68,7 +68,7 @@ def _tables(runs: Path, folder: Path, kind: str, run: str, *, as_json: bool) -> 
 
     counts, damaged = export_tables(runs, folder, kind=kind, run=run)
     for damage in damaged:
-        say(f"warning: {damage}")
+        warn(damage)
     for table, rows in counts.items():
         if as_json:
             emit({"event": "table", "table": table, "path": str(folder / f"{table}.{kind}"), "rows": rows})

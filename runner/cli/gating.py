@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from runner.diff.gate import Finding, Policy, Verdict
     from runner.manifest.compare_rows import Candidate
     from runner.manifest.store import Report
-    from runner.run import Control, Summary
+    from runner.run import Control
     from runner.settings import Settings
+    from runner.summary import Summary
 
 F = TypeVar("F", bound=Callable[..., Any])
 LATEST, ACCEPTED = "latest-success", "accepted"
@@ -38,6 +39,7 @@ class Flags:
     fail_on: str = ""
     junit: Path | None = None
     summary: Path | None = None
+    require_baseline: bool = False
 
 
 def gate_options(f: F) -> F:
@@ -55,6 +57,10 @@ def gate_options(f: F) -> F:
             "--fail-on", metavar="LIST", callback=_keep, expose_value=False,
             help="Exit 9 when met: missing, failed, changed, near, waiting, slower:1.5 "
             "(with a baseline: missing,failed,changed).",
+        ),
+        click.option(
+            "--require-baseline", is_flag=True, default=None, callback=_keep, expose_value=False,
+            help="Exit 9 when there is no baseline to compare with.",
         ),
         click.option(
             "--baseline", metavar="RUN", callback=_keep, expose_value=False,
@@ -81,7 +87,7 @@ def gated(
     flags: Flags = click.get_current_context().meta.get(_FLAGS, Flags())
     if flags == Flags():
         return conducted(view, launch)
-    gate = _Gate(flags, str(spec), settings, tuple(sets))
+    gate = _Gate(flags, spec, settings, tuple(sets))
     ended: list[Summary] = []
 
     async def watched(control: Control) -> tuple[Summary, Report | None]:
@@ -96,12 +102,12 @@ def gated(
 class _Gate:
     """Prepared before the run, so that what makes no sense is told before anything is submitted."""
 
-    def __init__(self, flags: Flags, spec: str, settings: Settings, sets: tuple[str, ...]) -> None:
+    def __init__(self, flags: Flags, spec: Path, settings: Settings, sets: tuple[str, ...]) -> None:
         from runner.diff.gate import DEFAULT, Policy, read_policy
 
         self._flags, self._runs, self._spec, self._sets = flags, settings.runs, spec, sets
         self._baselines = _baselines(flags.baseline, spec, settings, sets)
-        self._named = bool(flags.baseline) or bool(self._baselines)
+        self._named = bool(flags.baseline or flags.require_baseline or self._baselines.known)
         written = read_policy(flags.fail_on) if flags.fail_on else None
         self._policy: Policy = written or (DEFAULT if self._named else Policy())
         if self._policy.needs_baseline and not self._named:
@@ -119,7 +125,10 @@ class _Gate:
 
         this = Asked(name=summary.run, kind="run", run=summary.run, path=summary.folder)
         realm = _realm(this, self._runs)
-        baseline = self._baselines.get(realm)
+        baseline = self._baselines.known.get(realm)
+        if baseline is not None and baseline.run != summary.run:
+            # Should this process end before the verdict, a run nobody has judged is no success.
+            _note(summary, passed=False, baseline=baseline.run)
         with Comparison(baseline or this, this, runs=self._runs, pictures=None) as found:
             gone = [*found.gone(), *self._dropped(baseline, summary, found)] if baseline else []
             verdict = self._verdict(found, realm, gone, compared=baseline is not None)
@@ -128,7 +137,7 @@ class _Gate:
             name = found.diff.a.run if baseline else ""
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 _annotate(verdict, found)
-        _note(summary, verdict, name)
+        _note(summary, passed=verdict.passed, baseline=name, findings=verdict.findings)
         _tell(verdict, name, summary.run, final, as_json=as_json)
         if summary.run == name and gone:
             say(f"The spec makes fewer jobs than {name} holds: run it with --force, then accept that run.")
@@ -141,7 +150,7 @@ class _Gate:
         asked = click.get_current_context().params
         if asked.get("only") or asked.get("without") or summary.total >= found.diff.b.recorded:
             return []
-        plan = Asked(name=self._spec, kind="plan", path=Path(self._spec), sets=self._sets)
+        plan = Asked(name=str(self._spec), kind="plan", path=self._spec, sets=self._sets)
         with Comparison(baseline, plan, runs=self._runs, pictures=0) as planned:
             known = {row["key"] for row in found.gone()}
             return [row for row in planned.gone() if row["key"] not in known]
@@ -155,11 +164,12 @@ class _Gate:
         keys = tuple(row["key"] for row in gone)
         missing = (undone[0] + len(keys), (*keys, *undone[1])[:5])
         verdict = judge(self._policy, found.states(), found.diff if compared else None, missing)
-        insisted = self._flags.baseline not in ("", LATEST)
-        if compared or not insisted:
+        if compared or not self._named:
             return verdict
-        message = f"the baseline is of another realm than this run ({realm})"
-        return Verdict(findings=(Finding(condition="baseline", message=message), *verdict.findings))
+        absent = self._baselines.absent(realm)
+        insisted = self._flags.require_baseline or self._flags.baseline not in ("", LATEST)
+        more = (Finding(condition="baseline", message=absent),) if insisted else ()
+        return Verdict(findings=(*more, *verdict.findings), uncompared=absent)
 
     def _write(
         self,
@@ -177,7 +187,9 @@ class _Gate:
             dropped = {row["key"] for row in gone}
             rows = (row for row in found.cases() if row["key"] not in dropped)
             unbegun = max(0, ended.total - found.diff.b.recorded)
-            made = cases(rows, gone, found.diff, self._policy, unbegun=unbegun, why=ended.reason)
+            made = cases(
+                rows, gone, found.diff, self._policy, unbegun=unbegun, why=ended.reason, verdict=verdict
+            )
             _save(self._flags.junit, junit(f"animerun {found.diff.b.spec}", made))
         if self._flags.summary is not None:
             from runner.diff.report import summary
@@ -189,35 +201,63 @@ class _Gate:
 # -- which baseline ------------------------------------------------------------------------------------------
 
 
-def _baselines(asked: str, spec: str, settings: Settings, sets: tuple[str, ...]) -> Mapping[str, Asked]:
-    """Return realm → baseline, where there is one; the realm of a server is known when it answers."""
+@dataclass(frozen=True, slots=True)
+class _Baselines:
+    """The baseline of each realm; which realm a run is of is known when its servers have answered."""
+
+    known: Mapping[str, Asked]
+    why: str = ""
+    """Why a realm has none."""
+
+    def absent(self, realm: str) -> str:
+        """Return why there is no baseline of *realm*."""
+        if self.known:
+            kinds = {"previz": "storyboard cards", "comfyui": "real pictures"}
+            return f"this run makes {kinds.get(realm, realm)}, the baseline does not: {self._names()}"
+        return self.why
+
+    def _names(self) -> str:
+        return ", ".join(each.name for each in self.known.values())
+
+
+def _baselines(asked: str, spec: Path, settings: Settings, sets: tuple[str, ...]) -> _Baselines:
     if asked not in ("", LATEST, ACCEPTED):
-        return _one(asked, settings.runs)
+        return _Baselines(_one(asked, settings.runs))
     from runner.compare import Asked
     from runner.manifest.compare_rows import candidates
+    from runner.manifest.folder import head_of, is_of
     from runner.manifest.store import Manifest
+    from runner.spec import name_in_project
 
-    with Manifest(settings.runs) as manifest:
-        known = candidates(manifest, spec)
-    chosen = _accepted(known) if asked != LATEST else _latest(known, sets)
+    name, runs = name_in_project(spec), settings.runs
+    with Manifest(runs) as manifest:
+        known = candidates(manifest, Path(name).name)
+    ordered = _good(known, sets) if asked == LATEST else _accepted(known)
+    chosen: dict[str, str] = {}
+    for each in ordered:
+        # A journal's head is read for those that count only: a spec may have a thousand nights.
+        if each.realm not in chosen and is_of(runs, head_of(runs, each.run), name, spec):
+            chosen[each.realm] = each.run
     if asked == ACCEPTED and not chosen:
-        raise UsageError(f"no run of {spec} was accepted as a baseline", hint="animerun accept RUN")
-    if asked == LATEST and not chosen:
-        say(f"note: no run of {spec} has succeeded yet; this one has nothing to be compared with.")
-    runs = settings.runs
-    return {realm: Asked(name=run, kind="run", run=run, path=runs / run) for realm, run in chosen.items()}
+        raise UsageError(f"no run of {name} was accepted as a baseline", hint="animerun accept RUN")
+    what = "has succeeded yet" if asked == LATEST else "was accepted as a baseline"
+    with_sets = f" with --set {' '.join(sets)}" if sets and asked == LATEST else ""
+    found = {realm: Asked(name=run, kind="run", run=run, path=runs / run) for realm, run in chosen.items()}
+    why = f"no run of {name}{with_sets} {what} in {runs}/"
+    if asked == LATEST and not found:
+        say(f"note: {why}; this one has nothing to be compared with.")
+    return _Baselines(found, why)
 
 
-def _accepted(known: Sequence[Candidate]) -> dict[str, str]:
-    """Return realm → the run that was accepted last."""
+def _accepted(known: Sequence[Candidate]) -> list[Candidate]:
+    """Return the runs that somebody accepted, the last accepted one first."""
     marked = [(each.accepted, each) for each in known if each.accepted is not None]
-    return {each.realm: each.run for _, each in sorted(marked, key=lambda pair: pair[0])}
+    return [each for _, each in sorted(marked, key=lambda pair: pair[0], reverse=True)]
 
 
-def _latest(known: Sequence[Candidate], sets: tuple[str, ...]) -> dict[str, str]:
-    """Return realm → the newest whole run with the same `--set` that went well."""
-    good = [each for each in known if each.whole and each.succeeded and each.sets == sets]
-    return {each.realm: each.run for each in reversed(good)}
+def _good(known: Sequence[Candidate], sets: tuple[str, ...]) -> list[Candidate]:
+    """Return the whole runs with the same `--set` that went well, newest first."""
+    return [each for each in known if each.whole and each.succeeded and each.sets == sets]
 
 
 def _one(asked: str, runs: Path) -> Mapping[str, Asked]:
@@ -261,36 +301,38 @@ def _is_step_summary(path: Path) -> bool:
     return bool(os.environ.get("GITHUB_STEP_SUMMARY")) and path == Path(os.environ["GITHUB_STEP_SUMMARY"])
 
 
-def _note(summary: Summary, verdict: Verdict, baseline: str) -> None:
+def _note(summary: Summary, *, passed: bool, baseline: str, findings: Sequence[Finding] = ()) -> None:
     """Put the verdict beside the run's journal: what was refused is no success to compare with."""
     from runner.manifest.notes import add_note
 
-    facts = {
-        "passed": verdict.passed,
-        "baseline": baseline,
-        "findings": [asdict(each) for each in verdict.findings],
-    }
+    facts = {"passed": passed, "baseline": baseline, "findings": [asdict(each) for each in findings]}
     add_note(summary.folder, "gate", facts, at=door.now())
 
 
 def _tell(verdict: Verdict, baseline: str, run: str, code: int, *, as_json: bool) -> None:
     if as_json:
-        findings = [asdict(each) for each in verdict.findings]
         emit(
             {"event": "gate", "passed": verdict.passed, "exit_code": code, "run": run, "baseline": baseline,
-             "findings": findings}
+             "compared": bool(baseline), "why": verdict.uncompared,
+             "findings": [asdict(each) for each in verdict.findings]}
         )  # fmt: skip
-    against = f" against {baseline}" if baseline else ""
-    if verdict.passed and code:
-        say(f"Gate: found nothing{against}; the run itself ended with exit code {code}.")
-    else:
-        say(f"Gate passed{against}." if verdict.passed else f"Gate tripped{against}:")
+    say(_headline(verdict, baseline, code))
     for finding in verdict.findings:
         say(f"  {finding.condition}: {finding.message}{_first(finding)}")
     if baseline and baseline != run:
         say(f"Differences:  animerun diff {baseline} {run}")
-        if not verdict.passed:
-            say(f"All as it should be? animerun accept {run}")
+    if not verdict.passed and baseline != run:
+        say(f"All as it should be? animerun accept {run}")
+
+
+def _headline(verdict: Verdict, baseline: str, code: int) -> str:
+    against = f" against {baseline}" if baseline else ""
+    if verdict.uncompared and verdict.passed:
+        ending = f"; the run itself ended with exit code {code}" if code else ""
+        return f"Gate found no baseline: {verdict.uncompared}. Nothing was compared{ending}."
+    if verdict.passed and code:
+        return f"Gate: found nothing{against}; the run itself ended with exit code {code}."
+    return f"Gate passed{against}." if verdict.passed else f"Gate tripped{against}:"
 
 
 def _first(finding: Finding) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from runner.cli.console import counted, emit, say
+from runner.cli.opened import tell_index
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import UsageError
 
@@ -20,13 +21,13 @@ def command(file: Path, runs: Path | None, as_json: bool) -> int:
     """Take in the run in FILE, which animerun export wrote; its record is checked first."""
     settings = make_settings(runs=runs)
     from runner.manifest.intake import import_run
-    from runner.manifest.store import refresh
+    from runner.manifest.store import keep_up
 
     if not file.is_file():
         raise UsageError(f"there is no file {file}")
     taken = import_run(file, settings.runs)
     if taken.new:
-        refresh(settings.runs)
+        tell_index(keep_up(settings.runs))
     if as_json:
         emit({"event": "imported", **asdict(taken)})
         return 0

@@ -17,35 +17,89 @@ import click
 
 from runner.errors import UsageError
 from runner.settings import Settings
+from runner.system import is_file
 from runner.text.nearest import did_you_mean, nearest
 
 _SUM = re.compile(r"(?P<sha256>[0-9a-fA-F]{64}) [ *](?:\./)?(?:models/)?(?P<folder>[^/]+)/(?P<name>.+)")
+_SIZES = ("max_job_size", "disk_reserve")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 F = TypeVar("F", bound=Callable[..., Any])
 PROJECT_FILE = "animerun.toml"
 FOREVER_S = 1e9
+NO_STDIN = "a spec is not read from standard input: its path is what runs are resumed and compared by"
+STDIN_HINT = "the program > specs/NAME.yaml && animerun specs/NAME.yaml"
 _KEYS: dict[str, Any] = {
     "servers": list,
     "runs": str,
     "depth": int,
     "attempts": int,
     "max_jobs": int,
+    "max_job_files": int,
+    "max_job_size": (int, str),
+    "disk_reserve": (int, str),
     "allow_plain_http": bool,
     "ca_file": str,
     "allow_insecure_tls": bool,
     "model_sums": str,
     "require_uniform": bool,
+    "require_all": bool,
+    "strict": bool,
     "allow_nodes": list,
 }
+_KINDS: Mapping[Any, str] = {
+    list: "a list of texts",
+    str: "a text",
+    int: "a number",
+    bool: "true or false",
+    (int, str): 'a size like "20 GB"',
+}
+
+
+class TakesRuns(click.Command):
+    """A command whose arguments may be `-1`, `-2` …: runs from the end. Any other `-…` is a flag."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # click takes `-1` for a flag unless unknown flags are handed on; those are refused in `parse_args`.
+        super().__init__(*args, **{"context_settings": {"ignore_unknown_options": True}} | kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an unknown flag by its name, before it is taken for a run."""
+        plain = args[: args.index("--")] if "--" in args else args
+        given, rest, _ = self.make_parser(ctx).parse_args(args=list(plain))
+        names = [name for param in self.params if isinstance(param, click.Argument) and (name := param.name)]
+        values = (given.get(name) for name in names)
+        flat = [each for value in values for each in (value if isinstance(value, tuple) else (value,))]
+        flags = [opt for param in self.params if isinstance(param, click.Option) for opt in param.opts]
+        for each in (*flat, *rest):
+            if isinstance(each, str) and re.match(r"-(?!\d+$).", each):
+                near = nearest(each, flags)
+                raise click.NoSuchOption(each, possibilities=[near] if near else None, ctx=ctx)
+        return super().parse_args(ctx, args)
 
 
 def spec_argument(f: F) -> F:
     """The spec file."""
-    return click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC", callback=_there)(f)
+    return click.argument(
+        "spec", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC", callback=_one
+    )(f)
+
+
+def _one(ctx: click.Context, parameter: click.Parameter, paths: tuple[Path, ...]) -> Path:
+    """Return the one spec that was given; raises UsageError for several, and for what is no file."""
+    if len(paths) > 1:
+        name = "" if ctx.info_name == "run" else f"{ctx.info_name} "
+        raise UsageError(
+            f"one spec at a time, and {len(paths)} were given",
+            hint=" && ".join(f"animerun {name}{path}" for path in paths),
+        )
+    if str(paths[0]) == "-":
+        raise UsageError(NO_STDIN, hint=STDIN_HINT)
+    return _there(ctx, parameter, paths[0])
 
 
 def _there(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
     """Return *path* when there is such a file; else say which specs there are."""
-    if path.is_file():
+    if is_file(path):
         return path
     specs = [str(each) for folder in (Path("specs"), Path()) for each in sorted(folder.glob("*.y*ml"))]
     names = {Path(each).name: each for each in reversed(specs)}
@@ -126,7 +180,7 @@ def _failures(ctx: click.Context, parameter: click.Parameter, value: str | None)
     if value is None or (value == digits and digits.isdecimal()):
         return None if value is None else int(digits)
     if not digits.isdecimal() or not 0 < int(digits) <= 100:
-        raise UsageError(f"--max-failures is {value!r}; it must be a number of jobs or a share like 25%")
+        raise UsageError(f"--max-failures is `{value}`; it must be a number of jobs or a share like 25%")
     return value
 
 
@@ -136,16 +190,28 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: str | None) 
         return None
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|m|min|h)", value.strip())
     if not found or not float(found[1]):
-        raise UsageError(f"{parameter.opts[0]} is {value!r}; it must be a duration like 90s, 45m or 6h")
+        raise UsageError(f"{parameter.opts[0]} is `{value}`; it must be a duration like 90s, 45m or 6h")
     return float(found[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[found[2]]
 
 
-def nodes_option(f: F) -> F:
-    """Whose node classes may be used; hand it to `make_settings`."""
-    return click.option(
-        "--allow-nodes", metavar="NAMES", callback=_names,
-        help="Refuse nodes that are not ComfyUI's own, but for these classes or packs (A,B; `core`: none).",
-    )(f)  # fmt: skip
+def preflight_options(f: F) -> F:
+    """What servers and workflows must be like before anything begins; hand them to `make_settings`."""
+    for option in (
+        click.option(
+            "--allow-nodes", metavar="NAMES", callback=_names,
+            help="Refuse nodes that are not ComfyUI's own, but for these classes, packs (A,B; `core`: none).",
+        ),
+        click.option(
+            "--strict", is_flag=True, default=None,
+            help="Refuse what is only noted else: inputs a server does not list, what cannot be judged.",
+        ),
+        click.option(
+            "--require-all", is_flag=True, default=None,
+            help="Refuse when one of several servers lacks something, in place of leaving it out.",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -195,7 +261,7 @@ def make_settings(
     *, spec: Path | None = None, environ: Mapping[str, str] = os.environ, **flags: Any
 ) -> Settings:
     """Return the settings of one call; flags that are None or empty were not given. Raises UsageError."""
-    folder = project_folder(spec.parent if spec else Path())
+    folder = project_folder(spec.resolve().parent if spec else Path())
     given = {**_from_file(folder), **_from_environment(environ)}
     given |= {name: value for name, value in flags.items() if value not in (None, ())}
     given["servers"] = tuple(given.get("servers", ()))
@@ -219,7 +285,7 @@ def _near(path: Path) -> Path:
 
 
 def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    names = ("ANIMERUN_TOKEN", "ANIMERUN_BASIC", "ANIMERUN_HEADER")
+    names = ("ANIMERUN_TOKEN", "ANIMERUN_BASIC", "ANIMERUN_HEADER", "ANIMERUN_COMFY_API_KEY")
     return {name: value for name, value in environ.items() if name.startswith(names)}
 
 
@@ -233,7 +299,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         found["model_sums"] = Path(sums)
     if depth := environ.get("ANIMERUN_DEPTH"):
         if not depth.isdigit() or not 1 <= int(depth) <= 64:
-            raise UsageError(f"ANIMERUN_DEPTH is {depth!r}; it must be a number from 1 to 64")
+            raise UsageError(f"ANIMERUN_DEPTH is `{depth}`; it must be a number from 1 to 64")
         found["depth"] = int(depth)
     return found
 
@@ -256,6 +322,14 @@ def _sums(path: Path) -> dict[tuple[str, str], str]:
     return found
 
 
+def _size(path: Path, name: str, value: int | str) -> int:
+    """Return the bytes of `500 MB` or `20GiB`; K, M, G and T are powers of 1,024."""
+    found = _SIZE.fullmatch(str(value).strip())
+    if not found:
+        raise UsageError(f'{path}: `{name}` is `{value}`; it must be a size like "20 GB"')
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
+
+
 def _from_file(folder: Path | None) -> dict[str, Any]:
     if folder is None:
         return {}
@@ -270,9 +344,7 @@ def _from_file(folder: Path | None) -> dict[str, Any]:
         if not isinstance(value, _KEYS[name]) or (
             _KEYS[name] is list and not all(isinstance(v, str) for v in value)
         ):
-            kind = {list: "a list of texts", str: "a text", int: "a number", bool: "true or false"}[
-                _KEYS[name]
-            ]
-            raise UsageError(f"{path}: `{name}` must be {kind}")
+            raise UsageError(f"{path}: `{name}` must be {_KINDS[_KEYS[name]]}")
+    content |= {name: _size(path, name, content[name]) for name in _SIZES if name in content}
     content |= {name: folder / content[name] for name in ("runs", "model_sums", "ca_file") if name in content}
     return content

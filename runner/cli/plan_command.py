@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runner.cli.console import counted, emit, say, table, tell
+from runner.cli.console import counted, emit, say, table, tell, warn
 from runner.cli.options import (
     json_option,
     make_settings,
@@ -56,8 +57,8 @@ def command(
 ) -> int:
     """Say what rendering SPEC would make, what is reused and why. Nothing is submitted.
 
-    Narrow it as you would the run: plan SPEC --prompts --only c001. No server is asked: whether a model file
-    there has changed is not known here, and nodes of packs are told by a list of ComfyUI's own.
+    Narrow it as you would the run: plan SPEC --prompts --only c001. Servers are asked one thing only, whether
+    model files have changed; nodes of packs are known from a list of ComfyUI's own.
 
     With --json: one `job` per job, and where nodes are not ComfyUI's own one `beyond` (comfyui, classes).
     """
@@ -65,19 +66,21 @@ def command(
 
     begin()
     settings = make_settings(spec=spec, servers=servers, depth=depth, max_jobs=max_jobs, runs=runs, copy=copy)
-    from runner.cli.planning import plan_with_history
+    from runner.cli.planning import plan_with_history, with_model_files
 
     plan = plan_with_history(
-        spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only
-    )
+        spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only,
+        all_runs=True,
+    )  # fmt: skip
+    plan = with_model_files(plan, settings)
+    for warning in plan.warnings:
+        warn(str(warning))
     if as_json:
         for rendered in plan.rendered():
             emit(_machine(rendered))
         if found := _beyond(plan):
             emit({"event": "beyond", "comfyui": found[0], "classes": [asdict(each) for each in found[1]]})
         return 0
-    for warning in plan.warnings:
-        say(f"warning: {warning}")
     for note in plan.later:
         say(f"note: {note}")
     if prompts or jobs:
@@ -86,11 +89,11 @@ def command(
         say()
     else:
         rows = [
-            (f"{cut.scene}/{cut.cut}".rstrip("/"), str(cut.jobs), _state(cut), " ".join(cut.models),
-             " ".join(cut.templates), cut.title)
+            (f"{cut.scene}/{cut.cut}".rstrip("/"), str(cut.jobs), _state(cut), _seeds(cut.seeds),
+             " ".join(cut.models), " ".join(cut.templates), cut.title)
             for cut in plan.cuts
         ]  # fmt: skip
-        tell(table(rows, head=("cut", "jobs", "answer", "model", "template", "title")))
+        tell(table(rows, head=("cut", "jobs", "answer", "seeds", "model", "template", "title")))
         say()
     _say_totals(plan, settings)
     return 0
@@ -137,6 +140,16 @@ def _state(cut: CutCount) -> str:
     return said[0][1] if len(said) == 1 else ", ".join(f"{word} {number}" for number, word in said)
 
 
+def _seeds(seeds: Sequence[int]) -> str:
+    """Return the seeds of a cut in a few characters: `7`, `1000..1003`, else the first."""
+    from runner.plan import SEEDS_TOLD
+
+    first, whole = seeds[0], len(seeds) <= SEEDS_TOLD
+    if len(seeds) > 1 and whole and tuple(seeds) == tuple(range(first, first + len(seeds))):
+        return f"{first}..{seeds[-1]}"
+    return str(first) if len(seeds) == 1 else f"{first}, …"
+
+
 def _answer(rendered: Rendered) -> str:
     if rendered.job.waits:
         return "wait"
@@ -146,7 +159,8 @@ def _answer(rendered: Rendered) -> str:
 def _lines(rendered: Rendered, *, prompts: bool) -> str:
     job = rendered.job
     why = job.waits or rendered.reason
-    lines = [f"{job.key}  → {job.name}  {_answer(rendered)}" + (f": {why}" if why else "")]
+    seed = "" if f"/seed={job.seed}" in job.key else f"  seed {job.seed}"
+    lines = [f"{job.key}{seed}  → {job.name}  {_answer(rendered)}" + (f": {why}" if why else "")]
     if prompts:
         lines.append(f"  + {job.prompt}")
         lines += [f"  - {job.negative}"] if job.negative else []

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner import door
 from runner.cli.asking import LOCAL, comfyui_at_hand
-from runner.cli.console import block, clean, counted, duration, emit, say
+from runner.cli.console import block, clean, counted, duration, emit, say, warn
 from runner.domain import Fault, ServerFacts
 from runner.events import (
+    AttemptAdopted,
     AttemptCancelled,
     AttemptFailed,
     AttemptIntended,
@@ -32,8 +33,8 @@ from runner.manifest.store import Report
 from runner.plan import Plan
 from runner.preflight import differences
 from runner.rendered import Work
-from runner.run import Summary
 from runner.settings import PREVIZ, Settings
+from runner.summary import Before, Summary
 
 _FAILURES_SHOWN = 10
 
@@ -47,6 +48,8 @@ class Tally:
     succeeded: int = 0
     reused: int = 0
     failed: int = 0
+    before: Before = field(default_factory=Before)
+    """What earlier processes of the run did; part of the counts."""
     began: float = field(default_factory=door.monotonic)
     doing: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """prompt_id → (server, key, what it does now)."""
@@ -55,8 +58,8 @@ class Tally:
     def see(self, event: Event) -> None:
         """Take note of *event*."""
         match event:
-            case AttemptIntended(attempt=attempt):
-                self.keys[attempt.prompt_id] = attempt.key
+            case AttemptIntended() | AttemptAdopted():
+                self.keys[event.attempt.prompt_id] = event.attempt.key
             case AttemptRunning(prompt_id=prompt_id, server=server):
                 self.doing[prompt_id] = (server, self.keys.get(prompt_id, ""), "")
             case AttemptProgress(prompt_id=prompt_id, server=server):
@@ -83,8 +86,13 @@ class Tally:
     def eta_s(self) -> float | None:
         """Return the seconds left at the pace so far, None before there is one."""
         left = self.total - self.waiting - self.reused - self.succeeded
-        past = door.monotonic() - self.began
-        return past / self.succeeded * left if self.succeeded and past > 1 else None
+        past, here = door.monotonic() - self.began, self.succeeded - self.before.succeeded
+        return past / here * left if here and past > 1 else None
+
+    def goes_on(self, before: Before) -> None:
+        """Begin with what earlier processes of the run did."""
+        self.before = before
+        self.succeeded, self.reused, self.failed = before.succeeded, before.reused, before.failed
 
     def _over(self, prompt_id: str) -> None:
         self.doing.pop(prompt_id, None)
@@ -100,6 +108,7 @@ class RunView:
         self.folder = Path()
         self.run = ""
         self.replaying = False
+        self._warned = set[str]()
 
     def __enter__(self) -> RunView:
         return self
@@ -116,7 +125,7 @@ class RunView:
     def planned(self, plan: Plan) -> None:
         """Say what is about to be made, and what of the spec has no effect yet."""
         for warning in plan.warnings:
-            say(f"warning: {warning}")
+            self._warn(str(warning))
         for note in plan.later:
             say(f"note: {note}")
         if not self.quiet:
@@ -157,8 +166,10 @@ class RunView:
         self.run, self.folder = run, folder
         self.tally.total, self.tally.waiting = work.total, work.waiting
         self.tally.began = door.monotonic()
+        self.tally.goes_on(work.before)
         if not self.quiet:
-            say(f"Run {run}")
+            done = f" goes on: {work.before.jobs} of {counted(work.total, 'job')} settled"
+            say(f"Run {run}{done if work.before.jobs else ''}")
 
     def __call__(self, event: Event) -> None:
         """Show what is worth a line."""
@@ -199,9 +210,48 @@ class RunView:
 
     def ended(self, summary: Summary, index: Report | None) -> None:
         """The last lines: what was made, where it lies, what failed, what to type next."""
+        self.closed(summary)
+        for warning in index.warnings if index else ():
+            self._warn(warning)
+
+    def _warn(self, text: str) -> None:
+        """Warn of something once: reading before a run and writing after it meet the same."""
+        if text not in self._warned:
+            self._warned.add(text)
+            warn(text)
+
+    def closed(self, summary: Summary) -> None:
+        """Say what the run came to."""
         say(closing(summary, self.settings, replaying=self.replaying))
-        for damage in index.damaged if index else ():
-            say(f"warning: {damage}")
+
+
+class QuietView(RunView):
+    """Failures only, and the last lines of a run that did not go well."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, quiet=True)
+
+    def planned(self, plan: Plan) -> None:
+        """A plan that can be run is no failure."""
+
+    def opened(self, facts: Sequence[ServerFacts]) -> None:
+        """Nor are servers that can be used."""
+
+    def settling(self, run: str) -> None:
+        """Nor is what takes some seconds."""
+
+    def __call__(self, event: Event) -> None:
+        """Show what failed for good."""
+        match event:
+            case AttemptFailed(again=True) | ServerNotice():
+                self.tally.see(event)
+            case _:
+                super().__call__(event)
+
+    def closed(self, summary: Summary) -> None:
+        """Say what the run came to, if that is no success."""
+        if summary.exit_code:
+            super().closed(summary)
 
 
 def _made_of(plan: Plan) -> str:
@@ -221,7 +271,9 @@ def closing(summary: Summary, settings: Settings, *, replaying: bool = False) ->
         return _up_to_date(summary, settings)
     made = f"{counted(summary.succeeded, 'job')} made" if summary.succeeded else "nothing made"
     odd = summary.files != summary.succeeded + summary.reused
-    parts = [made + (f" ({counted(summary.files, 'file')})" if odd else "")]
+    more = [counted(summary.files, "file")] if odd else []
+    more += [f"{summary.before.succeeded} of them before"] if summary.before.succeeded else []
+    parts = [made + (f" ({', '.join(more)})" if more else "")]
     parts += [f"{summary.reused} reused"] if summary.reused else []
     parts += [f"{summary.failed} failed"] if summary.failed else []
     parts += [f"{counted(summary.waiting, 'job')} waiting for a pick"] if summary.waiting else []
@@ -289,7 +341,8 @@ class JsonView(RunView):
     def began(self, run: str, folder: Path, work: Work) -> None:
         """Emit the run's name and folder."""
         super().began(run, folder, work)
-        emit({"event": "run", "run": run, "folder": str(folder), "jobs": work.total})
+        emit({"event": "run", "run": run, "folder": str(folder), "jobs": work.total,
+              "before": asdict(work.before)})  # fmt: skip
 
     def __call__(self, event: Event) -> None:
         """Emit what became of an attempt."""
@@ -298,6 +351,8 @@ class JsonView(RunView):
         match event:
             case AttemptIntended(attempt=a):
                 emit({"event": "submitting", "key": a.key, "attempt": a.number, "server": a.server})
+            case AttemptAdopted(attempt=a):
+                emit({"event": "adopted", "key": a.key, "attempt": a.number, "server": a.server})
             case AttemptSucceeded(outputs=outputs):
                 files = [{"path": o.path, "sha256": o.sha256, "pixels": o.pixels} for o in outputs]
                 emit({"event": "succeeded", "key": key, "run_s": round(event.run_s, 3), "outputs": files})
@@ -336,12 +391,14 @@ class JsonView(RunView):
                 "exit_code",
             )
         }
-        extra = {
+        extra: dict[str, Any] = {
             "folder": str(summary.folder),
             "reason": summary.reason,
             "seconds": round(summary.seconds, 3),
         }
-        emit({"event": "summary", **numbers, **extra, "damaged": list(index.damaged) if index else []})
+        extra["before"] = asdict(summary.before)
+        emit({"event": "summary", **numbers, **extra, "damaged": list(index.damaged) if index else [],
+               "index": list(index.index) if index else []})  # fmt: skip
 
 
 def make_view(settings: Settings, *, as_json: bool, quiet: bool) -> RunView:
@@ -352,7 +409,7 @@ def make_view(settings: Settings, *, as_json: bool, quiet: bool) -> RunView:
         from runner.cli.live import LiveView
 
         return LiveView(settings)
-    return RunView(settings, quiet=quiet)
+    return QuietView(settings) if quiet else RunView(settings)
 
 
 __all__ = ["JsonView", "RunView", "Tally", "block", "closing", "make_view"]

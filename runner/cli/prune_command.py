@@ -10,6 +10,7 @@ import click
 
 from runner import door
 from runner.cli.console import counted, emit, say, table, tell
+from runner.cli.opened import opened, tell_index
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import RunLocked, UsageError
 
@@ -32,20 +33,17 @@ def command(older: str, keep: int | None, do_it: bool, runs: Path | None, as_jso
     """
     settings = make_settings(runs=runs)
     from runner.manifest.prune import Rule, candidates
-    from runner.manifest.store import Manifest, refresh
+    from runner.manifest.store import keep_up
 
     if not older and keep is None:
         raise UsageError("prune which runs?", hint="animerun prune --older-than 30d, or --keep 5")
-    with Manifest(settings.runs) as manifest:
+    with opened(settings.runs) as manifest:
         old, kept = candidates(manifest, Rule(before=_before(older) if older else None, keep=keep or 0))
-        damaged = manifest.damaged
-    for damage in damaged:
-        say(f"warning: {damage}")
     for run, reason in kept.items():
         say(f"kept: {run} ({reason})")
     gone = [each for each in old if not do_it or _prune(settings.runs, each)]
     if do_it and gone:
-        refresh(settings.runs)
+        tell_index(keep_up(settings.runs))
     if as_json:
         for each in gone:
             emit({"event": "pruned", "dry": not do_it, **each.facts()})

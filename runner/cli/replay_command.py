@@ -12,10 +12,11 @@ from runner import door
 from runner.cli.console import clean, counted, emit, say, table, tell
 from runner.cli.meant import meant_run, run_names
 from runner.cli.options import (
+    TakesRuns,
     json_option,
     limit_options,
     make_settings,
-    nodes_option,
+    preflight_options,
     runs_option,
     server_options,
 )
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
     from runner.cli.progress import RunView
     from runner.manifest.store import Report
     from runner.replay import Compared, Outcome, Replay
-    from runner.run import Control, Summary
+    from runner.run import Control
     from runner.settings import Settings
     from runner.stored import Record
+    from runner.summary import Summary
 
 _TRIPPED = 9
 
 
-@click.command(name="replay", context_settings={"ignore_unknown_options": True})
+@click.command(name="replay", cls=TakesRuns)
 @click.argument("run", metavar="RUN")
 @server_options
 @click.option("--except", "without", multiple=True, metavar="PATTERN", help="Leave these jobs out.")
@@ -46,10 +48,12 @@ _TRIPPED = 9
     help="Exit 9 when an output is no better than that; a missing one is worse than both.",
 )
 @runs_option
-@nodes_option
+@preflight_options
 @limit_options
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
-@click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
+@click.option(
+    "--quiet", "-q", is_flag=True, help="Print failures only, and what was asked for (a gate, a comparison)."
+)
 @json_option
 def command(
     run: str,
@@ -117,7 +121,7 @@ def _folder(asked: str, runs: Path) -> Path:
     path = Path(asked)
     if (path / "journal.jsonl").is_file():
         return path.resolve()
-    if "/" in asked:
+    if path.name != asked:
         raise UsageError(f"{asked} is no run folder: there is no journal.jsonl in it", hint="animerun list")
     return runs / meant_run(run_names(runs), asked, runs)
 
@@ -190,14 +194,14 @@ async def _replayed(
 
     from runner.launch import launch
     from runner.manifest.notes import add_note
-    from runner.manifest.store import refresh
+    from runner.manifest.store import keep_up
     from runner.replay import judge, note
 
     summary, _ = await launch(batch, settings=settings, control=control, view=view)
     outcome = await asyncio.to_thread(judge, work, summary.folder)
     facts = note(outcome, replay_of=work.record.run, fresh=bool(settings.nonce))
     await asyncio.to_thread(add_note, summary.folder, "replay", facts, at=door.now())
-    return summary, await asyncio.to_thread(refresh, settings.runs), outcome
+    return summary, await asyncio.to_thread(keep_up, settings.runs), outcome
 
 
 def _emit(outcome: Outcome, run: str, replay_of: str, fail_on: str | None, *, tripped: bool) -> None:

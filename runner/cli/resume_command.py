@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner.cli.opened import opened
 from runner.cli.options import (
+    TakesRuns,
     json_option,
     limit_options,
     lock_options,
     make_settings,
-    nodes_option,
+    preflight_options,
     runs_option,
     server_options,
 )
 from runner.errors import UsageError
 
+if TYPE_CHECKING:
+    from runner.manifest.store import Manifest
 
-@click.command(name="resume", context_settings={"ignore_unknown_options": True})
+
+@click.command(name="resume", cls=TakesRuns)
 @click.argument("run", required=False, default="", metavar="[RUN]")
 @server_options
 @click.option("--retry-failed", is_flag=True, help="Also try again what failed for good.")
 @lock_options
 @runs_option
-@nodes_option
+@preflight_options
 @limit_options
-@click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
+@click.option("--quiet", "-q", is_flag=True, help="Print failures only.")
 @json_option
 def command(
     run: str,
@@ -54,12 +60,14 @@ def command(
     from runner.cli.meant import meant_run, run_names
     from runner.cli.progress import make_view
     from runner.launch import resume
-    from runner.manifest.store import Manifest
 
-    with Manifest(settings.runs) as manifest:
+    with opened(settings.runs) as manifest:
         if not run:
-            run = _incomplete(manifest.query("runs", limit=1_000_000), settings.runs)
+            run = _incomplete(manifest)
         name = meant_run(run_names(settings.runs), run, settings.runs)
+        for each in manifest.left_out:
+            if each.run == name:
+                raise each.error
         if not settings.servers:
             urls = tuple(
                 row["url"] for row in manifest.query("servers", run=name) if row["realm"] != "previz"
@@ -74,12 +82,36 @@ def command(
     )
 
 
-def _incomplete(rows: list[dict[str, object]], runs: Path) -> str:
-    """Return the newest run with jobs that are neither made, failed nor waiting."""
-    for row in rows:
-        settled = sum(int(str(row[name])) for name in ("succeeded", "reused", "failed", "waiting"))
-        if settled < int(str(row["jobs"])):
-            return str(row["run"])
+def _incomplete(manifest: Manifest) -> str:
+    """Return the newest run with jobs that are neither made, failed nor waiting.
+
+    Raises what makes the record of a newer one unreadable, unless that came to its end.
+    """
+    from runner.cli.meant import run_names
+    from runner.manifest.journal import last_line
+    from runner.manifest.store import JOURNAL
+
+    unread = {each.run: each.error for each in manifest.left_out}
+    left = {str(row["run"]) for row in manifest.query("runs", limit=1_000_000) if _is_left(row)}
+    for name in run_names(manifest.runs):
+        if name in left:
+            return name
+        last = last_line(manifest.runs / name / JOURNAL)
+        if name in unread and (last.get("t"), last.get("code")) not in _COMPLETE:
+            raise unread[name]
+    for error in unread.values():
+        # Whether that one is complete cannot be told.
+        raise error
     raise UsageError(
-        f"every run in {runs}/ is complete", hint="for failed jobs: animerun resume RUN --retry-failed"
+        f"every run in {manifest.runs}/ is complete",
+        hint="for failed jobs: animerun resume RUN --retry-failed",
     )
+
+
+_COMPLETE = (("end", 0), ("end", 1), ("end", 9))
+"""Last lines of a run that has nothing left to do."""
+
+
+def _is_left(row: Mapping[str, object]) -> bool:
+    settled = sum(int(str(row[name])) for name in ("succeeded", "reused", "failed", "waiting"))
+    return settled < int(str(row["jobs"])) and row["state"] != "superseded"

@@ -13,7 +13,7 @@ from runner.cli.options import (
     limit_options,
     lock_options,
     make_settings,
-    nodes_option,
+    preflight_options,
     reuse_options,
     runs_option,
     scope_options,
@@ -38,10 +38,12 @@ from runner.cli.options import (
     default=None,
     help="Refuse servers that differ in versions or node packs.",
 )
-@nodes_option
+@preflight_options
 @click.option("--no-socket", is_flag=True, help="Poll only; for proxies that do not pass WebSockets.")
 @click.option("--yes", is_flag=True, help="Do not ask before very many jobs.")
-@click.option("--quiet", "-q", is_flag=True, help="Only failures and the last lines.")
+@click.option(
+    "--quiet", "-q", is_flag=True, help="Print failures only, and what was asked for (a gate, a comparison)."
+)
 @json_option
 def command(
     spec: Path,
@@ -91,6 +93,8 @@ def command(
     plan = plan_with_history(
         spec, settings, sets=sets, only=only, without=without, force=force, force_only=force_only
     )
+    assert plan.reuse is not None, "it is made with the record of earlier runs"
+    plan.reuse.history.refuse_damage(plan.spec.files[0].path, spec)
     confirm_size(plan.to_run, yes=yes)
     view = make_view(settings, as_json=as_json, quiet=quiet)
     view.planned(plan)

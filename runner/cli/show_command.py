@@ -12,9 +12,11 @@ import click
 
 from runner.cli.console import clean, counted, duration, emit, say, table, tell, tell_json
 from runner.cli.meant import meant_run, run_names
+from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import UsageError
 from runner.text.nearest import did_you_mean
+from runner.text.shown import written
 
 if TYPE_CHECKING:
     from runner.manifest.store import Manifest
@@ -35,11 +37,8 @@ def command(pattern: str, run: str, state: str, workflow: bool, runs: Path | Non
     Several matches are listed; one match shows its prompt by slot, workflow, times, error and files.
     """
     settings = make_settings(runs=runs)
-    from runner.manifest.store import Manifest
 
-    with Manifest(settings.runs) as manifest:
-        for damage in manifest.damaged:
-            say(f"warning: {damage}")
+    with opened(settings.runs) as manifest:
         name, jobs = found_jobs(manifest, run, pattern, state)
         files = _files(manifest.query("outputs", run=name))
         folder = settings.runs / name
@@ -60,10 +59,15 @@ def found_jobs(
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the run and its jobs that match: the run *asked* for, else the newest that has any.
 
-    Raises UsageError when none does, in the words of the newest run.
+    Raises UsageError when none does, in the words of the newest run; what makes it unreadable where it is.
     """
     names = run_names(manifest.runs)
+    unread = {each.run: each.error for each in manifest.left_out}
+    if not asked and not unread.keys() >= set(names):
+        names = [name for name in names if name not in unread]
     first = meant_run(names, asked, manifest.runs)
+    if first in unread:
+        raise unread[first]
     try:
         return first, matching(manifest.query("jobs", run=first), pattern, state)
     except UsageError:
@@ -113,8 +117,8 @@ def _several(
         took = duration(job["run_s"]) if job["run_s"] is not None and job["state"] == "succeeded" else ""
         outputs = files.get(job["key"], [])
         last = outputs[0]["path"] if outputs else clean(job["message"] or "", limit=70)
-        rows.append((job["key"], job["state"], took, last))
-    tell(table(rows, head=("job", "state", "took", "file")))
+        rows.append((job["key"], str(job["seed"]), job["state"], took, last))
+    tell(table(rows, head=("job", "seed", "state", "took", "file")))
     states = {
         state: sum(job["state"] == state for job in jobs) for state in sorted({j["state"] for j in jobs})
     }
@@ -187,7 +191,7 @@ def _page(
     lines += ["", f"template {told['template']}" + (f", model {told['model']}" if told["model"] else "")]
     lines += [f"  seed        {told['seed']}"]
     lines += [
-        f"  {name:<11} {_short(value)}" for name, value in params.items() if value not in (None, "", [])
+        f"  {name:<11} {written(value)}" for name, value in params.items() if value not in (None, "", [])
     ]
     lines += [f"  lora        {lora['file']} @ {lora['weight']:g}" for lora in loras]
     if graph is not None:
@@ -201,19 +205,17 @@ def _page(
         if a["code"]:
             lines.append(f"  {a['code']}: {a['message']}")
     lines += [""] + [
-        f"{folder / o['path']}\n  {o['width']}x{o['height']}, {o['size']:,} bytes, sha256 {o['sha256']}"
-        for o in outputs
+        f"{folder / o['path']}\n  {_shape(o)}, {o['size']:,} bytes, sha256 {o['sha256']}" for o in outputs
     ]
     lines += [f"written for {told['place']}"] if told["place"] else []
     return "\n".join(line for line in lines if line is not None)
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, dict) and set(value) == {"width", "height"}:
-        return f"{value['width']}x{value['height']}"
-    if isinstance(value, dict) and set(value) == {"$file"}:
-        return str(value["$file"])
-    return str(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _shape(output: Mapping[str, Any]) -> str:
+    """Return the size of a picture or film; of a file that has none, what it is."""
+    if output["width"] and output["height"]:
+        return f"{output['width']}x{output['height']}"
+    return str(output["media"] or output["kind"])
 
 
 def _machine(job: Mapping[str, Any]) -> dict[str, Any]:

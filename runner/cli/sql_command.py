@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from runner.cli.console import emit, rows_as_they_are, say, table, tell
+from runner.cli.opened import opened
 from runner.cli.options import json_option, make_settings, runs_option
 from runner.errors import UsageError
 
@@ -34,18 +35,14 @@ def command(query: str, runs: Path | None, limit: int, as_csv: bool, as_json: bo
         raise UsageError("--json and --csv are two answers to one question; give one of them")
     settings = make_settings(runs=runs)
     from runner.manifest.query import ask, columns
-    from runner.manifest.store import Manifest
 
-    with Manifest(settings.runs) as manifest:
+    with opened(settings.runs) as manifest:
         if query:
             text = sys.stdin.read() if query == "-" else query
             found = ask(manifest, text, limit=limit)
             names, rows, more = found.columns, found.rows, found.more
         else:
             names, rows, more = ("table", "columns"), list(columns(manifest)), False
-        damaged = manifest.damaged
-    for damage in damaged:
-        say(f"warning: {damage}")
     if as_json:
         for row in rows:
             emit(dict(zip(names, map(_json, row), strict=True)))

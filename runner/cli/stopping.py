@@ -1,4 +1,4 @@
-"""Signals that end a process: Ctrl-C, SIGTERM, and SIGHUP, which means the same as SIGTERM.
+"""Signals that end a process: Ctrl-C, SIGTERM, and SIGHUP or SIGBREAK, which mean the same as SIGTERM.
 
 Outside a run they end the process where it is. During one the first is a request and the second leaves,
 within two seconds and whatever is under way: what is recorded is safe,
@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 from runner import door
+from runner.system import STOP_SIGNALS
 
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
+CODES = STOP_SIGNALS
 LEAVE_S = 1.5
 """After the second signal, how long an orderly end may take."""
 
@@ -25,7 +26,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP came, and nothing is under way that wants to end in order."""
+    """Another of `CODES` than Ctrl-C came, and nothing is under way that wants to end in order."""
 
 
 _came: list[int] = []

@@ -1,11 +1,13 @@
-"""The three streams every process has, when the other end of one has gone or was never there."""
+"""The three streams of a process: their other end may be gone, missing, or unable to show a character."""
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 
 def open_standard_streams() -> None:
@@ -17,6 +19,36 @@ def open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+_PLAIN: Final = str.maketrans(
+    {"→": "->", "–": "-", "…": "...", "×": "x", "·": "-", "≥": ">=", "≤": "<=", "′": "'"}
+)
+"""What our own sentences hold beyond ASCII."""
+
+
+def show_any_character() -> None:
+    """Have no character end a command: what a stream cannot show becomes ASCII, as `->` or `\\u6625`."""
+    codecs.register_error("animerun", _shown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="animerun")
+
+
+def can_show(stream: TextIO, text: str) -> bool:
+    """Return whether *stream* can show all of *text* as it is."""
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    plain = error.object[error.start : error.end].translate(_PLAIN)
+    return plain.encode("ascii", "backslashreplace").decode(), error.end
 
 
 def unfailing(stream: TextIO) -> TextIO:

@@ -11,6 +11,7 @@ from runner.cli.console import emit, say, table, tell
 from runner.cli.options import json_option, project_folder
 from runner.errors import TemplateError, UsageError
 from runner.text.nearest import did_you_mean
+from runner.text.shown import written
 
 
 @click.command(name="templates")
@@ -62,7 +63,4 @@ def _default(parameter: Any) -> str:
         return "(filled by the runner)"
     if parameter.required:
         return "(required)"
-    value = parameter.default
-    if isinstance(value, dict) and "width" in value:
-        return f"{value['width']}x{value['height']}"
-    return "none" if value is None else str(value)
+    return written(parameter.default)

@@ -10,13 +10,13 @@ import click
 from runner import door
 from runner.cli.console import counted, emit, say, tell
 from runner.cli.meant import meant_run, run_names
-from runner.cli.options import json_option, make_settings, runs_option
+from runner.cli.options import TakesRuns, json_option, make_settings, runs_option
 from runner.errors import RecordDamaged, RunLocked, StorageError
 
 _SHOWN = 20
 
 
-@click.command(name="verify", context_settings={"ignore_unknown_options": True})
+@click.command(name="verify", cls=TakesRuns)
 @click.argument("run", required=False, default="")
 @click.option("--all", "everything", is_flag=True, help="Every run.")
 @click.option("--quick", is_flag=True, help="Compare sizes only, read no picture.")

@@ -1,4 +1,4 @@
-"""The boxes of an MP4 or MOV file: whether they are whole, and what its picture track says."""
+"""The boxes of an MP4, MOV or AVIF file: whether they are whole, and what its picture track says."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def walk(file: BinaryIO, start: int, end: int, most: int = _MOST_INSIDE) -> Iter
         if length == 0:
             length = end - at
         if length < begin or at + length > end:
-            raise Broken("the video is cut short")
+            raise Broken("the file is cut short: a box of it does not end")
         yield header[4:8], at + begin, at + length
         at += length
     if at < end:
-        raise Broken(f"the video has more than {most:,} boxes beside one another")
+        raise Broken(f"the file has more than {most:,} boxes beside one another")
 
 
 def examine(file: BinaryIO, size: int) -> Track:
@@ -63,6 +63,26 @@ def examine(file: BinaryIO, size: int) -> Track:
         if name == b"trak" and (track := _track(file, start, end)) is not None:
             return track
     return Track()
+
+
+def still(file: BinaryIO, size: int) -> tuple[int, int]:
+    """Return width and height of the largest picture in an AVIF or HEIF, 0 where it does not say.
+
+    Raises Broken when the file is not whole.
+    """
+    found = list(walk(file, 0, size, _MOST))
+    places = [(start, end) for name, start, end in found if name == b"meta"]
+    sides = [(0, 0)]
+    for start, end in places:
+        # `meta` is a full box: four bytes of version and flags stand before what is in it.
+        inside = _inside(file, start + 4, end, b"iprp", b"ipco")
+        found = list(walk(file, *inside))
+        sides += [_sides(_read(file, (begin, last))) for name, begin, last in found if name == b"ispe"]
+    return max(sides)
+
+
+def _sides(content: bytes) -> tuple[int, int]:
+    return int.from_bytes(content[4:8], "big"), int.from_bytes(content[8:12], "big")
 
 
 def _track(file: BinaryIO, start: int, end: int) -> Track | None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,16 +22,16 @@ import httpx
 from runner import door
 from runner.comfy.credentials import Credentials, is_loopback
 from runner.comfy.protocol import VALUES, FileRef, Queue, entry_of, parse_json, parse_queue, printable
-from runner.comfy.tls import trust, untrusted
+from runner.comfy.reasons import cause_of, unsent
+from runner.comfy.tls import trust
 from runner.errors import (
     Ambiguous,
-    NoSuchHost,
     NotComfyUI,
+    NotLetIn,
     Refused,
     ServerFault,
-    Unreachable,
-    Untrusted,
 )
+from runner.model_files import Listed
 from runner.text.secrets import Secrets
 
 Plain = Any
@@ -52,9 +50,9 @@ _WORN = 3
 """Used-up pools kept for what is still under way in them."""
 _LATER = (408, 425, 429)
 """What may be asked again, though it begins with a 4."""
+_LOCKED = (401, 403, 407)
+"""Credentials are asked for: whoever says so has handed nothing on."""
 _DOOR = (401, 403, 404, 405, 407)
-_SIZES = 2**63
-"""No file has as many bytes, and a BIGINT of the index holds no such number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +146,8 @@ class Client:
     ) -> None:
         self.url = url
         self.slowest_post_s = 0.0
+        self._cancels = True
+        """Until it says otherwise: it knows `/api/jobs/{id}/cancel`."""
         self._base = f"{url}/api"
         self.credentials = credentials or Credentials()
         """What opens the door, and is taken out of what comes back; for the socket too."""
@@ -198,11 +198,6 @@ class Client:
             raise NotComfyUI(message, status=answer.status, hint=hint)
         return {**body}
 
-    async def features(self) -> Mapping[str, Plain]:
-        """Return `/features`, empty where a server has none."""
-        body = (await self._get("/features")).json
-        return body if isinstance(body, dict) else {}
-
     async def object_info(self) -> Mapping[str, Plain]:
         """Return all node classes of the server: large and slow to make, so keep it."""
         limits = self._limits
@@ -214,18 +209,25 @@ class Client:
         )
         return self._object(replace(answer, values=limits.object_info_values), "/object_info")
 
-    async def model_sizes(self, folder: str) -> Mapping[str, int]:
-        """Return name → size of the files in a model folder; those with no possible size are left out."""
+    async def node_replacements(self) -> Mapping[str, Plain]:
+        """Return what `/node_replacements` lists; empty where a server has none."""
         try:
+            return self._object(await self._get("/node_replacements"), "/node_replacements")
+        except Refused:
+            return {}
+
+    async def listed_models(self, folder: str) -> Mapping[str, Listed]:
+        """Return name → size and time of change of the files in a model folder, where they can be true."""
+        try:
+            # ComfyUI 0.3.64 and 0.33 app/model_manager.py recursive_search_models_: os.path.getmtime, getsize
             body = (await self._get(f"/experiment/models/{quote(folder, safe='')}")).json
         except Refused:
             return {}
         listed = body if isinstance(body, list) else []
         return {
-            str(each["name"]): size
+            str(each["name"]): Listed.read(each)
             for each in listed
             if isinstance(each, dict) and "name" in each
-            if isinstance(size := each.get("size"), int) and 0 <= size < _SIZES
         }
 
     async def queue(self) -> Queue:
@@ -251,6 +253,7 @@ class Client:
         Raises:
             Rejected: 400 with ComfyUI's own error object, or 413.
             Unreachable: Nothing was sent.
+            NotLetIn: Nothing was handed on to it.
             Ambiguous: Everything else; `status` holds the status where there was one.
 
         """
@@ -272,6 +275,8 @@ class Client:
             )
         if answer.status == 413 or (answer.status == 400 and isinstance(said.get("error"), dict)):
             raise Rejected(answer.status, said)
+        if answer.status in _LOCKED:
+            raise self._no(answer.status, "/prompt")
         told = f"{self.url} answered the submission with {answer.shown}"
         raise Ambiguous(told, status=answer.status, wait_s=answer.wait_s)
 
@@ -279,17 +284,38 @@ class Client:
         """Take *prompt_ids* out of the queue; running and unknown ones are not touched."""
         await self._order("/queue", {"delete": list(prompt_ids)})
 
-    async def interrupt(self, prompt_id: str) -> None:
-        """Stop *prompt_id* if it is what the server runs at this moment."""
-        await self._order("/interrupt", {"prompt_id": prompt_id})
+    async def cancel(self, prompt_id: str, *, running: bool | None = None) -> None:
+        """Take *prompt_id* out of the queue, or stop it if it is what the server runs at this moment.
+
+        *running*: what a look at the queue said; None = nobody has looked. Unknown ids are no mistake. A
+        server with `POST /api/jobs/{id}/cancel` does it in one step: nothing else can begin in between.
+        """
+        if self._cancels:
+            # ComfyUI 0.33 server.py cancel_job_by_id; 0.3.64 answers 405 (its pages take GET anywhere)
+            answer = await self._post(f"/jobs/{prompt_id}/cancel", b"{}", total_s=self._limits.read_s)
+            if answer.status == 200:
+                return
+            if answer.status >= 500 or answer.status in (*_LATER, 401, 407):
+                raise self._no(answer.status, "/jobs/…/cancel")
+            self._cancels = answer.status not in (404, 405)
+        if not running:
+            await self._order("/queue", {"delete": [prompt_id]})
+        if running is None:
+            # Old servers ignore the id and stop whatever runs, hence the look.
+            running = prompt_id in (await self.queue()).running
+        if running:
+            await self._order("/interrupt", {"prompt_id": prompt_id})
+
+    async def renamed(self, sent: str, echoed: str) -> bool:
+        """Tell whether the server has as *echoed* what was sent to it as *sent*; *echoed* is cancelled."""
+        queue = await self.queue()
+        has = echoed in queue or await self.history(echoed) is not None
+        await self.cancel(echoed)
+        return has and sent not in queue
 
     async def free(self) -> None:
         """Have the server unload its models and forget what it computed, before its next prompt."""
         await self._order("/free", {"unload_models": True, "free_memory": True})
-
-    async def forget_history(self, prompt_ids: Sequence[str]) -> None:
-        """Take *prompt_ids* out of the history."""
-        await self._order("/history", {"delete": list(prompt_ids)})
 
     async def upload(self, content: bytes, name: str) -> None:
         """Store *content* as the input file *name* (content-addressed: the same bytes are stored once).
@@ -310,7 +336,7 @@ class Client:
             raise Refused(f"{self.url} stored {name} as {printable(stored, limit=80)}")
 
     async def view(self, ref: FileRef, sink: Sink, *, limit: int) -> int:
-        """Send the bytes of *ref* to *sink* as they come; return how many.
+        """Send the bytes of *ref* to *sink* as they come; return how many were announced, -1 for none.
 
         Raises:
             Refused: The server has no such file (404), or it is larger than *limit* bytes (413).
@@ -326,15 +352,14 @@ class Client:
             if response.headers.get("content-type", "").lower().startswith("text/html"):
                 # A ComfyUI sends even stored HTML as plain bytes: this is somebody's page in between.
                 raise Ambiguous(f"{self.url} sent a web page in place of {printable(ref.filename, limit=80)}")
-            deadline = door.monotonic() + self._limits.download_s + (size or limit) / 65536
-            got = 0
+            began, got = door.monotonic(), 0
             async for chunk in response.aiter_raw():
                 got += len(chunk)
                 _bound(got, limit)
-                if door.monotonic() > deadline:
+                if door.monotonic() > began + self._limits.download_s + (size or got) / 65536:
                     raise Ambiguous(f"{self.url} sends too slowly: {got} bytes in time for more")
                 sink(chunk)
-        return got
+        return -1 if size is None else size
 
     async def _order(self, path: str, body: Mapping[str, Plain]) -> None:
         answer = await self._post(path, json.dumps(body).encode(), total_s=self._limits.read_s)
@@ -406,12 +431,12 @@ class Client:
         except _NEVER_SENT as error:
             if isinstance(error, httpx.PoolTimeout):
                 await self._renew(pool)
-            raise _unsent(self.url, error, self._why(error)) from error
+            raise unsent(self.url, error, self._why(error)) from error
         except httpx.HTTPError as error:
             raise Ambiguous(f"{self.url} broke off: {self._why(error)}") from error
 
     def _why(self, error: BaseException) -> str:
-        return self.credentials.secrets.hide(_why(error))
+        return self.credentials.secrets.hide(cause_of(error))
 
     async def _renew(self, pool: httpx.AsyncClient) -> None:
         """Leave *pool* to the requests still in it: the one cut short may hold its slot for ever."""
@@ -432,9 +457,9 @@ class Client:
     def _no(self, status: int, path: str) -> ServerFault:
         """Return the fault for a status that answers no question."""
         where = f"{self.url} answered {path} with {status}"
-        if status in (401, 403, 407):
+        if status in _LOCKED:
             used = self.credentials.name or "no credentials were sent; see ANIMERUN_TOKEN"
-            return Refused(f"{where}: not let in ({used})", status=status)
+            return NotLetIn(f"{where}: not let in ({used})", status=status)
         if 300 <= status < 400:
             return Refused(f"{where}: redirects are not followed, give the final address", status=status)
         if 400 <= status < 500 and status not in _LATER:
@@ -460,37 +485,5 @@ def _bound(size: int, limit: int) -> None:
         raise Refused(f"the answer is larger than {limit} bytes", status=413)
 
 
-def _unsent(url: str, error: BaseException, why: str) -> Unreachable:
-    """Return the fault for a request of which no byte was sent."""
-    if doubt := untrusted(error):
-        hint = 'ca_file = "FILE.pem" in animerun.toml trusts the certificates in that file'
-        return Untrusted(f"{url} shows a certificate that is not trusted: {printable(doubt)}", hint=hint)
-    first = _first(error)
-    if isinstance(first, socket.gaierror) and first.errno != socket.EAI_AGAIN:
-        return NoSuchHost(f"{url} cannot be reached: {why}")
-    return Unreachable(f"{url} cannot be reached: {why}")
-
-
-def _why(error: BaseException) -> str:
-    """Return what the operating system or the library said first, as it began this *error*."""
-    first = _first(error)
-    if isinstance(first, ssl.SSLError):
-        return f"TLS failed ({printable(first.reason or first, limit=120)}); is its address http://?"
-    if isinstance(first, OSError) and first.errno:
-        # asyncio puts its own words into strerror; a resolver's codes are negative and its words good.
-        return (os.strerror(first.errno) if first.errno > 0 else str(first.strerror)).lower()
-    return printable(str(error) or type(error).__name__, limit=200)
-
-
-def _first(error: BaseException) -> BaseException:
-    """Return what led to *error*."""
-    first = error
-    while (deeper := first.__cause__ or first.__context__) is not None and deeper is not first:
-        first = deeper
-        if isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-    return first
-
-
 Fetch = Callable[[FileRef, Sink, int], Awaitable[int]]
-"""Sends the bytes of one file to a sink, at most so many; returns how many."""
+"""Sends the bytes of one file to a sink, at most so many; returns how many were announced, -1 for none."""

@@ -10,7 +10,7 @@ Exactly one terminal event comes of it; AttemptSubmitted before AttemptRunning, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from runner import door
+from runner.comfy.additions import fitted, picture_info, unprefixed
 from runner.comfy.client import Fetch, Rejected, Sink
-from runner.comfy.protocol import FileRef, Tracker, printable
+from runner.comfy.facts import memory_of
+from runner.comfy.hearsay import altered, from_frames
+from runner.comfy.object_info import ObjectInfo
+from runner.comfy.protocol import FileRef, Tracker
 from runner.comfy.server import Server
-from runner.comfy.verdict import Succeeded, Uncollected, judge, rejection
+from runner.comfy.verdict import Succeeded, Uncollected, busy, concerning, judge, rejection, unclear
 from runner.comfy.watch import Watch
 from runner.domain import Attempt, Fault, Output, OutputKind, Plain
-from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
+from runner.errors import Ambiguous, NotLetIn, Refused, ServerFault, Unreachable
 from runner.events import (
     AttemptCancelled,
     AttemptCollecting,
@@ -46,6 +50,9 @@ _PROGRESS_S = 0.2
 _MOST_FILES = 4097
 _LARGEST = 128 * 2**20
 """The most bytes taken from a file that is only asked whether it is there."""
+
+_DENIED = 3
+"""How often a submission may be denied while the server lets other requests in."""
 
 _BUSY_S = 10.0
 """How long a server is left alone that is too busy and does not say for how long."""
@@ -86,6 +93,12 @@ class Means:
     upload: Callable[[Server, Mapping[str, Path], Watch], Awaitable[None]]
     another_is_up: Callable[[str], bool]
     """Whether some server but this one can be used."""
+    as_listed: Callable[[str, Nodes], Nodes]
+    """Bound nodes → with file names as that server lists them."""
+    extra_data: Callable[[str, Nodes], Mapping[str, Plain]]
+    """What that server needs besides nodes: a key, where one of them asks for it."""
+    offers: Callable[[str], ObjectInfo | None] = lambda _: None
+    """Server → the node classes it has, as far as they are known."""
 
 
 class Course:
@@ -96,18 +109,18 @@ class Course:
         folder: The run's folder.
         server: Where.
         means: The executor's.
-        adopted: An earlier process submitted it: follow only.
+        age_s: An earlier process intended it so long ago: follow only. None = submit it.
 
     """
 
     def __init__(
-        self, attempt: Attempt, folder: Path, server: Server, means: Means, *, adopted: bool = False
+        self, attempt: Attempt, folder: Path, server: Server, means: Means, *, age_s: float | None = None
     ) -> None:
         self._attempt = attempt
         self._folder = folder
         self._server = server
         self._means = means
-        self._adopted = adopted
+        self._age_s = age_s
         self._watch = server.watch(attempt.prompt_id, lambda _: self._news())
         self._submitted_at = 0.0
         self._running_told = False
@@ -116,6 +129,8 @@ class Course:
         self._nodes: Nodes = {}
         """As they were sent; empty when an earlier process did that."""
         self._over = False
+        self._interrupts = False
+        """Cancelling it ends it also when it runs."""
 
     async def run(self) -> Ended:
         """Return the terminal event; raises StorageError when its outputs cannot be stored here."""
@@ -134,8 +149,9 @@ class Course:
             self._over = True
             self._server.forget(self._watch)
 
-    def cancel(self) -> None:
-        """Withdraw it; the terminal event tells whether that came in time."""
+    def cancel(self, *, running: bool = True) -> None:
+        """Withdraw it, one that runs only with *running*; its terminal event shows whether in time."""
+        self._interrupts = self._interrupts or running
         if self._watch.cancelled or self._watch.over:
             # What has ended there is fetched; should that not come in time, the next process does it.
             return
@@ -145,22 +161,27 @@ class Course:
             self._means.spawn(self._withdraw())
 
     async def _run(self) -> Ended:
-        if self._adopted:
+        if self._age_s is not None:
+            self._watch.old = self._age_s >= self._server.settle_s
             self._server.sent(self._watch)
         else:
             fault = await self._submit()
             if fault is not None:
                 return self._failed(fault)
-        entry = await self._server.entry(self._watch) or _from_frames(self._watch.tracker)
+        entry = await self._server.entry(self._watch) or from_frames(self._watch.tracker)
         return self._gone() if entry is None else await self._finish(entry)
 
     async def _submit(self) -> Fault | None:
         """Send the attempt; None when it may be on the server now."""
         attempt, server, watch = self._attempt, self._server, self._watch
         uploads = {name: name for name in attempt.files}
-        nodes = self._means.bind(attempt.workflow.nodes, prefix=attempt.prefix, uploads=uploads)
+        nonce = attempt.prompt_id if attempt.number > 1 else ""
+        stored = fitted(attempt.workflow.nodes, self._offers, nonce)
+        bound = self._means.bind(stored, prefix=attempt.prefix, uploads=uploads)
+        nodes = self._means.as_listed(attempt.server, bound)
         if attempt.free:
             await self._free()
+        denied = 0
         while True:
             await server.recovered(watch)
             # Each time, for whoever is back may be another process with an empty input folder.
@@ -171,10 +192,13 @@ class Course:
                 raise Unreachable("cancelled before it was sent")
             try:
                 return await self._post(nodes)
-            except Unreachable as silence:
-                server.trouble(silence)
+            except (Unreachable, NotLetIn) as away:
+                server.trouble(away)
+                denied += isinstance(away, NotLetIn)
+                if denied >= _DENIED:
+                    return _fault("SERVER_REJECTS", str(away), "elsewhere")
                 if self._means.another_is_up(self._attempt.server):
-                    return _fault("UNREACHABLE", str(silence), "elsewhere")
+                    return _fault("UNREACHABLE", str(away), "elsewhere")
 
     async def _free(self) -> None:
         """Have the server free its memory, unless others have jobs there; give it time to do so."""
@@ -202,7 +226,9 @@ class Course:
         attempt, server, watch = self._attempt, self._server, self._watch
         watch.client_id = door.fresh_id().hex if server.listener is None else server.listener.client_id
         self._nodes = nodes
-        extra = {"client_id": watch.client_id, "extra_pnginfo": {"animerun": dict(attempt.tags)}}
+        info = picture_info(attempt.tags, nodes, self._offers)
+        extra = {"client_id": watch.client_id, "extra_pnginfo": info}
+        extra |= self._means.extra_data(attempt.server, nodes)
         try:
             accepted = await server.client.submit(
                 nodes, prompt_id=attempt.prompt_id, client_id=watch.client_id, extra_data=extra
@@ -211,19 +237,22 @@ class Course:
             return rejection(no.status, no.body, nodes)
         except Ambiguous as doubt:
             self._doubt = doubt
-            if _busy(doubt):
+            if busy(doubt):
                 seconds = doubt.wait_s or _BUSY_S
                 self._means.emit(ServerBusy(server=attempt.server, seconds=seconds))
             self._sent()
             return None
         if accepted.prompt_id != attempt.prompt_id:
-            await self._misnamed(accepted.prompt_id)
-            return None
-        if accepted.node_errors:
-            return await self._partly(rejection(200, {"node_errors": accepted.node_errors}, nodes))
+            return await self._misnamed(accepted.prompt_id)
+        if errors := concerning(accepted.node_errors, attempt.workflow.outputs):
+            return await self._partly(rejection(200, {"node_errors": errors}, nodes))
         watch.accepted = True
         self._sent()
         return None
+
+    @property
+    def _offers(self) -> ObjectInfo | None:
+        return self._means.offers(self._attempt.server)
 
     def _sent(self) -> None:
         self._server.sent(self._watch)
@@ -231,16 +260,20 @@ class Course:
         if self._watch.cancelled:
             self._means.spawn(self._withdraw())
 
-    async def _misnamed(self, echoed: str) -> None:
+    async def _misnamed(self, echoed: str) -> Fault | None:
         """Take back a prompt that was queued under an id of the server's own: it could not be found again.
 
-        Where only the answer was damaged, ours is there all the same: so it is looked for.
+        A server that holds it under that id is left out at once. Where only the answer was damaged, ours is
+        there all the same: so it is looked for.
         """
-        await self._server.insist(partial(self._server.client.delete, [echoed]), self._watch)
-        self._doubt = Refused(
-            "the server queued it under an id of its own: its ComfyUI is too old", status=409
-        )
+        server, watch = self._server, self._watch
+        if await server.insist(partial(server.client.renamed, watch.prompt_id, echoed), watch):
+            if not server.final:
+                server.leave_out(f"{server.url} gives jobs ids of its own: its ComfyUI or a proxy is too old")
+            return _fault("UNREACHABLE", server.down, "elsewhere")
+        self._doubt = Refused("the server answered with another id than was sent", status=409)
         self._sent()
+        return None
 
     async def _partly(self, fault: Fault) -> Fault:
         """Take back a prompt of which the server would make only some outputs."""
@@ -252,14 +285,17 @@ class Course:
         return fault
 
     async def _withdraw(self) -> None:
-        """Delete it, and interrupt it when it runs, until it is over."""
+        """Delete it, and interrupt it when it runs, until it is over or may run to its end."""
         client, prompt_id, pause_s = self._server.client, self._attempt.prompt_id, 0.25
         while not self._over:
             try:
-                await client.delete([prompt_id])
-                # Old servers ignore the id and stop whatever runs, hence the look.
-                if prompt_id in (await client.queue()).running:
-                    await client.interrupt(prompt_id)
+                if self._interrupts:
+                    await client.cancel(prompt_id)
+                else:
+                    await client.delete([prompt_id])
+                    if prompt_id in (await client.queue()).running:
+                        self._watch.cancelled = False
+                        return
             except ServerFault as fault:
                 self._server.trouble(fault)
             self._server.kick()
@@ -270,7 +306,15 @@ class Course:
         attempt, watch = self._attempt, self._watch
         watch.accepted = True
         self._news()
-        verdict = judge(entry, attempt.workflow.outputs, attempt.prefix, nodes=attempt.workflow.nodes)
+        workflow = attempt.workflow
+        verdict = judge(
+            entry,
+            workflow.outputs,
+            attempt.prefix,
+            nodes=workflow.nodes,
+            unprefixed=unprefixed(workflow.nodes, workflow.outputs, self._offers),
+            optional=workflow.optional,
+        )
         self._compare(entry)
         if isinstance(verdict, Fault):
             if watch.cancelled and verdict.code == "INTERRUPTED":
@@ -297,7 +341,7 @@ class Course:
         ran = row[2] if isinstance(row, list) and len(row) > 2 and isinstance(row[2], dict) else None
         if not self._nodes or ran is None or self._server.alters:
             return
-        changes = tuple(_altered(self._nodes, ran))
+        changes = tuple(altered(self._nodes, ran))
         if changes:
             self._server.alters = True
             shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
@@ -359,8 +403,9 @@ class Course:
 
     async def _fetch(self, ref: FileRef, sink: Sink, limit: int) -> int:
         if ref.text is not None:
-            sink(ref.text.encode("utf-8", "replace")[:limit])
-            return len(ref.text)
+            content = ref.text.encode("utf-8", "replace")[:limit]
+            sink(content)
+            return len(content)
         view = partial(self._server.client.view, ref, sink, limit=limit)
         return await self._server.insist(view, self._watch, tries=1)
 
@@ -398,7 +443,7 @@ class Course:
             return self._withdrawn()
         doubt = self._doubt
         if doubt is not None and doubt.status >= 300:
-            return self._failed(_unclear(doubt))
+            return self._failed(unclear(doubt))
         url = self._server.url
         match self._server.how_lost(self._watch):
             case "died":
@@ -444,46 +489,3 @@ class Course:
 
 def _fault(code: str, message: str, retry: Retry) -> Fault:
     return Fault(code=code, message=message[:500], retry=retry)
-
-
-def _busy(fault: ServerFault) -> bool:
-    """Tell whether a server asked to be left alone."""
-    return fault.status == 429 or (fault.status == 503 and fault.wait_s > 0)
-
-
-def _unclear(doubt: ServerFault) -> Fault:
-    """Return the fault of a submission that was answered with this status, and did not arrive."""
-    if _busy(doubt):
-        return _fault("SERVER_BUSY", str(doubt), "again")
-    if doubt.status >= 500:
-        return _fault("SERVER_ERROR", str(doubt), "elsewhere")
-    return _fault("SERVER_REJECTS", str(doubt), "elsewhere")
-
-
-def _altered(sent: Nodes, ran: Mapping[str, Plain]) -> Iterator[str]:
-    """Yield what a server changed in a graph: nodes added, left out, or of another class."""
-    for name in sorted({*sent, *ran}):
-        before, after = sent.get(name), ran.get(name)
-        if before is None or not isinstance(after, dict):
-            yield f"node {printable(name, limit=40)} {'added' if before is None else 'left out'}"
-        elif before.get("class_type") != after.get("class_type"):
-            kind = printable(after.get("class_type"), limit=60)
-            yield f"node {name} {before.get('class_type')} became {kind}"
-
-
-def memory_of(stats: Mapping[str, Plain]) -> str:
-    """Return `; VRAM there now: 1.2 of 8.0 GiB free`, empty where `/system_stats` does not tell."""
-    devices = stats.get("devices")
-    device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
-    free, total = device.get("vram_free"), device.get("vram_total")
-    if not isinstance(free, (int, float)) or not isinstance(total, (int, float)) or not 0 < total < 2**53:
-        return ""
-    return f"; VRAM there now: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-
-
-def _from_frames(tracker: Tracker) -> Mapping[str, Plain] | None:
-    """Return what frames said of a success whose history entry is gone: its files may still be there."""
-    if tracker.hint != "success":
-        return None
-    status = {"status_str": "success", "messages": [["execution_success", {}]]}
-    return {"status": status, "outputs": tracker.outputs}

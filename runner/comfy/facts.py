@@ -44,10 +44,23 @@ def _text(facts: Mapping[str, Plain], name: str) -> str:
 
 
 def refuse_old(facts: ServerFacts) -> None:
-    """Raise Refused for a ComfyUI that chooses prompt ids itself: what was sent could not be found again."""
+    """Raise Refused for a ComfyUI that chooses prompt ids itself: what was sent could not be found again.
+
+    No capability shows it before a job is queued, so the version decides; one that cannot be read passes.
+    """
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", facts.version)
     if found and tuple(map(int, found.groups())) < _OLDEST:
         raise Refused(
             f"{facts.url} is ComfyUI {facts.version}, which chooses the ids of jobs itself",
             hint=f"update ComfyUI there: {'.'.join(map(str, _OLDEST))} or newer is needed",
         )
+
+
+def memory_of(stats: Mapping[str, Plain]) -> str:
+    """Return `; VRAM there now: 1.2 of 8.0 GiB free`, empty where `/system_stats` does not tell."""
+    devices = stats.get("devices")
+    device = devices[0] if isinstance(devices, list) and devices and isinstance(devices[0], dict) else {}
+    free, total = device.get("vram_free"), device.get("vram_total")
+    if not isinstance(free, (int, float)) or not isinstance(total, (int, float)) or not 0 < total < 2**53:
+        return ""
+    return f"; VRAM there now: {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"

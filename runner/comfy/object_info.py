@@ -1,49 +1,62 @@
-"""What a server offers (`/object_info`), and what a batch of workflows misses there. Pure.
+"""What a server offers: its node classes, read from `/object_info`. Pure.
 
-A server's own validation is not enough: it takes unknown input names and, for the newer form of choices, any
-value at all, and it tells of missing models only one submission at a time.
+`node_inputs` reads the inputs of one class; `graph_check` judges graphs by what is read here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from runner.comfy.node_inputs import TOO_MANY, Unfolded, is_static, selectors, unfold
 from runner.comfy.protocol import printable
-from runner.comfy.verdict import choices, nearest
-from runner.domain import Finding
 
 Plain = Any
-Nodes = Mapping[str, Mapping[str, Plain]]
 
-_KEYS_KEPT = 3
 _PACKS = "custom_nodes."
-_PLACEHOLDERS = ("$input", "$prefix")
-_ANY_FILE_CLASSES = ("LoadImage", "LoadImageMask", "LoadImageOutput", "LoadAudio", "LoadVideo", "LoadLatent")
-_WIDGETS = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN"})
+_PICTURE_INFO: Final = "EXTRA_PNGINFO"
+_MOST_KEPT = 100_000
+"""Inputs of unfolded nodes that are remembered: classes times choices, never values in a range."""
+_NOTHING: Final[Mapping[str, Plain]] = {}
+_API_KEY: Final = "API_KEY_COMFY_ORG"
 
+_EVERY: Final = frozenset({"*"})
+_SELF_CHECKED: Final[Mapping[str, frozenset[str]]] = {
+    "CustomCombo": _EVERY,
+    "KlingCameraControls": _EVERY,
+    "Load3D": _EVERY,
+    "Load3DAdvanced": _EVERY,
+    "LoadAudio": frozenset({"audio"}),
+    "LoadImage": frozenset({"image"}),
+    "LoadImageMask": frozenset({"image"}),
+    "LoadImageOutput": frozenset({"image"}),
+    "LoadImageSetNode": frozenset({"images", "resize_method"}),
+    "LoadLatent": frozenset({"latent"}),
+    "LoadVideo": frozenset({"file"}),
+    "ModelAttentionBackend": frozenset({"attention"}),
+    "SelectCLIPDevice": frozenset({"device"}),
+    "SelectModelDevice": frozenset({"device"}),
+    "SelectVAEDevice": frozenset({"device"}),
+    "WebcamCapture": frozenset({"image"}),
+}
+"""Class → inputs of which not the server but the class checks list and range (`VALIDATE_INPUTS`).
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Socket:
-    """One input of a node class."""
-
-    name: str
-    type: str
-    """`COMBO` for both forms of choices, else the type's name; `*` and comma-separated unions as they are."""
-    required: bool
-    options: tuple[str, ...] | None = None
-    """What a choice may be; None where any value is taken."""
-    minimum: float | None = None
-    maximum: float | None = None
+`/object_info` does not show it; read from ComfyUI 0.3.64 and 0.33.0 (execution.py validate_inputs).
+"""
+_SELF_LINKED: Final = frozenset({"TripoConversionNode"})
+"""Classes whose `VALIDATE_INPUTS` takes `input_types`: they compare the types of their links themselves."""
+_TAKES_ALL: Final = frozenset({"CustomCombo"})
+"""Classes that take inputs they do not list (ComfyUI 0.33 comfy_extras/nodes_logic.py accept_all_inputs)."""
 
 
 def own_classes() -> tuple[str, frozenset[str]]:
     """Return a version of ComfyUI and the names of all node classes it comes with, API nodes among them.
 
-    They are what its `/object_info` lists under the modules `nodes`, `comfy_extras` and `comfy_api_nodes`; a
-    later ComfyUI has more. Where a server can be asked, ask it.
+    They are what its `/object_info` and that of 0.3.64 list under the modules `nodes`, `comfy_extras` and
+    `comfy_api_nodes`; a later ComfyUI has more. Where a server can be asked, ask it.
     """
     version, *names = Path(__file__).with_name("own_nodes.txt").read_text("utf-8").splitlines()
     return version, frozenset(names)
@@ -61,7 +74,16 @@ class ObjectInfo:
     def __init__(self, data: Mapping[str, Plain], *, server: str = "") -> None:
         self.server = server
         self._data = {name: said for name, said in data.items() if isinstance(said, dict)}
-        self._sockets: dict[str, dict[str, Socket]] = {}
+        self._static: dict[str, Unfolded | None] = {}
+        """Class → its inputs; None where they depend on values."""
+        self._selectors: dict[str, frozenset[str] | None] = {}
+        self._unfolded: dict[tuple[Plain, ...], Unfolded] = {}
+        self._kept = 0
+        self.checks_new_choices = any("search_aliases" in said for said in self._data.values())
+        """Whether the server compares choices of the newer form (type `COMBO`) with their list.
+
+        0.3.64 does not, ComfyUI 0.8 and later do; three weeks after that `/object_info` got this member.
+        """
 
     def __len__(self) -> int:
         """Return the number of node classes."""
@@ -88,249 +110,109 @@ class ObjectInfo:
 
     def pack(self, node_class: str) -> str:
         """Return the pack that *node_class* comes from; empty for ComfyUI's own and for an unknown class."""
-        module = str(self._data.get(node_class, {}).get("python_module", ""))
+        module = str(self._said(node_class).get("python_module", ""))
         return _pack(module) if module.startswith(_PACKS) else ""
 
-    def sockets(self, node_class: str) -> Mapping[str, Socket]:
-        """Return the inputs of *node_class* by name, hidden ones left out; empty for an unknown class."""
-        if node_class not in self._sockets:
-            self._sockets[node_class] = dict(_read_sockets(self._data.get(node_class, {})))
-        return self._sockets[node_class]
+    def takes_prefix(self, node_class: str) -> bool:
+        """Whether *node_class* is told where to save (`filename_prefix`); an unknown one is."""
+        listed = self._data.get(node_class, {}).get("input")
+        sections = listed.items() if isinstance(listed, dict) else ()
+        names = {name for section, inputs in sections if section != "hidden" for name in inputs or ()}
+        return not names or "filename_prefix" in names
 
-    def outputs(self, node_class: str) -> tuple[str, ...]:
-        """Return the types of what *node_class* gives, by output index."""
-        said = self._data.get(node_class, {}).get("output")
-        return tuple(_type_name(item) for item in said) if isinstance(said, list) else ()
+    def reads_workflow(self, node_class: str) -> bool:
+        """Whether *node_class* comes from a pack and is given `extra_pnginfo`, to look itself up in."""
+        listed = self._data.get(node_class, {}).get("input")
+        given = listed.get("hidden") if isinstance(listed, dict) else None
+        kinds = given.values() if isinstance(given, dict) else ()
+        return bool(self.pack(node_class)) and any(kind in (_PICTURE_INFO, [_PICTURE_INFO]) for kind in kinds)
 
-    def checker(self, parameters: Mapping[tuple[str, str], str] | None = None) -> Checker:
-        """Return a Checker against it; *parameters* maps (class, input) to a template's parameter."""
-        return Checker(self, parameters or {})
+    def inputs(self, node_class: str, given: Mapping[str, Plain]) -> Unfolded:
+        """Return the inputs of a node of *node_class* with the inputs *given*; none for an unknown class.
+
+        Equal choices give the very same object.
+        """
+        if node_class not in self._static:
+            listed = self._listed(node_class)
+            self._static[node_class] = self._unfold(node_class, {}) if is_static(listed) else None
+        if (known := self._static[node_class]) is not None:
+            return known
+        if node_class not in self._selectors:
+            self._selectors[node_class] = selectors(self._listed(node_class))
+        if (deciding := self._selectors[node_class]) is None:
+            return TOO_MANY
+        key = (node_class, frozenset(given), *_choices(deciding, given))
+        if key not in self._unfolded:
+            found = self._unfold(node_class, given)
+            self._kept += 1 + len(found.inputs)
+            if self._kept > _MOST_KEPT:
+                self._unfolded.clear()
+                self._kept = 1 + len(found.inputs)
+            self._unfolded[key] = found
+        return self._unfolded[key]
+
+    def _unfold(self, node_class: str, given: Mapping[str, Plain]) -> Unfolded:
+        found = unfold(self._listed(node_class), given)
+        own = _SELF_CHECKED.get(node_class, frozenset()) if not self.pack(node_class) else frozenset()
+        if not own:
+            return found
+        every = own == _EVERY
+        inputs = {
+            name: replace(each, unsure=each.unsure or every or name in own)
+            for name, each in found.inputs.items()
+        }
+        return replace(found, inputs=inputs)
+
+    def _listed(self, node_class: str) -> Mapping[str, Plain]:
+        listed = self._said(node_class).get("input")
+        return listed if isinstance(listed, dict) else _NOTHING
+
+    def _said(self, node_class: str) -> Mapping[str, Plain]:
+        return self._data.get(node_class, _NOTHING)
+
+    def outputs(self, node_class: str) -> tuple[Plain, ...]:
+        """Return the types of what *node_class* gives, by output index: names, or lists of choices."""
+        said = self._said(node_class).get("output")
+        return (
+            tuple(item if isinstance(item, list) else str(item) for item in said)
+            if isinstance(said, list)
+            else ()
+        )
+
+    def saves(self, node_class: str) -> bool | None:
+        """Whether *node_class* can be the end of a graph; None where the server does not say."""
+        said = self._said(node_class).get("output_node")
+        return said if isinstance(said, bool) else None
+
+    def takes_all(self, node_class: str) -> bool:
+        """Whether *node_class* takes inputs that it does not list."""
+        return node_class in _TAKES_ALL and not self.pack(node_class)
+
+    def sure_of_links(self, node_class: str) -> bool:
+        """Whether the server itself compares the types of links to nodes of *node_class*.
+
+        Packs may have a check of their own, and types that are equal to others (`__ne__`): VideoHelperSuite
+        lists IMAGE for an input that takes LATENT too.
+        """
+        return not self.pack(node_class) and node_class not in _SELF_LINKED
+
+    def is_api(self, node_class: str) -> bool:
+        """Whether *node_class* calls a service that asks for a key of comfy.org."""
+        return self._said(node_class).get("api_node") is True
+
+    def takes_key(self, node_class: str) -> bool:
+        """Whether *node_class* is given the key of comfy.org when it runs."""
+        hidden = self._listed(node_class).get("hidden")
+        kinds = hidden.values() if isinstance(hidden, dict) else ()
+        return self.is_api(node_class) or any(kind in (_API_KEY, [_API_KEY]) for kind in kinds)
+
+
+def _choices(deciding: Collection[str], given: Mapping[str, Plain]) -> Iterator[tuple[str, str, Plain]]:
+    """Yield (name, type, value) of those of *given* that decide which inputs there are."""
+    for name, value in sorted(given.items(), key=itemgetter(0)):
+        if name in deciding:
+            yield name, type(value).__name__, value if isinstance(value, (str, int, float)) else None
 
 
 def _pack(module: str) -> str:
     return printable(module.removeprefix(_PACKS), limit=100)
-
-
-def _read_sockets(said: Mapping[str, Plain]) -> Iterator[tuple[str, Socket]]:
-    inputs = said.get("input")
-    for section in ("required", "optional"):
-        listed = inputs.get(section) if isinstance(inputs, dict) else None
-        for name, spec in listed.items() if isinstance(listed, dict) else ():
-            if isinstance(spec, list) and spec:
-                more = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
-                yield name, _socket(name, spec[0], more, required=section == "required")
-
-
-def _socket(name: str, kind: Plain, more: Mapping[str, Plain], *, required: bool) -> Socket:
-    socket = Socket(name=name, type=_type_name(kind), required=required)
-    if socket.type == "COMBO":
-        options = kind if isinstance(kind, list) else more.get("options")
-        if (
-            not isinstance(options, list)
-            or more.get("animerun_any") is True
-            or more.get("multiselect") is True
-        ):
-            return socket
-        return replace(socket, options=tuple(str(item) for item in options))
-    return replace(socket, minimum=_number(more.get("min")), maximum=_number(more.get("max")))
-
-
-def _type_name(kind: Plain) -> str:
-    return "COMBO" if isinstance(kind, list) else str(kind)
-
-
-def _number(value: Plain) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-class Checker:
-    """Gathers what a server lacks for many workflows; each distinct (class, input, value) is looked at once.
-
-    Args:
-        offers: What the server has.
-        parameters: (class, input) → the template parameter that sets it, for advice.
-
-    """
-
-    def __init__(self, offers: ObjectInfo, parameters: Mapping[tuple[str, str], str]) -> None:
-        self._offers = offers
-        self._parameters = parameters
-        self._seen: dict[Hashable, str] = {}
-        """Distinct question → its finding's message; empty when all is well."""
-        self._shapes: dict[str, frozenset[str]] = {}
-        self._findings: dict[str, Finding] = {}
-
-    def add(self, nodes: Nodes, key: str) -> None:
-        """Check one workflow, in stored or in sent form; *key* names its job in the findings."""
-        for node in nodes.values():
-            node_class, inputs = str(node.get("class_type", "")), node.get("inputs", {})
-            if self._ask((node_class,), key, node_class, "", None):
-                continue
-            self._ask((node_class, frozenset(inputs)), key, node_class, "", inputs)
-            for name, value in inputs.items():
-                self._add_value(nodes, key, node_class, name, value)
-
-    def _add_value(self, nodes: Nodes, key: str, node_class: str, name: str, value: Plain) -> None:
-        socket = self._offers.sockets(node_class).get(name)
-        if socket is None or (isinstance(value, dict) and any(mark in value for mark in _PLACEHOLDERS)):
-            return
-        if isinstance(value, list):
-            if len(value) == 2 and isinstance(value[1], int):
-                source = str(nodes.get(str(value[0]), {}).get("class_type", ""))
-                self._ask(
-                    (node_class, name, "link", source, value[1]), key, node_class, name, (source, value[1])
-                )
-            return
-        # Free text and numbers in range are never wrong, and a million of them are not worth remembering.
-        if _fine(socket, value):
-            return
-        if isinstance(value, (str, int, float, bool, type(None))):
-            self._ask((node_class, name, type(value), value), key, node_class, name, value)
-
-    def _ask(self, question: tuple[Any, ...], key: str, node_class: str, name: str, subject: Plain) -> bool:
-        """Answer *question* once; note *key* when the answer is a finding. Returns whether it is one."""
-        known = self._seen.get(question)
-        if known is None:
-            known = self._seen[question] = self._answer(question, node_class, name, subject)
-        if not known:
-            return False
-        value = "" if not isinstance(subject, (str, int, float)) else printable(subject, limit=120)
-        self._note(known, node_class, name, value, key)
-        return True
-
-    def _answer(self, question: tuple[Any, ...], node_class: str, name: str, subject: Plain) -> str:
-        match len(question):
-            case 1:
-                return self._class_message(node_class)
-            case 2:
-                return self._shape_message(node_class, subject)
-            case 5:
-                return self._link_message(node_class, name, *subject)
-            case _:
-                return self._value_message(node_class, self._offers.sockets(node_class)[name], subject)
-
-    def _note(self, message: str, node_class: str, name: str, value: str, key: str) -> None:
-        finding = self._findings.get(message)
-        if finding is None:
-            self._findings[message] = Finding(
-                server=self._offers.server,
-                node_class=node_class,
-                input=name,
-                value=value,
-                message=message,
-                keys=(key,),
-            )
-        elif len(finding.keys) < _KEYS_KEPT and key not in finding.keys:
-            self._findings[message] = replace(finding, keys=(*finding.keys, key))
-
-    def findings(self) -> tuple[Finding, ...]:
-        """Return what is missing, in the order found; empty when everything is there."""
-        return tuple(self._findings.values())
-
-    def _class_message(self, node_class: str) -> str:
-        if node_class in self._offers:
-            return ""
-        near = nearest(node_class, self._offers.classes)
-        advice = f"; the nearest it has is `{near}`" if near else "; a node pack is missing there"
-        return f"{self._offers.server} has no node class `{printable(node_class, limit=80)}`{advice}"
-
-    def _shape_message(self, node_class: str, inputs: Mapping[str, Plain]) -> str:
-        sockets = self._offers.sockets(node_class)
-        missing = [name for name, socket in sockets.items() if socket.required and name not in inputs]
-        # Growing inputs of newer nodes are listed under one name and used under `name.part`.
-        missing = [name for name in missing if not any(given.startswith(f"{name}.") for given in inputs)]
-        unknown = [name for name in inputs if name not in sockets and name.partition(".")[0] not in sockets]
-        parts = [f"needs `{name}`" for name in missing]
-        for name in unknown:
-            near = nearest(name, sockets)
-            parts.append(
-                f"has no input `{printable(name, limit=60)}`{f'; did you mean `{near}`?' if near else ''}"
-            )
-        return f"{node_class} on {self._offers.server} {', '.join(parts)}" if parts else ""
-
-    def _link_message(self, node_class: str, name: str, source: str, index: int) -> str:
-        given, wanted = self._offers.outputs(source), self._offers.sockets(node_class)[name].type
-        if source not in self._offers:
-            return ""
-        if not 0 <= index < len(given):
-            return f"{node_class}.{name} takes output {index} of {source}, which has {len(given)}"
-        if _fits(given[index], wanted):
-            return ""
-        return f"{node_class}.{name} takes {wanted}, but output {index} of {source} is {given[index]}"
-
-    def _value_message(self, node_class: str, socket: Socket, value: Plain) -> str:
-        place = f"{node_class}.{socket.name}"
-        if socket.options is not None:
-            return self._choice_message(node_class, socket, value)
-        if socket.type not in _WIDGETS:
-            wanted = (
-                socket.type not in ("*", "COMBO")
-                and not isinstance(value, dict)
-                and not _WIDGETS & _union(socket.type)
-            )
-            return (
-                f"{place} takes a link ({socket.type}), not the value {printable(repr(value), limit=60)}"
-                if wanted
-                else ""
-            )
-        number = _as_number(value) if socket.type in ("INT", "FLOAT") else 0.0
-        if number is None:
-            return f"{place} takes a number, not {printable(repr(value), limit=60)}"
-        return "" if socket.type in ("STRING", "BOOLEAN") else self._range_message(place, socket, number)
-
-    def _range_message(self, place: str, socket: Socket, number: float) -> str:
-        if socket.minimum is not None and number < socket.minimum:
-            return f"{place} is {number}, the least {self._offers.server} takes is {socket.minimum}"
-        if socket.maximum is not None and number > socket.maximum:
-            return f"{place} is {number}, the most {self._offers.server} takes is {socket.maximum}"
-        return ""
-
-    def _choice_message(self, node_class: str, socket: Socket, value: Plain) -> str:
-        options = socket.options or ()
-        if node_class in _ANY_FILE_CLASSES or str(value) in options:
-            return ""
-        parameter = self._parameters.get((node_class, socket.name))
-        near = nearest(str(value), options)
-        advice = f"; try --set {parameter}={near or options[0]}" if parameter and options else ""
-        there = choices(value, options) if options else "; it has none at all"
-        shown = printable(value, limit=80)
-        return f"{self._offers.server} has no `{shown}` for {node_class}.{socket.name}{there}{advice}"
-
-
-def _fine(socket: Socket, value: Plain) -> bool:
-    """Tell cheaply whether *value* is right beyond doubt."""
-    if socket.type == "STRING":
-        return isinstance(value, str)
-    if socket.type in ("INT", "FLOAT") and isinstance(value, (int, float)):
-        low, high = socket.minimum, socket.maximum
-        return (low is None or value >= low) and (high is None or value <= high)
-    return False
-
-
-def _union(kind: str) -> set[str]:
-    return {part.strip() for part in kind.split(",")}
-
-
-def _fits(given: str, wanted: str) -> bool:
-    """Tell whether an output of type *given* may be linked to a socket of type *wanted*."""
-    if "*" in (given, wanted) or given == wanted:
-        return True
-    return bool(_union(given) & _union(wanted))
-
-
-def _as_number(value: Plain) -> float | None:
-    """Return the number a server would make of *value*, None when it could not."""
-    if isinstance(value, (bool, int, float)):
-        return value
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def findings(offers: ObjectInfo, workflows: Sequence[tuple[str, Nodes]]) -> tuple[Finding, ...]:
-    """Return what *offers* lacks for a few (key, nodes)."""
-    checker = offers.checker()
-    for key, nodes in workflows:
-        checker.add(nodes, key)
-    return checker.findings()

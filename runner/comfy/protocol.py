@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -28,14 +28,20 @@ _HINTS: Mapping[str, Hint] = {
     "execution_interrupted": "interrupted",
 }
 _WORDS = frozenset({
-    "animerun_any", "animerun_previz", "class_type", "comfyui_version", "details", "devices", "display_node",
-    "errors", "exception_message", "exception_type", "executed", "executing", "execution_cached",
-    "execution_error", "execution_interrupted", "execution_start", "execution_success", "ExecutionBlocked",
-    "extra_info", "filename", "input_config", "input_name", "inputs", "message", "messages", "multiselect",
-    "node_errors", "node_id", "node_type", "number", "optional", "options", "output", "outputs", "progress",
+    "__value__", "input_mapping", "new_id", "old_id", "set_value",
+    "animerun_any", "animerun_previz", "API_KEY_COMFY_ORG", "api_node", "audio_upload", "class_type",
+    "COMFY_AUTOGROW_V3", "COMFY_DYNAMICCOMBO_V3", "COMFY_DYNAMICSLOT_V3", "COMFY_MATCHTYPE_V3",
+    "comfyui_version", "dependent_outputs", "details", "devices", "display_node", "errors",
+    "exception_message",
+    "exception_type", "executed", "executing", "execution_cached", "execution_error",
+    "execution_interrupted", "execution_start", "execution_success", "ExecutionBlocked", "extra_info",
+    "file_upload", "filename", "formats", "hidden", "image_upload", "input_config", "input_name", "inputs",
+    "message", "messages", "model_upload", "multiselect", "names", "new_node_id", "node_errors", "node_id",
+    "node_type", "number", "optional", "options", "output", "output_node", "outputs", "prefix", "progress",
     "prompt", "prompt_id", "python_module", "python_version", "pytorch_version", "queue_pending",
     "queue_running", "received_value", "required", "required_input_missing", "status", "status_str",
-    "subfolder", "success", "system", "timestamp", "value_not_in_list", "vram_free", "vram_total",
+    "subfolder", "success", "system", "template", "timestamp", "value_not_in_list", "video_upload",
+    "vram_free", "vram_total",
 })  # fmt: skip
 """What answers are read by, where it is long enough to be a credential; as one it would be no secret."""
 _NODES_KEPT = 1_000
@@ -122,6 +128,8 @@ class Tracker:
     """How it seems to have ended; history decides."""
     outputs: Mapping[str, Mapping[str, Plain]] = field(default_factory=dict)
     """Node → what its `executed` frame listed; history has what is too much to keep."""
+    meta: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Node → as what it is shown, as history has it."""
     kept: int = 0
     """Characters of the frames whose outputs were kept."""
 
@@ -162,14 +170,16 @@ class Tracker:
         return replace(self, phase="running", value=min(value, maximum), maximum=maximum)
 
     def _executed(self, data: Mapping[str, Plain], size: int) -> Tracker:
-        node, output = data.get("display_node") or data.get("node"), data.get("output")
+        node, output = data.get("node"), data.get("output")
         if not isinstance(node, str) or not isinstance(output, dict):
             return self
+        shown = data.get("display_node") or node
+        meta = {**self.meta, node: {"display_node": shown if isinstance(shown, str) else node}}
         outputs = {**self.outputs, node: output}
         kept = self.kept + size
         if len(outputs) > _NODES_KEPT or kept > _OUTPUTS_KEPT:
             return replace(self, phase="running")
-        return replace(self, phase="running", outputs=outputs, kept=kept)
+        return replace(self, phase="running", outputs=outputs, meta=meta, kept=kept)
 
     def _ending(self, frame: Frame) -> Tracker:
         # A blocked branch sends an error frame of this type and the prompt goes on.
@@ -287,29 +297,50 @@ class FileRef:
         return f"{folder}/{self.filename}" if folder else self.filename
 
 
-def files_of(node: str, output: Plain) -> tuple[FileRef, ...]:
-    """Return every file entry that one node's output lists, in order; malformed ones left out."""
-    if not isinstance(output, dict):
-        return ()
-    entries = [item for value in output.values() if isinstance(value, list) for item in value]
-    found = [ref for entry in entries if (ref := _file(node, entry)) is not None]
+def files_of(node: str, *outputs: Plain) -> tuple[FileRef, ...]:
+    """Return every file that one node's *outputs* list, once each, in order; malformed entries left out."""
+    found = dict.fromkeys(ref for entry in _entries(outputs) if (ref := _file(node, entry)) is not None)
     return tuple(replace(ref, index=index) for index, ref in enumerate(found))
 
 
-def malformed(output: Plain) -> tuple[Plain, ...]:
-    """Return what one node's output lists as files though it can be none: it lies elsewhere, or nowhere."""
-    if not isinstance(output, dict):
+def _entries(outputs: Iterable[Plain]) -> Iterator[Plain]:
+    for output in outputs:
+        for value in output.values() if isinstance(output, dict) else ():
+            yield from value if isinstance(value, list) else ()
+
+
+def shown_by(node: str, entry: Mapping[str, Plain]) -> tuple[Plain, ...]:
+    """Return what a history entry lists for *node* of the submitted graph, in order.
+
+    A node that a loop or a group made anew runs under an id of its own (`4.0.0.9`), and `meta` says as what
+    it is shown (ComfyUI 0.33 execution.py, comfy_execution/graph.py get_display_node_id).
+    """
+    outputs, meta = entry.get("outputs"), entry.get("meta")
+    if not isinstance(outputs, dict):
         return ()
-    entries = [item for value in output.values() if isinstance(value, list) for item in value]
+    facts = meta if isinstance(meta, dict) else {}
     return tuple(
-        each for each in entries if isinstance(each, dict) and "filename" in each and not _file("", each)
+        output for name, output in outputs.items() if name == node or _shown_as(facts.get(name)) == node
     )
 
 
-def texts_of(node: str, output: Plain) -> tuple[FileRef, ...]:
+def _shown_as(said: Plain) -> Plain:
+    return said.get("display_node") if isinstance(said, dict) else None
+
+
+def malformed(*outputs: Plain) -> tuple[Plain, ...]:
+    """Return what one node's *outputs* list as files though it can be none: it lies elsewhere, or nowhere."""
+    return tuple(
+        each
+        for each in _entries(outputs)
+        if isinstance(each, dict) and "filename" in each and not _file("", each)
+    )
+
+
+def texts_of(node: str, *outputs: Plain) -> tuple[FileRef, ...]:
     """Return what a node showed as text, one ref for each."""
-    shown = output.get("text") if isinstance(output, dict) else None
-    texts = [item for item in shown if isinstance(item, str)] if isinstance(shown, list) else []
+    shown = [output.get("text") for output in outputs if isinstance(output, dict)]
+    texts = [item for each in shown if isinstance(each, list) for item in each if isinstance(item, str)]
     return tuple(FileRef(node=node, index=at, filename="", text=text) for at, text in enumerate(texts))
 
 

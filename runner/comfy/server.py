@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from runner import door
 from runner.awake import Awake
 from runner.comfy.client import Client
 from runner.comfy.listener import Listener
+from runner.comfy.orphans import Orphans
 from runner.comfy.protocol import Frame, Queue, Tracker
 from runner.comfy.vigil import Vigil
-from runner.comfy.watch import Pace, Watch
-from runner.errors import Ambiguous, Refused, ServerFault, Unreachable
+from runner.comfy.watch import Lost, Pace, Watch
+from runner.errors import Ambiguous, NotLetIn, Refused, ServerFault, Unreachable
 
 Plain = Any
 Result = TypeVar("Result")
@@ -26,7 +27,8 @@ _FOREVER = 1e12
 _BLIND = 4
 """How much longer a job may show no progress of which no frames can come."""
 
-Lost = Literal["died", "removed", "lost"]
+_DENIED = 4
+"""How often one request may be denied while others are let in."""
 
 
 class Server:
@@ -72,15 +74,14 @@ class Server:
         self.refused = False
         """Nothing could be sent to it when it was last tried."""
         self._watches: dict[str, Watch] = {}
-        self._orphans: dict[str, float] = {}
-        """Ids given up here that the server may still hold → when."""
+        self._orphans = Orphans()
         self._vigil = Vigil()
         self._loss_told = -1
         self._shakes = self._failures = 0
         self._known_at = 0
         """After how many shakes it was last known to be what it was at the start."""
         self._down_at = self._changed_at = self._polled_at = self._answered_at = self._interrupted_at = 0.0
-        self._slowest_s = 0.0
+        self._slowest_s = self._answers_since = 0.0
         self._kicked = asyncio.Event()
         self.listener: Listener | None = None
         if sockets:
@@ -157,20 +158,13 @@ class Server:
     def _give_away(self, watch: Watch) -> None:
         """Note that *watch* is given up: should it turn up after all, it is taken back."""
         if watch.sent_at and not (watch.cancelled and watch.accepted):
-            self._orphans[watch.prompt_id] = self.clock()
+            self._orphans.add(watch.prompt_id, self.clock())
 
     def how_lost(self, watch: Watch) -> Lost:
-        """Return what most likely became of *watch*, which is nowhere.
-
-        "died": the server went while it ran. "removed": nothing happened to the server, so somebody took it
-        out of the queue. Without a socket a quick restart can pass unseen; then only another job of ours that
-        is still there proves that there was none.
-        """
-        if watch.running_at or watch.next_to_run:
-            return "died" if self.shakes > watch.shakes_running else "lost"
+        """Return what most likely became of *watch*, which is nowhere."""
         others = any(other.accepted and not other.missing_since for other in self._watches.values())
         seeing = (self.listener is not None and self.listener.connected) or others
-        return "removed" if watch.accepted and seeing and self.shakes == watch.shakes else "lost"
+        return watch.how_lost(self.shakes, seeing=seeing)
 
     def _guess_what_ran(self) -> None:
         """Note which job a server may have died of that nobody saw running: the first sent of those it holds.
@@ -202,7 +196,8 @@ class Server:
         if isinstance(fault, Unreachable) or not watch.look:
             return
         # Only what fails while the server answers about other things is the fault of this entry.
-        if fault.status or watch.unread_at < self._answered_at:
+        # A door that lets nobody in is none of it.
+        if (fault.status and not isinstance(fault, NotLetIn)) or watch.unread_at < self._answered_at:
             watch.unread += 1
         watch.unread_at = self.clock()
         if watch.unread >= self.pace.looks:
@@ -215,7 +210,9 @@ class Server:
 
     def _lost(self, watch: Watch) -> bool:
         """Tell whether it has been nowhere long enough; the queue was asked before the history."""
-        settled = self.clock() - watch.missing_since >= self.settle_s
+        now = self.clock()
+        settled = now - watch.missing_since >= self.settle_s
+        settled |= watch.old and now - self._answers_since >= self.pace.settle_old_s
         return bool(watch.missing_since) and (settled or (watch.cancelled and watch.accepted))
 
     async def insist(self, call: Callable[[], Awaitable[Result]], watch: Watch, *, tries: int = 5) -> Result:
@@ -227,10 +224,18 @@ class Server:
             Refused: It said no.
 
         """
+        denied_at, denied = 0.0, 0
         while True:
             try:
                 result = await call()
             except Unreachable as fault:
+                self.trouble(fault)
+            except NotLetIn as fault:
+                # Where other requests are let in meanwhile, it is this one that is not wanted.
+                denied += denied_at < self._answered_at
+                if denied >= _DENIED:
+                    raise
+                denied_at = self.clock()
                 self.trouble(fault)
             except Ambiguous as fault:
                 tries -= 1
@@ -280,6 +285,7 @@ class Server:
             # on a bad line no absence would ever last long enough.
             for watch in self._watches.values():
                 watch.missing_since = 0.0
+            self._answers_since = now
         self._answered_at = now
         self._failures = 0
         if not self.down or self.final:
@@ -306,7 +312,7 @@ class Server:
 
     def strangers(self, queue: Queue) -> frozenset[str]:
         """Return the ids in *queue* that are not ours."""
-        return (queue.running | queue.pending) - self._watches.keys() - self._orphans.keys()
+        return (queue.running | queue.pending) - self._watches.keys() - frozenset(self._orphans)
 
     def kick(self) -> None:
         """Have the next poll soon."""
@@ -340,7 +346,7 @@ class Server:
             await self._rest()
             if self.down:
                 await asyncio.sleep(probe_s * door.uniform(0.75, 1.25))
-                probe_s = min(2 * probe_s, 30.0)
+                probe_s = min(2 * probe_s, self.pace.slowest_probe_s)
             await self._poll()
             if not self.down:
                 probe_s = self.pace.probe_s
@@ -416,13 +422,7 @@ class Server:
 
     async def _take_back(self, queue: Queue) -> None:
         """Cancel what was given up and turned up after all, and what stands in the queue more than once."""
-        for prompt_id, since in tuple(self._orphans.items()):
-            if prompt_id in queue.pending:
-                await self.client.delete([prompt_id])
-            elif prompt_id in queue.running:
-                await self.client.interrupt(prompt_id)
-            elif self.clock() - since > self.pace.orphan_s:
-                del self._orphans[prompt_id]
+        await self._orphans.take_back(self.client, queue, now=self.clock(), forget_s=self.pace.orphan_s)
         for prompt_id in queue.doubled & self._watches.keys():
             # One at a time: the server deletes one of them, and one must be left.
             await self.client.delete([prompt_id])
@@ -459,7 +459,7 @@ class Server:
         if watch.stuck and now - self._interrupted_at >= given_s <= silent_s:
             self.leave_out(f"{self.url} accepts jobs but runs none, and no interrupt helps: restart it")
         elif not watch.stuck and silent_s >= self._patience_s(watch):
-            await self.client.interrupt(watch.prompt_id)
+            await self.client.cancel(watch.prompt_id, running=True)
             tracker = watch.tracker
             step = f" {tracker.value}/{tracker.maximum}" if tracker.maximum else ""
             last = f", last seen at node {tracker.node}{step}" if tracker.node else ""

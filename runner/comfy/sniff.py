@@ -1,31 +1,34 @@
-"""What a downloaded file really is: type by its first bytes, wholeness by structure, pixels by decoding.
+"""What a downloaded file really is: type by its bytes, wholeness by structure, pixels by decoding.
 
-Names, extensions and content types of servers are not looked at. Nothing above the limits is decoded.
+Content types of servers are not looked at, and their names only where the bytes leave a choice
+(`comfy.media`). Nothing above the limits is decoded. What no structure proves whole is whole when its length
+is the one that the server announced, or when a second download brought the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
 
-from runner.comfy import boxes
+from runner.comfy import boxes, heads, media
+from runner.comfy.media import HEAD_LIMIT, JSON, LATENT, PLAIN, SVG, UNKNOWN
 from runner.domain import OutputKind
 from runner.pictures import NotWhole, TooMuch, opened, strips
 
-_HEAD_LIMIT = 16 * 2**20
-"""Bytes that are read of a text or at the head of a latent."""
 _JSON_LIMIT = 2 * 2**20
 """Bytes of a text that are looked at as JSON."""
 _VALUES = 500_000
 """Of JSON that is looked at; each takes up to 300 bytes of memory."""
 
-_FRAMES = 2**31 - 1
-"""Most that are told of a film, whatever it claims; an INTEGER of the index holds no more."""
+_ENDLESS = 0xFFFF_FF00
+"""From here on a length in a WAV says that it was not known when the head was written."""
+_MOST = 2**31 - 1
+"""The largest size or length that is recorded, whatever a file says; the index holds no more."""
 
 
 class Unwanted(Exception):
@@ -50,98 +53,129 @@ class Facts:
 
 _SUITS: dict[OutputKind, tuple[str, ...]] = {
     "image": ("image/",),
-    "video": ("video/", "image/webp", "image/png", "image/gif"),
-    "audio": ("audio/", "video/mp4", "video/webm"),
-    "text": ("text/", "application/json"),
-    "latent": ("application/x-safetensors",),
+    "video": ("video/", "image/webp", "image/png", "image/gif", "image/avif"),
+    "audio": ("audio/", "video/mp4", "video/webm", "video/x-matroska"),
+    "text": ("text/", JSON, SVG, "model/obj", "model/gltf+json"),
+    "latent": (LATENT,),
+    "model3d": ("model/",),
+    "file": ("",),
 }
+_DECODED = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp")
+_BOXED = ("image/avif", "image/heic", "image/heif")
 
 
-def sniff(head: bytes) -> tuple[str, str]:
-    """Return media type and extension for a file that begins with *head* (64 bytes are enough).
-
-    Returns ("", "") for what is not known by its first bytes.
-    """
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png", "png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg", "jpg"
-    if head[:4] == b"RIFF":
-        return {b"WEBP": ("image/webp", "webp"), b"WAVE": ("audio/wav", "wav")}.get(head[8:12], ("", ""))
-    if head[:6] in (b"GIF87a", b"GIF89a"):
-        return "image/gif", "gif"
-    if head[4:8] == b"ftyp":
-        return _mp4(head[8:12])
-    if head.startswith(b"\x1aE\xdf\xa3"):
-        return "video/webm", "webm"
-    if head.startswith(b"fLaC"):
-        return "audio/flac", "flac"
-    if head.startswith(b"OggS"):
-        return "audio/ogg", "opus" if b"OpusHead" in head else "ogg"
-    if head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
-        return "audio/mpeg", "mp3"
-    if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _HEAD_LIMIT:
-        return "application/x-safetensors", "latent"
-    return "", ""
-
-
-def _mp4(brand: bytes) -> tuple[str, str]:
-    if brand == b"qt  ":
-        return "video/quicktime", "mov"
-    return ("audio/mp4", "m4a") if brand == b"M4A " else ("video/mp4", "mp4")
-
-
-def examine(path: Path, *, kind: OutputKind, pixels: int) -> Facts:
+def examine(
+    path: Path,
+    *,
+    kind: OutputKind,
+    pixels: int,
+    name: str = "",
+    fits: bool = True,
+    again: bool = False,
+) -> Facts:
     """Return what the file at *path* is.
 
     Args:
         path: A finished download.
         kind: What its node was declared to save.
         pixels: Most pixels a frame may have.
+        name: What the server calls it.
+        fits: It is as long as the server announced.
+        again: An earlier download brought the same bytes, so this is what the server has.
 
     Raises:
-        NotWhole: Empty, cut short, or damaged.
+        NotWhole: Cut short or damaged, or nothing says yet that it is not.
         Unwanted: Of another kind (BAD_OUTPUT), or with too many pixels (TOO_LARGE).
 
     """
     with path.open("rb") as file:
-        head = file.read(64)
-        if not head:
-            raise NotWhole("the file is empty")
-        media, extension = sniff(head)
-        if not media:
-            media, extension = _text(file, kind)
-        if not media.startswith(_SUITS[kind]):
-            raise Unwanted("BAD_OUTPUT", f"declared as {kind}, but it is {media}")
-        _complete(file, media)
-        if media.startswith("image/"):
-            return _picture(path, media, extension, pixels)
-        if media in ("video/mp4", "video/quicktime", "audio/mp4"):
-            return _film(file, media, extension)
-    return Facts(media=media, extension=extension)
+        found, proven = _identified(file, kind, name)
+        if not found.media.startswith(_SUITS[kind]):
+            _refuse(found, kind, sure=again or found.media != UNKNOWN)
+        try:
+            facts, proven = _looked_into(path, file, found, pixels, proven=proven)
+        except (NotWhole, Unwanted) as error:
+            # Declared as anything: what the server has is what was made, whatever a decoder thinks of it.
+            if kind != "file" or (isinstance(error, NotWhole) and not again):
+                raise
+            facts, proven = found, False
+    if not (proven or fits or again):
+        raise NotWhole("nothing says that all of it is here")
+    return facts
 
 
-def _text(file: BinaryIO, kind: OutputKind) -> tuple[str, str]:
-    """Return the type of a text file; what is not UTF-8 is damaged, for no binary type is unknown here.
+def _refuse(found: Facts, kind: OutputKind, *, sure: bool) -> None:
+    what = media.called(found.media, found.extension)
+    if not sure:
+        raise NotWhole(f"it is {what}")
+    right = media.kind_of(found.media)
+    raise Unwanted("BAD_OUTPUT", f"declared as {kind}, but it is {what}; that is kind `{right}`")
+
+
+def _identified(file: BinaryIO, kind: OutputKind, name: str) -> tuple[Facts, bool]:
+    """Return type and extension, and whether what was read for that proves the file whole."""
+    head = file.read(64)
+    kinds, proven = media.by_bytes(head), False
+    if not kinds[0] and (head or kind in ("text", "file")):
+        kinds, proven = _text(file, kind, name)
+    if not head and kind not in ("text", "file"):
+        raise NotWhole("the file is empty")
+    kinds = media.refined(*kinds, name)
+    return Facts(media=kinds[0], extension=kinds[1]), proven
+
+
+def _text(file: BinaryIO, kind: OutputKind, name: str) -> tuple[tuple[str, str], bool]:
+    """Return the type of a text file, ("", "") for what is none, and whether its end is there.
 
     JSON is plain text where there is much of it, or where no text was declared.
     """
     file.seek(0)
-    content = file.read(_HEAD_LIMIT + 1)
-    if len(content) > _HEAD_LIMIT or b"\0" in content:
-        raise NotWhole("the file is of no known type")
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise NotWhole("the file is of no known type") from error
+    content = file.read(HEAD_LIMIT + 1)
+    cut = len(content) > HEAD_LIMIT
+    guess = kind == "text" or media.extension_of(name) in ("txt", "csv", "md", "obj", "srt")
+    text = media.decoded(content, cut=cut, guess=guess)
+    if text is None:
+        return ("", ""), False
+    if media.is_svg(text):
+        if not cut and not media.ends_as_svg(text):
+            raise NotWhole("the SVG has no end")
+        return (SVG, "svg"), not cut
     begin = text.lstrip()[:9].lower()
-    if kind == "text" and begin[:1] in ("{", "[") and len(content) <= _JSON_LIMIT:
+    if begin == "<!doctype":
+        return ("text/html", "html"), False
+    may_be = kind == "text" or media.extension_of(name) in ("json", "gltf")
+    if may_be and begin[:1] in ("{", "[") and len(content) <= _JSON_LIMIT:
         try:
             _parsed(content)
         except ValueError:
-            return "text/plain", "txt"
-        return "application/json", "json"
-    return ("text/html", "html") if begin == "<!doctype" else ("text/plain", "txt")
+            return (PLAIN, "txt"), False
+        return (JSON, "json"), True
+    return (PLAIN, "txt"), False
+
+
+def _looked_into(
+    path: Path, file: BinaryIO, found: Facts, pixels: int, *, proven: bool
+) -> tuple[Facts, bool]:
+    """Return *found* with what its structure says, and whether that proves the file whole."""
+    if found.media in _DECODED:
+        _complete(file, found.media)
+        return _picture(path, found.media, found.extension, pixels), True
+    if found.media in ("video/mp4", "video/quicktime", "audio/mp4"):
+        return _film(file, found.media, found.extension), True
+    if found.media in _BOXED:
+        width, height = _still(file)
+        return _sized(found, width, height), bool(width)
+    if found.media == "image/x-exr":
+        width, height, proven = heads.exr(file, file.seek(0, 2))
+        return _sized(found, width, height), proven
+    if found.media == "image/tiff":
+        width, height = heads.tiff(file, file.seek(0, 2))
+        return _sized(found, width, height), False
+    return found, _complete(file, found.media) or proven
+
+
+def _sized(found: Facts, width: int, height: int) -> Facts:
+    return replace(found, width=min(width, _MOST), height=min(height, _MOST))
 
 
 def _parsed(content: bytes) -> Any:
@@ -154,31 +188,57 @@ def _parsed(content: bytes) -> Any:
         raise ValueError("too deep or too large") from error
 
 
-def _complete(file: BinaryIO, media: str) -> None:
+def _complete(file: BinaryIO, kind: str) -> bool:
+    """Return whether its structure proves the file whole; raises NotWhole where it proves the contrary."""
     size = file.seek(0, 2)
     file.seek(0)
-    match media:
+    match kind:
         case "image/jpeg":
             file.seek(max(0, size - 65536))
             if b"\xff\xd9" not in file.read():
                 raise NotWhole("the JPEG has no end")
+            return True
         case "image/webp" | "audio/wav":
-            if int.from_bytes(file.read(8)[4:], "little") + 8 > size:
+            # A WAV that was written into a pipe says 0 or the most there is.
+            length = int.from_bytes(file.read(8)[4:], "little")
+            if length + 8 > size and (kind == "image/webp" or 0 < length < _ENDLESS):
                 raise NotWhole("the file is shorter than it says")
+            return length + 8 == size
+        case "model/gltf-binary":
+            length = int.from_bytes(file.read(12)[8:], "little")
+            if length > size:
+                raise NotWhole("the GLB is shorter than it says")
+            return length == size
+        case "model/stl":
+            return _is_binary_stl(file, size)
         case "application/x-safetensors":
             _check_safetensors(file, size)
+            return True
         case _:
-            pass  # its structure says nothing about its length
+            return False  # its structure says nothing about its length
 
 
-def _film(file: BinaryIO, media: str, extension: str) -> Facts:
+def _is_binary_stl(file: BinaryIO, size: int) -> bool:
+    """Return whether it is as long as its number of triangles says; an STL that is a text has no number."""
+    return size == 84 + 50 * int.from_bytes(file.read(84)[80:], "little")
+
+
+def _still(file: BinaryIO) -> tuple[int, int]:
+    """Return the size that an AVIF or HEIF tells, 0 where it does not; raises NotWhole."""
+    try:
+        return boxes.still(file, file.seek(0, 2))
+    except boxes.Broken as error:
+        raise NotWhole(str(error)) from error
+
+
+def _film(file: BinaryIO, kind: str, extension: str) -> Facts:
     """Check that the boxes of an MP4 are whole, and read size and length from its index."""
     try:
         track = boxes.examine(file, file.seek(0, 2))
     except boxes.Broken as error:
         raise NotWhole(str(error)) from error
-    frames = min(track.frames, _FRAMES) or 1
-    return Facts(media=media, extension=extension, width=track.width, height=track.height, frames=frames)
+    frames = min(track.frames, _MOST) or 1
+    return Facts(media=kind, extension=extension, width=track.width, height=track.height, frames=frames)
 
 
 def _check_safetensors(file: BinaryIO, size: int) -> None:
@@ -193,7 +253,7 @@ def _check_safetensors(file: BinaryIO, size: int) -> None:
         raise NotWhole("the latent is shorter or longer than it says")
 
 
-def _picture(path: Path, media: str, extension: str, pixels: int) -> Facts:
+def _picture(path: Path, kind: str, extension: str, pixels: int) -> Facts:
     """Decode every frame."""
     try:
         with opened(path, pixels=pixels) as image:
@@ -202,7 +262,7 @@ def _picture(path: Path, media: str, extension: str, pixels: int) -> Facts:
             digest = _hash_samples(image, frames)
     except TooMuch as error:
         raise Unwanted("TOO_LARGE", str(error)) from error
-    return Facts(media=media, extension=extension, pixels=digest, width=width, height=height, frames=frames)
+    return Facts(media=kind, extension=extension, pixels=digest, width=width, height=height, frames=frames)
 
 
 def _hash_samples(image: Image.Image, frames: int) -> str:

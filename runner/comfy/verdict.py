@@ -27,12 +27,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from runner.comfy.protocol import FileRef, files_of, malformed, printable, texts_of
+from runner.comfy.protocol import FileRef, files_of, malformed, printable, shown_by, texts_of
 from runner.domain import Fault, OutputKind
+from runner.errors import ServerFault
+from runner.text.shown import written
 
 Plain = Any
 Nodes = Mapping[str, Mapping[str, Plain]]
@@ -73,11 +75,22 @@ def judge(
     prefix: str,
     *,
     nodes: Nodes = _NO_NODES,
+    unprefixed: Collection[str] = (),
+    optional: Collection[str] = (),
 ) -> Succeeded | Fault:
     """Return the files of a finished prompt, or why it does not count as a success.
 
     Success needs all of: status `success`, an `execution_success` message, no error or interrupt message, and
     for every expected node at least one file under *prefix* (an older one is an answer from the cache).
+
+    Args:
+        entry: Of the history.
+        expected: Declared nodes and what each saves.
+        prefix: Where the server was told to save.
+        nodes: The graph, for titles in messages.
+        unprefixed: Nodes that are not told where to save: what they list counts, whatever it is called.
+        optional: Nodes that may list nothing, as a switch decides; of all nodes one must list something.
+
     """
     messages = tuple(_messages(entry))
     for name, data in messages:
@@ -91,7 +104,7 @@ def judge(
         return Fault(
             code="UNREADABLE", retry="again", message="the server's history does not say how it ended"
         )
-    refs = _declared(entry.get("outputs"), expected, prefix, nodes)
+    refs = _declared(entry, expected, prefix, nodes, unprefixed=unprefixed, optional=optional)
     if isinstance(refs, Fault):
         return refs
     return Succeeded(refs=refs, run_s=_run_time(messages), cached=_cached(messages))
@@ -106,22 +119,35 @@ def _messages(entry: Mapping[str, Plain]) -> Iterable[tuple[str, Mapping[str, Pl
 
 
 def _declared(
-    outputs: Plain, expected: Mapping[str, OutputKind], prefix: str, nodes: Nodes
+    entry: Mapping[str, Plain],
+    expected: Mapping[str, OutputKind],
+    prefix: str,
+    nodes: Nodes,
+    *,
+    unprefixed: Collection[str],
+    optional: Collection[str],
 ) -> tuple[FileRef, ...] | Fault:
-    listed = outputs if isinstance(outputs, dict) else {}
     refs: list[FileRef] = []
     for node, kind in expected.items():
-        if bad := malformed(listed.get(node)):
+        shown = shown_by(node, entry)
+        if bad := malformed(*shown):
             message = f"{_title(node, nodes)} lists a file that can be none: {printable(bad[0], limit=200)}"
             return Fault(code="BAD_OUTPUT", message=message, node=node, node_class=_class(node, nodes))
-        found = files_of(node, listed.get(node))
-        kept = _ours(found, prefix)
-        if kind == "text" and not found:
-            kept = texts_of(node, listed.get(node))
+        found = files_of(node, *shown)
+        kept = _saved(found) if node in unprefixed else _ours(found, prefix)
+        if kind in ("text", "file") and not found:
+            kept = texts_of(node, *shown)
+        if not found and not kept and node in optional:
+            continue
         if not kept:
             return _nothing_new(node, found, nodes)
         refs.extend(replace(ref, index=index) for index, ref in enumerate(kept))
-    return tuple(refs)
+    return tuple(refs) if refs else _nothing_new(next(iter(expected)), (), nodes)
+
+
+def _saved(found: Sequence[FileRef]) -> tuple[FileRef, ...]:
+    """Return the files that were saved for good; where there are nothing but previews, those."""
+    return tuple(ref for ref in found if ref.type == "output") or tuple(found)
 
 
 def _ours(found: Sequence[FileRef], prefix: str) -> tuple[FileRef, ...]:
@@ -145,7 +171,8 @@ def _nothing_new(node: str, found: Sequence[FileRef], nodes: Nodes) -> Fault:
         older = printable(found[0].filename, limit=80)
         message = f"{title} answered with an older file instead of a new one: {older}"
         return Fault(code="CACHED_OUTPUT", retry="again", message=message, node=node, node_class=node_class)
-    message = f"the server reports success, but {title} saved nothing (a blocked branch, or no save node)"
+    message = f"the server reports success, but {title} saved nothing (a blocked branch, or no save node); "
+    message += "one that may save nothing is declared with `optional: true`"
     return Fault(code="MISSING_OUTPUT", message=message, node=node, node_class=node_class)
 
 
@@ -199,13 +226,12 @@ def _class(node: str, nodes: Nodes) -> str:
 
 
 def _title(node: str, nodes: Nodes, node_class: str = "") -> str:
-    """Return `node 7 (KSampler)`, or with its title where it has one of its own."""
+    """Return `node 7 (KSampler)`, and `node 7 (First pass, KSampler)` for one with a title of its own."""
     meta = nodes.get(node, {}).get("_meta")
     title = meta.get("title") if isinstance(meta, dict) else None
-    name = (
-        printable(title, limit=60) if isinstance(title, str) and title else node_class or _class(node, nodes)
-    )
-    return f"node {node} ({name})" if name else f"node {node}"
+    title = printable(title, limit=60) if isinstance(title, str) else ""
+    names = ", ".join(dict.fromkeys(name for name in (title, node_class or _class(node, nodes)) if name))
+    return f"node {node} ({names})" if names else f"node {node}"
 
 
 def rejection(status: int, body: Plain, nodes: Nodes = _NO_NODES) -> Fault:
@@ -222,6 +248,20 @@ def rejection(status: int, body: Plain, nodes: Nodes = _NO_NODES) -> Fault:
     return _whole_graph(content.get("error"), nodes)
 
 
+def concerning(errors: Mapping[str, Plain], outputs: Collection[str]) -> Mapping[str, Plain]:
+    """Return those of *errors* (`node_errors`) that keep one of *outputs* from being made.
+
+    The server drops only the outputs that depend on a bad node (ComfyUI 0.33 execution.py validate_prompt),
+    so a preview that nobody declared stops no job.
+    """
+
+    def concerns(error: Plain) -> bool:
+        dependent = error.get("dependent_outputs") if isinstance(error, dict) else None
+        return not isinstance(dependent, list) or any(str(each) in outputs for each in dependent)
+
+    return {node: error for node, error in errors.items() if concerns(error)}
+
+
 def _whole_graph(error: Plain, nodes: Nodes) -> Fault:
     if not isinstance(error, dict):
         return Fault(
@@ -230,13 +270,17 @@ def _whole_graph(error: Plain, nodes: Nodes) -> Fault:
     message, details = (printable(error.get(key) or "", limit=200) for key in ("message", "details"))
     named = _NODE_ID.fullmatch(details)
     node = named[1] if named else ""
-    where = f"{_title(node, nodes)}: " if node else ""
+    extra = error.get("extra_info")
+    # A title hides the class in the message (ComfyUI 0.33 execution.py validate_prompt).
+    told = extra.get("class_type") if isinstance(extra, dict) else None
+    node_class = printable(told, limit=80) if isinstance(told, str) else _class(node, nodes)
+    where = f"{_title(node, nodes, node_class)}: " if node else ""
     text = message if node or not details else f"{message} ({details})"
     return Fault(
         code="VALIDATION",
         message=f"the server refused the workflow: {where}{text or 'no reason given'}"[:500],
         node=node,
-        node_class=_class(node, nodes),
+        node_class=node_class,
     )
 
 
@@ -288,14 +332,18 @@ def _allowed(config: Plain) -> tuple[str, ...]:
 
 
 def _value(value: Plain) -> str:
-    return printable(repr(value) if isinstance(value, str) else value, limit=80)
+    return printable(f"`{value}`" if isinstance(value, str) else written(value), limit=80)
 
 
 def choices(value: object, allowed: Sequence[str], *, shown: int = 5) -> str:
     """Return `; did you mean X? there are: a, b, … (n in all)`; empty without *allowed*."""
+    return listed(nearest(str(value), allowed), allowed, shown=shown)
+
+
+def listed(near: str, allowed: Sequence[str], *, shown: int = 5) -> str:
+    """Return `; did you mean NEAR? there are: a, b, … (n in all)`; empty without *allowed*."""
     if not allowed:
         return ""
-    near = nearest(str(value), allowed)
     some = ", ".join(printable(item, limit=60) for item in allowed[:shown])
     count = f", … ({len(allowed)} in all)" if len(allowed) > shown else ""
     return f"{f'; did you mean {printable(near, limit=80)}?' if near else ';'} there are: {some}{count}"
@@ -310,6 +358,25 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return folded[found[0]] if found else ""
 
 
+def is_model_file(name: object) -> bool:
+    """Whether *name* ends as the files of models do."""
+    return isinstance(name, str) and bool(_MODEL_FILE.search(name.lower()))
+
+
 def _core(name: str) -> str:
     last = name.lower().replace("\\", "/").rpartition("/")[2]
     return _MODEL_FILE.sub("", last) or last
+
+
+def busy(fault: ServerFault) -> bool:
+    """Whether a server asked to be left alone."""
+    return fault.status == 429 or (fault.status == 503 and fault.wait_s > 0)
+
+
+def unclear(doubt: ServerFault) -> Fault:
+    """Return the fault of a submission that was answered with the status of *doubt* and did not arrive."""
+    message = str(doubt)[:500]
+    if busy(doubt):
+        return Fault(code="SERVER_BUSY", message=message, retry="again")
+    code = "SERVER_ERROR" if doubt.status >= 500 else "SERVER_REJECTS"
+    return Fault(code=code, message=message, retry="elsewhere")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from runner.comfy.protocol import Tracker
+
+Lost = Literal["died", "removed", "lost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +36,9 @@ class Pace:
     deaf_s: float = 30.0
     """Our job runs and its socket is silent for this long: the socket is deaf."""
     probe_s: float = 0.5
-    """First interval between two knocks at a server that is down; doubles up to 30."""
+    """First interval between two knocks at a server that is down; doubles."""
+    slowest_probe_s: float = 3.0
+    """The longest: who is back is to be used within five seconds."""
     no_progress_s: float = 1800.0
     """Our job runs and nothing is seen of it for this long: it is interrupted. Four times as long where no
     frames of it can come: then only its end could be seen."""
@@ -44,6 +49,9 @@ class Pace:
     as the last one's models take to be put away."""
     orphan_s: float = 600.0
     """How long an id that was given up is looked for, to be taken back when it turns up."""
+    settle_old_s: float = 1.0
+    """A server must have answered for so long before what an earlier process intended long ago counts as
+    lost: what waits in the socket of a server that was stopped is taken in within moments."""
     free_s: float = 1.0
     """How long a server gets to free its memory; it does so between two prompts."""
 
@@ -67,6 +75,8 @@ class Watch:
     """Monotonic time at which it was first known to run; 0 = not yet."""
     missing_since: float = 0.0
     """Monotonic time since which looks found it nowhere; 0 = not missing."""
+    old: bool = False
+    """Intended longer ago than the settle time, by a process that is gone: nothing of it is on its way."""
     cancelled: bool = False
     unread: int = 0
     """Looks at its history that brought nothing readable, though the server answered about other things."""
@@ -87,6 +97,17 @@ class Watch:
     look: bool = False
     """Something says that history should be asked."""
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def how_lost(self, shakes: int, *, seeing: bool) -> Lost:
+        """Return what most likely became of it, when it is nowhere and the server has had so many *shakes*.
+
+        "died": the server went while it ran. "removed": nothing happened to the server, so somebody took it
+        out of the queue. Without a socket a quick restart can pass unseen; then only another job of ours that
+        is still there proves that there was none (*seeing*).
+        """
+        if self.running_at or self.next_to_run:
+            return "died" if shakes > self.shakes_running else "lost"
+        return "removed" if self.accepted and seeing and shakes == self.shakes else "lost"
 
     def stir(self, *, look: bool = False) -> None:
         """Wake whoever follows it."""

@@ -9,14 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from runner import model_files
 from runner.compare.changed import changed
 from runner.compare.opening import Asked, opened, side_of
 from runner.compare.pictures import GRADED, graded, looks
 from runner.diff.model import Counts, Drift, Group, RunDiff, Side, Slower, Times
 from runner.diff.remarks import remarks
+from runner.drift import systems
 from runner.manifest.compare_rows import DuckError, Letter, Sides
 from runner.manifest.store import Manifest
 from runner.naming import Pattern
+from runner.text.times import utc
 
 _SLOWEST = 5
 
@@ -82,6 +85,9 @@ class Comparison:
 
     def _compare(self, manifest: Manifest, a: Asked, b: Asked, pictures: int | None) -> RunDiff:
         first, second = self._opened
+        for each in manifest.left_out:
+            if each.run in (a.run, b.run):
+                raise each.error
         self._sides = Sides(manifest, first.source, second.source)
         left, right = side_of(self._sides, "a", a, first), side_of(self._sides, "b", b, second)
         for name in ("painted", "odd"):
@@ -175,8 +181,17 @@ def _environment(sides: Sides, a: Side, b: Side) -> Iterator[Drift]:
     for what in (*before, *(name for name in after if name not in before)):
         old, new = before.get(what, ()), after.get(what, ())
         both = bool(old and new) or not (what.startswith(own) or "plan" in (a.kind, b.kind))
+        if what == "os" and len(set(systems(old, new))) == 1:
+            continue
         if old != new and both:
             yield Drift(what=what, before=old, after=new)
+
+    then, now = (model_files.recorded(sides.each("model_files", side=side)) for side in ("a", "b"))
+    for (folder, name), how in model_files.changed(then, now).items():
+        if how == model_files.CHANGED_SINCE:
+            times = ({utc(at) for at in each[folder, name].modified.values()} for each in (then, now))
+            old, new = (tuple(sorted(each)) for each in times)
+            yield Drift(what=f"model file {folder}/{name}, last changed", before=old, after=new)
 
 
 def _surroundings(sides: Sides, side: Letter) -> dict[str, tuple[str, ...]]:

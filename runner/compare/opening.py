@@ -18,6 +18,7 @@ from runner.manifest.journal import Journal
 from runner.manifest.store import JOURNAL, Manifest
 from runner.plan import make_plan
 from runner.record import Recorder
+from runner.spec import name_in_project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,8 @@ def _planned(asked: Asked, stack: ExitStack) -> Path:
     try:
         recorder = Recorder(journal, clock=lambda: 0.0)
         recorder.head(
-            uuid="", spec=str(asked.path), episode=plan.spec.episode, title=plan.spec.title, realm="",
-            animerun="", total=plan.total, waiting=plan.waiting, scope={},
+            uuid="", spec=name_in_project(asked.path), episode=plan.spec.episode, title=plan.spec.title,
+            realm="", animerun="", total=plan.total, waiting=plan.waiting, scope={},
         )  # fmt: skip
         for file in plan.inputs.values():
             recorder.input(name=file.name, path=file.project, size=file.size)
@@ -121,4 +122,7 @@ def head_of(asked: Asked, *, runs: Path) -> Side:
     with ExitStack() as stack:
         found = opened(asked, stack)
         manifest = stack.enter_context(Manifest(runs))
+        for each in manifest.left_out:
+            if each.run == asked.run:
+                raise each.error
         return side_of(Sides(manifest, found.source, found.source), "a", asked, found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.diff.gate import Policy
+from runner.diff.gate import Policy, Verdict
 from runner.diff.junit import Case, Trouble
 from runner.diff.model import Picture, RunDiff
 
@@ -20,12 +20,15 @@ def cases(
     *,
     unbegun: int = 0,
     why: str = "",
+    verdict: Verdict | None = None,
 ) -> Iterator[Case]:
     """Yield a case for each of *rows*, the new run's jobs, then of *gone*, which it does not have.
 
     The *unbegun* jobs that the run ended before, for the reason *why*, have one case together: nobody has
-    written down which they are.
+    written down which they are. A *verdict* without a comparison has a case of its own.
     """
+    if verdict is not None and verdict.uncompared:
+        yield _uncompared(verdict)
     pictures: dict[str, list[Picture]] = {}
     for picture in diff.pictures:
         pictures.setdefault(picture.key, []).append(picture)
@@ -39,6 +42,14 @@ def cases(
         yield Case(
             key="the rest", suite="(not begun)", trouble=Trouble(tag="error", kind="unbegun", message=told)
         )
+
+
+def _uncompared(verdict: Verdict) -> Case:
+    tripped = any(finding.condition == "baseline" for finding in verdict.findings)
+    trouble = Trouble(
+        tag="failure" if tripped else "skipped", kind="baseline", message=f"no baseline: {verdict.uncompared}"
+    )
+    return Case(key="comparison with the baseline", suite="(baseline)", trouble=trouble)
 
 
 def _suite(row: Row) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from runner.diff.model import Change, Group
 from runner.domain import Plain
+from runner.text.shown import written
 
 Facts = Mapping[str, Plain]
 Nodes = Mapping[str, Mapping[str, Any]]
@@ -88,13 +89,7 @@ def _clause(change: Change, *, uniform: bool) -> str:
 
 def shown(value: Plain) -> str:
     """Return a value as people write it."""
-    if isinstance(value, dict) and value.keys() == {"width", "height"}:
-        return f"{value['width']}x{value['height']}"
-    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("$file", "$input"):
-        return str(next(iter(value.values())))
-    if value is None or value == "":
-        return "none"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return written(value) or "none"
 
 
 class Grouping:

@@ -61,6 +61,8 @@ class Verdict:
     """What the gate says."""
 
     findings: tuple[Finding, ...] = ()
+    uncompared: str = ""
+    """Why nothing was compared although it was asked for; empty when it was, or nobody asked."""
 
     @property
     def passed(self) -> bool:

@@ -11,7 +11,8 @@ from runner.diff.text import markdown, marked
 
 def summary(verdict: Verdict, states: States, diff: RunDiff | None, *, run: Side) -> Iterator[str]:
     """Yield the summary line by line: the verdict, the jobs by state, and what differs from the baseline."""
-    yield f"## {'Passed' if verdict.passed else 'Not passed'}: {marked(run.spec)}\n\n"
+    passed = "No baseline" if verdict.uncompared else "Passed"
+    yield f"## {passed if verdict.passed else 'Not passed'}: {marked(run.spec)}\n\n"
     counted = ", ".join(f"{jobs:,} {state}" for state, (jobs, _) in sorted(states.items()))
     yield f"{marked(run.run)} ({marked(run.realm)}): {counted}\n\n"
     if verdict.findings:
@@ -21,6 +22,7 @@ def summary(verdict: Verdict, states: States, diff: RunDiff | None, *, run: Side
             yield f"| {finding.condition} | {marked(finding.message)} | {first} |\n"
         yield "\n"
     if diff is None:
-        yield "No baseline: nothing was compared.\n"
+        why = f" ({marked(verdict.uncompared)})" if verdict.uncompared else ""
+        yield f"No baseline: nothing was compared{why}.\n"
         return
     yield from (f"{line}\n" for line in markdown(diff))

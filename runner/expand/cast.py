@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from runner.faults import Faults
+from runner.naming import is_name
 from runner.story import Character, Fragment, Spec
 from runner.text.nearest import did_you_mean
+from runner.text.shown import shown
 from runner.text.tree import Mapping as MapNode
 from runner.text.tree import Mark, Node, Scalar
 from runner.text.tree import Sequence as ListNode
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_DOTTED = re.compile(rf"{NAME.pattern}(\.{NAME.pattern})*")
+_NAMED = re.compile(r"([\w-]+)[ :+&/(]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class Casts:
         return self._read[known]
 
     def _parts(self, node: Node) -> tuple[Part, ...] | None:
+        if isinstance(node, Scalar) and node.is_null:
+            return ()
         before = self.faults.noted
         parts = tuple(part for piece in _pieces(node) if (part := self._part(piece)))
         seen: set[str] = set()
@@ -74,25 +77,34 @@ class Casts:
                 node.mark, "a cast is a list of members; to vary it write vary: {cast: [[…], […]]}"
             )
             return None
-        name, *worn = node.text.split(".")
+        name, *worn = node.name.split(".")
         character = self.spec.characters.get(name)
-        if character is None or not _DOTTED.fullmatch(node.text):
+        if character is None or not _is_dotted(node.name):
             return self._extra(node)
         return self._dressed(node, character, worn)
 
     def _extra(self, node: Scalar) -> Part | None:
         names = self.spec.characters
-        if node.plain and names and _DOTTED.fullmatch(node.text):
-            name = node.text.split(".")[0]
+        if node.plain and names and _is_dotted(node.name):
+            name = node.name.split(".")[0]
             self.faults.at(
                 node.mark,
                 f"no character is called `{name}`{did_you_mean(name, names)}"
                 f' (for plain text write it in quotes: "{node.text}")',
             )
             return None
+        self._warn_of_name(node)
         return Part(
             text=node.text, mark=node.mark, extra=Fragment(owner="an extra", mark=node.mark, prompt=node)
         )
+
+    def _warn_of_name(self, node: Scalar) -> None:
+        """Warn of a text that begins with a character's name, such as `aki:smile` or `aki and ren`."""
+        found = _NAMED.match(node.name)
+        if found and found[1] in self.spec.characters:
+            what = f"`{shown(node.text)}` is drawn as a text, not as `{found[1]}`"
+            hint = f"write {found[1]}.OUTFIT.EXPRESSION, and a comma between members"
+            self.faults.warn([node.mark.problem(f"{what}; {hint}")])
 
     def _dressed(self, node: Scalar, character: Character, worn: list[str]) -> Part | None:
         outfits = {**self.spec.prompts.get("outfit", {}), **character.outfits}
@@ -125,6 +137,10 @@ class Casts:
         else:
             word, name, known = "outfit or expression", worn[0], {**outfits, **expressions}
         self.faults.at(node.mark, f"{character.name} has no {word} `{name}`{did_you_mean(name, known)}")
+
+
+def _is_dotted(text: str) -> bool:
+    return all(map(is_name, text.split(".")))
 
 
 def _split(

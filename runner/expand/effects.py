@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from runner.domain import Template
@@ -12,12 +12,14 @@ from runner.faults import Faults
 from runner.story import COMMAND, CUT, MEMBER_WORDS, Scope, Spec
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Mark, Node, Scalar
+from runner.values import brought_word
 
 ALWAYS = frozenset(
     {"model", "template", "takes", "seeds", "length", "fps", "from", "pick", "checks", "title", "note"}
 )
 """Words that act on the cut itself, whatever wording and template are."""
 _OTHERS = ("cast", "negative", "wording", "lora", *MEMBER_WORDS)
+_SHORT = 40
 _INSTEAD = {
     "seed": "write `seeds: [7]` or `takes: 4`",
     "loras": "write `lora: FILE@0.8`",
@@ -52,8 +54,9 @@ class Effects:
                 place = (id(scope), word)
                 if not self.exists(word):
                     # A template that cannot be loaded may well have it.
-                    if not self.heads.lacks_some or did_you_mean(word, self._names(templates)):
-                        self.faults.at(mark, self._unknown(word, templates))
+                    names = self._names(templates)
+                    if not self.heads.lacks_some or brought_word(word, names) or did_you_mean(word, names):
+                        self.faults.at(mark, _unknown(word, names, scope))
                 elif place in used or _is_null(node):
                     continue
                 elif scope.nearness == CUT:
@@ -87,13 +90,39 @@ class Effects:
                         ]
                     )
 
-    def _unknown(self, word: str, templates: Iterable[Template]) -> str:
-        if word in _INSTEAD:
-            return f"`{word}` is filled for each job; {_INSTEAD[word]}"
-        return f"unknown word `{word}`{did_you_mean(word, self._names(templates))}"
-
     def _names(self, templates: Iterable[Template]) -> set[str]:
         return {*self._known, *(name for template in templates for name in settable(template))}
+
+
+def _unknown(word: str, names: Collection[str], scope: Scope) -> str:
+    """Return the sentence for *word*, none of *names*: what it is called here, else the nearest."""
+    value = _value(scope, word)
+    if word in _INSTEAD:
+        instead = _INSTEAD[word]
+        if word == "seed" and value.isdecimal():
+            instead = f"write `seeds: [{value}]`"
+        elif word == "seed" and value == "-1":
+            instead = "leave it out: each take has a seed derived from the cut's name"
+        return f"`{word}` is filled for each job; {instead}"
+    meant = brought_word(word, names)
+    if not meant:
+        return f"unknown word `{word}`{did_you_mean(word, names)}"
+    if meant == "size":
+        sides = "x".join(_value(scope, side) or side.upper() for side in ("width", "height"))
+        return f"unknown word `{word}`: write `size: {sides}`"
+    if meant == "length":
+        value = f"{value}f" if "frames" in word and value.isdecimal() else "3.5s"
+    return f"unknown word `{word}`: it is called `{meant}` here" + (
+        f"; write `{meant}: {value}`" if value else ""
+    )
+
+
+def _value(scope: Scope, word: str) -> str:
+    """Return the text that *scope* sets *word* to, if it is a short one."""
+    node = scope.settings[word].value if word in scope.settings else None
+    return (
+        node.text if isinstance(node, Scalar) and len(node.text) <= _SHORT and "\n" not in node.text else ""
+    )
 
 
 def _standing(points: Points) -> Iterator[tuple[str, Scope]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from runner.domain import Job, Templates
@@ -62,6 +62,7 @@ def expand(
     max_jobs: int = 1_000_000,
     only: Sequence[str] = (),
     without: Sequence[str] = (),
+    frozen: Collection[str] | None = None,
 ) -> Expansion:
     """Return the jobs of *spec*, every mistake in it found now.
 
@@ -71,6 +72,7 @@ def expand(
         max_jobs: The product of all axes and takes is refused above it, before anything is expanded.
         only: Patterns; with any, a job must match one of them to be yielded.
         without: Patterns of jobs that are not yielded.
+        frozen: The files of the project that a run was planned with; without it the folder is looked into.
 
     Raises:
         SpecError: Every mistake, in file order.
@@ -80,7 +82,7 @@ def expand(
     choice = Choice(
         only=patterns_of(only, "--only", faults), without=patterns_of(without, "--except", faults)
     )
-    stage = Stage.of(spec, templates, faults)
+    stage = Stage.of(spec, templates, faults, frozen)
     cuts = stage.cuts(choice, max_jobs=max_jobs)
     namer = read_namer(spec, cuts, faults)
     effects = Effects(spec, stage.heads, faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,9 +15,11 @@ from runner.text.nearest import did_you_mean
 from runner.text.tree import Mapping as MapNode
 from runner.text.tree import Node, Scalar
 from runner.text.tree import Sequence as ListNode
-from runner.values import parse_lora
+from runner.values import parse_lora, project_path
 
 ELSE = "else"
+_FILE = re.compile(r"[^\n*?\[]{1,200}\.[A-Za-z][A-Za-z0-9]{0,11}")
+"""What may be the name of a file."""
 
 
 @dataclass(slots=True)
@@ -46,10 +49,10 @@ class Fragments:
             return None
         if isinstance(node, MapNode):
             return inline(node, owner=f"`{word}` written here")
-        if node.text in entries:
-            return entries[node.text]
-        if node.plain and entries and is_name(node.text):
-            hint = did_you_mean(node.text, entries)
+        if node.name in entries:
+            return entries[node.name]
+        if node.plain and entries and is_name(node.name):
+            hint = did_you_mean(node.name, entries)
             self.faults.at(
                 node.mark,
                 f"no {word} is called `{node.text}`{hint} (for plain text write {{prompt: {node.text}}})",
@@ -69,11 +72,25 @@ class Fragments:
         if node is None:
             return ""
         if isinstance(node, Scalar):
+            self._warn_of_file(node)
             return node.text
         self.faults.at(
             node.mark, f"`{part}` takes one text or a map by model; a list varies only under `vary:`"
         )
         return ""
+
+    def _warn_of_file(self, node: Scalar) -> None:
+        """Warn of a text that is the name of a file of the project: no prompt is read from a file."""
+        if not _FILE.fullmatch(node.text.strip()):
+            return
+        try:
+            there = (self.spec.root / project_path(node.text.strip())).is_file()
+        except (ValueError, OSError):  # no path, or one that no file can have
+            return
+        if there:
+            what = f"`{node.text.strip()}` is drawn as a text, though it is a file of the project"
+            hint = "a spec reads no texts from files; write them as a list under `vary:`"
+            self.faults.warn([node.mark.problem(f"{what}: {hint}")])
 
     def loras(self, fragment: Fragment, model: Model | None) -> tuple[Lora, ...] | None:
         """Return the LoRAs of *fragment* for *model*; None when it says nothing about any."""

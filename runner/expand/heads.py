@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -11,8 +12,10 @@ from runner.expand.speech import PLAIN_WORDING, Head
 from runner.expand.standing import At, Standing, Told
 from runner.faults import Faults
 from runner.story import Model, Setting, Spec
+from runner.system import is_file
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Mark, Node, Scalar
+from runner.values import brought_word
 from runner.wording import Wording, hole, unknown_hole
 
 DEFAULT_TEMPLATE = "txt2img"
@@ -89,9 +92,22 @@ class Heads:
         except TemplateError as refused:
             self.faults.add(refused.problems)
         except KeyError:
-            hint = did_you_mean(name, self.templates.names())
-            self.faults.at(mark, f"no template is called `{name}`{hint}")
+            self.faults.at(mark, f"no template is called `{name}`{self._hint(name)}")
         return None
+
+    def _hint(self, name: str) -> str:
+        """Return what to write where no template is called *name*, which may be that of a file."""
+        names = self.templates.names()
+        stem = re.sub(r"^.*/|(?:\.json)?(?:\.j2)?$", "", name)
+        if stem != name and stem in names:
+            return f"; write `template: {stem}`"
+        folder = self.spec.root
+        for path in (name, f"templates/{name}", f"templates/{stem}.json", f"{stem}.json"):
+            if path.endswith(".json") and stem and ".." not in path and is_file(folder / path):
+                return (
+                    f"; `{path}` is no template: make templates/{stem}.json.j2 of it, see templates/README.md"
+                )
+        return did_you_mean(name, names)
 
     def _model(self, standing: Standing, at: At) -> tuple[bool, Model | None]:
         """Return whether the question is settled, and the model."""
@@ -118,7 +134,7 @@ class Heads:
             return self.load(_name(told), told.node.mark)
         preset = _preset(model, "template")
         if preset is not None:
-            return self.load(preset.value.text if isinstance(preset.value, Scalar) else "", preset.value.mark)
+            return self.load(preset.value.name if isinstance(preset.value, Scalar) else "", preset.value.mark)
         return self.load(DEFAULT_TEMPLATE, standing.cut.mark)
 
     def _check_preset(self, model: Model, template: Template) -> None:
@@ -141,7 +157,7 @@ class Heads:
                 self.faults.at(
                     setting.mark,
                     f"model `{model.name}` sets `{word}`, which template `{template.name}` does not have"
-                    + did_you_mean(word, settable(template)),
+                    + _called(word, settable(template)),
                 )
             elif filled:
                 self.faults.at(
@@ -198,6 +214,11 @@ def settable(template: Template) -> list[str]:
     ]
 
 
+def _called(word: str, names: list[str]) -> str:
+    meant = brought_word(word, names)
+    return f"; it is called `{meant}` here" if meant else did_you_mean(word, names)
+
+
 def _preset(model: Model | None, word: str) -> Setting | None:
     setting = model.settings.get(word) if model else None
     if setting is None or (isinstance(setting.value, Scalar) and setting.value.is_null):
@@ -206,4 +227,4 @@ def _preset(model: Model | None, word: str) -> Setting | None:
 
 
 def _name(told: Told) -> str:
-    return told.node.text if isinstance(told.node, Scalar) else ""
+    return told.node.name if isinstance(told.node, Scalar) else ""

@@ -10,6 +10,7 @@ from runner.expand.standing import At
 from runner.faults import Faults
 from runner.naming import DEFAULT_NAME, NAME_HOLES, NameTemplate, variant
 from runner.story import Spec
+from runner.text.letters import folded
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Mark
 from runner.wording import hole
@@ -79,7 +80,7 @@ class Taken:
         """Write the names of all jobs at *point*; note what is wrong with them."""
         try:
             for takes, names in self._names(points, at, point):
-                hashes = set(map(hash, map(str.casefold, names)))
+                hashes = set(map(hash, _folded(names)))
                 if len(hashes) == len(names) and hashes.isdisjoint(self._hashes):
                     self._hashes |= hashes
                 else:
@@ -98,16 +99,16 @@ class Taken:
             yield takes, write(takes)
 
     def _take(self, name: str, key: str) -> None:
-        folded = name.casefold()
-        known = hash(folded)
+        known = hash(folded(name))
         if known not in self._hashes:
             self._hashes.add(known)
         elif self._told < _MOST_TOLD:
-            self._tell(name, folded, key)
+            self._tell(name, key)
 
-    def _tell(self, name: str, folded: str, key: str) -> None:
+    def _tell(self, name: str, key: str) -> None:
         """Find who had *name* first, by walking all jobs up to there once more."""
-        first = next((other for written, other in self._every() if written.casefold() == folded), key)
+        mine = folded(name)
+        first = next((other for written, other in self._every() if folded(written) == mine), key)
         if first != key:
             self._told += 1
             self.faults.at(
@@ -123,6 +124,11 @@ class Taken:
                 for takes, names in self._names(points, at, point):
                     for (number, _), name in zip(takes, names, strict=True):
                         yield name, _key(points, point, number)
+
+
+def _folded(names: Sequence[str]) -> Iterable[str]:
+    """Return *names* folded, at the pace of C where all are ASCII: a point may have a million."""
+    return map(str.casefold if all(map(str.isascii, names)) else folded, names)
 
 
 def _key(points: Points, point: Point, number: int) -> str:

@@ -15,7 +15,7 @@ from runner.faults import Faults
 from runner.story import CutPlans, Model, Upstream
 from runner.text.tree import Mapping as MapNode
 from runner.text.tree import Node, Scalar
-from runner.values import parse_value
+from runner.values import brought_choice, counts_own_frames, parse_value, refusal
 
 _MISSING = object()
 
@@ -65,31 +65,53 @@ class Parameters:
             return self._parse(head.template, parameter, told.node, fps)
         preset = _preset(head.model, parameter.name)
         if preset is not None:
-            return self._parse(head.template, parameter, preset, fps)
+            return self._parse(head.template, parameter, preset, fps, own=True)
         if parameter.required:
             self.faults.at(standing.cut.mark, _missing(parameter, head))
             return None
         return parameter.default
 
-    def _parse(self, template: Template, parameter: Parameter, node: Node, fps: str | None) -> Plain:
+    def _parse(
+        self, template: Template, parameter: Parameter, node: Node, fps: str | None, *, own: bool = False
+    ) -> Plain:
         known = (template.name, parameter.name, id(node), fps)
         found = self._parsed.get(known, _MISSING)
         if found is _MISSING:
-            found = self._parsed[known] = self._fresh(parameter, node, fps)
+            found = self._parsed[known] = self._fresh(parameter, node, fps, own=own)
         return found
 
-    def _fresh(self, parameter: Parameter, node: Node, fps: str | None) -> Plain:
+    def _fresh(self, parameter: Parameter, node: Node, fps: str | None, *, own: bool) -> Plain:
         if (
             parameter.type in ("image", "video")
             and isinstance(node, MapNode)
             and node.get("from") is not None
         ):
             return None  # validated with the cut; here a preset or an axis value
+        if parameter.type == "choice" and not parameter.choices and isinstance(node, Scalar):
+            self._warn_of_brought(parameter.name, node)
         try:
-            return self.pictures.found(parse_value(parameter, node, fps=fps), parameter, node.mark)
+            value = parse_value(parameter, node, fps=fps, own=own)
+            if parameter.type == "length" and isinstance(node, Scalar) and not own and fps is None:
+                self._warn_of_frames(parameter, node, value)
+            return self.pictures.found(value, parameter, node.mark)
         except SpecError as refused:
             self.faults.add(refused.problems)
             return None
+
+    def _warn_of_brought(self, name: str, node: Scalar) -> None:
+        """Warn of a sampler by the name that another tool gives it; the server has the last word."""
+        if meant := brought_choice(name, node.text):
+            self.faults.warn([node.mark.problem(refusal(name, node.text, meant))])
+
+    def _warn_of_frames(self, parameter: Parameter, node: Scalar, value: Plain) -> None:
+        """Warn of a number of frames at 24 a second where the model makes another, and nobody said which."""
+        if not isinstance(value, dict) or not counts_own_frames(parameter, node.text):
+            return
+        told = (
+            f"`{parameter.name}: {node.text}` is counted at 24 frames a second and makes {value['frames']} "
+            f"frames at the model's {parameter.fps}; for frames of the model write `fps: {parameter.fps}` too"
+        )
+        self.faults.warn([node.mark.problem(told)])
 
     def _cast(self, spoken: Spoken) -> Plain:
         members = []

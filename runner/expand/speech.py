@@ -234,6 +234,8 @@ class _Turn:
         parts = self.speaker.casts.read(told.node) if told else ()
         if parts is None:
             self.used.add(UNSURE)
+        if told is not None and parts == ():
+            self.used.add("cast")  # nobody, on purpose
         if told is None or not parts:
             return []
         wearing = [self.speaker.wardrobe.dress(part, told, self.standing, self.at) for part in parts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -27,7 +27,7 @@ from runner.story import Cut, CutPlans, Spec
 from runner.text.tree import Scalar
 from runner.values import parse_fps, parse_storyboard_length
 
-_FILES = frozenset({"file", "files", "image", "video", "images"})
+_FILES = frozenset({"file", "files", "image", "video", "audio", "images"})
 _FACTORS_SHOWN = 3
 
 
@@ -52,8 +52,10 @@ class Stage:
     picks: Picks
 
     @classmethod
-    def of(cls, spec: Spec, templates: Templates, faults: Faults) -> Stage:
-        """Return the stage of *spec*."""
+    def of(
+        cls, spec: Spec, templates: Templates, faults: Faults, frozen: Collection[str] | None = None
+    ) -> Stage:
+        """Return the stage of *spec*; *frozen* as `expand` takes it."""
         casts = Casts(spec, faults)
         return cls(
             spec=spec,
@@ -61,7 +63,7 @@ class Stage:
             heads=Heads(spec, templates, faults),
             casts=casts,
             speaker=Speaker(spec, casts, Fragments(spec, faults), Wardrobe(spec, faults), faults),
-            parameters=Parameters(faults, Pictures(spec.root, faults)),
+            parameters=Parameters(faults, Pictures(spec.root, faults, frozen)),
             picks=Picks(faults),
         )
 

@@ -69,7 +69,17 @@ class Wardrobe:
         if best:
             return self._kept(character, word, best.node), best.word
         habit = character.worn.get(word)
+        if habit is None and word == "outfit" and character.outfits:
+            self._warn_of_nothing_worn(character)
         return (self._kept(character, word, habit) if habit is not None else None), ""
+
+    def _warn_of_nothing_worn(self, character: Character) -> None:
+        one = next(iter(character.outfits))
+        message = (
+            f"{character.name} wears no outfit here; write `cast: {character.name}.{one}`,"
+            f" or `outfit: {one}` on the character"
+        )
+        self.faults.warn([character.fragment.mark.problem(message)])
 
     def _kept(self, character: Character, word: str, node: Node) -> Fragment | None:
         known = (character.name, word, id(node))
@@ -84,10 +94,10 @@ class Wardrobe:
             self.faults.at(node.mark, f"`{word}` takes one text; a list varies only under `vary:`")
             return None
         known = self._known(character, word)
-        if node.text in known:
-            return known[node.text]
-        if node.plain and is_name(node.text) and self._any_named(word):
-            self.faults.at(node.mark, self._not_worn(character, word, node.text, known))
+        if node.name in known:
+            return known[node.name]
+        if node.plain and is_name(node.name) and self._any_named(word):
+            self.faults.at(node.mark, self._not_worn(character, word, node.name, known))
             return None
         return Fragment(owner=f"`{word}` written here", mark=node.mark, prompt=node)
 

@@ -20,7 +20,8 @@ import duckdb
 
 from runner.manifest.journal import Reading
 from runner.manifest.rows import rows
-from runner.manifest.store import JOURNAL, TABLES, Manifest, _append
+from runner.manifest.store import JOURNAL, TABLES, Manifest
+from runner.manifest.tables import append
 
 Letter = Literal["a", "b"]
 
@@ -46,7 +47,7 @@ def statements() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A run of a spec, as a baseline to be."""
+    """A run as a possible baseline."""
 
     run: str
     realm: str
@@ -59,9 +60,9 @@ class Candidate:
     """When a person made it the baseline (UTC), None = never."""
 
 
-def candidates(manifest: Manifest, spec: str) -> list[Candidate]:
-    """Return the runs of *spec*, newest first; replays are none."""
-    done = manifest.connection.execute(statements()["candidates"], {"spec": spec})
+def candidates(manifest: Manifest, file: str) -> list[Candidate]:
+    """Return the runs of specs with the file name *file*, newest first; replays are none."""
+    done = manifest.connection.execute(statements()["candidates"], {"file": file})
     found = []
     for run, realm, scope, exit_code, accepted, passed in done.fetchall():
         asked = json.loads(scope)
@@ -110,7 +111,7 @@ class Sides:
 
     def keep(self, table: Literal["outside", "graded"], found: Iterable[tuple[Any, ...]]) -> None:
         """Put *found* into one of the tables that statements look into."""
-        _append(self._db, ((table, row) for row in found))
+        append(self._db, ((table, row) for row in found))
 
     def _load(self, side: Letter, source: Source) -> None:
         for table in TABLES:
@@ -121,7 +122,7 @@ class Sides:
                 self._db.execute(f"create table {side}.{table} as select * from main.{table} limit 0")
         if source.folder is not None and not source.run:
             reading = Reading(source.folder / JOURNAL)
-            _append(
+            append(
                 self._db,
                 (
                     (f"{side}.{table}", row)

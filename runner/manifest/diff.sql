@@ -252,6 +252,10 @@ left join (select key, arg_max(struct_pack(c := code, m := message, t := queue_s
 left join lateral (select x.l.c as code, x.l.m as message, x.l.t as took) l on true
 order by s.seq;
 
+-- name: model_files
+-- What side SIDE recorded of its model files.
+select server, folder, name, size, modified, sha256 from SIDE.model_files;
+
 -- name: cases_gone
 -- Jobs that side a has made and side b does not have.
 select o.key, v.scene, v.cut, v.place from odd o join a.variants v on v.variant = o.variant_a
@@ -265,7 +269,7 @@ select key, arg_max(place, side) as place from (
 ) where key in (select unnest($names)) group by key;
 
 -- name: candidates
--- The runs of a spec, newest first, with what speaks for and against them as a baseline.
+-- The runs of specs of this file name, newest first, with what speaks for and against them as a baseline.
 with ends as (
   select run, arg_max(exit_code, ended) as exit_code from run_ends group by run
 ), told as (
@@ -275,5 +279,5 @@ with ends as (
 )
 select r.run, r.realm, r.scope, e.exit_code, t.accepted, coalesce(t.passed, true) as passed
 from runs r left join ends e on e.run = r.run left join told t on t.run = r.run
-where r.spec = $spec and r.replay_of = ''
+where list_last(string_split(r.spec, '/')) = $file and r.replay_of = ''
 order by r.started desc, r.run desc;

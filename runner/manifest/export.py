@@ -20,7 +20,8 @@ import duckdb
 from runner import door
 from runner.errors import StorageError, UsageError
 from runner.manifest.journal import Line, Reading
-from runner.manifest.store import JOURNAL, NOTES, TABLES, VIEWS, Manifest, literal
+from runner.manifest.opening import literal
+from runner.manifest.store import JOURNAL, NOTES, TABLES, VIEWS, Manifest
 
 SUFFIX = ".animerun.tar"
 

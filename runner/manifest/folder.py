@@ -10,7 +10,6 @@ runs/.index/locks/         one lock per spec path; it frees itself when its hold
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -21,9 +20,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runner import door
+from runner import door, locks
 from runner.errors import RecordDamaged, RunLocked, StorageError
-from runner.manifest.journal import Reading, take_lock
+from runner.manifest.journal import Reading
 
 
 def run_name(episode: str, now: datetime, token: str) -> str:
@@ -80,8 +79,12 @@ def create(runs: Path, run: str, *, facts: Mapping[str, Any], frozen: Mapping[st
 
 
 def seen_from(runs: Path, spec: Path) -> str:
-    """Return the path of *spec* from *runs*, which stays the same when both are moved together."""
-    return os.path.relpath(spec.resolve(), runs.resolve())
+    """Return the path of *spec* from *runs*, which stays the same when both are moved together; with `/`."""
+    place = spec.resolve()
+    try:
+        return Path(os.path.relpath(place, runs.resolve())).as_posix()
+    except ValueError:  # Windows: another drive
+        return place.as_posix()
 
 
 def spec_of(runs: Path, head: Mapping[str, Any]) -> Path:
@@ -97,12 +100,20 @@ def head_of(runs: Path, run: str) -> Mapping[str, Any]:
     return {}
 
 
-def may_be_of(spec: Path, runs: Path, head: Mapping[str, Any]) -> bool:
-    """Return whether the run that *head* tells of, of a spec with the name of *spec*, can be one of it.
+def is_of(runs: Path, head: Mapping[str, Any], name: str, path: Path | None = None) -> bool:
+    """Return whether the run with *head* is a run of the spec *name*, which is the file *path* now.
 
-    It is not where the spec it was made from is still there and is another one.
+    *name* is the path from the project folder (`spec.name_in_project`). A spec that is still where the run
+    found it decides by the file itself, however it was spelled. Otherwise the recorded name decides; runs of
+    before it was relative to the project folder recorded the path as it was typed.
     """
-    return spec_of(runs, {**head, "spec": spec}).resolve() == spec.resolve()
+    recorded = str(head.get("spec", ""))
+    if path is None:
+        return recorded == name
+    found = Path(os.path.normpath(runs.resolve() / head.get("spec_path", "")))
+    if found.is_file():
+        return found.resolve() == path.resolve()
+    return recorded == name or Path(recorded).resolve() == path.resolve()
 
 
 @contextmanager
@@ -131,7 +142,7 @@ def spec_lock(runs: Path, spec: Path) -> Iterator[int]:
         raise StorageError.of("write in", folder, error) from error
     with file:
         try:
-            take_lock(file.fileno())
+            locks.take(file.fileno())
         except BlockingIOError:
             file.seek(0)
             raise RunLocked(
@@ -149,7 +160,7 @@ def spec_lock(runs: Path, spec: Path) -> Iterator[int]:
             yield seen
         finally:
             with suppress(OSError):  # only a sign for `lock_seen`
-                os.utime(file.fileno())
+                os.utime(path)
 
 
 def lock_seen(runs: Path, spec: Path) -> int:
@@ -159,10 +170,7 @@ def lock_seen(runs: Path, spec: Path) -> int:
     """
     try:
         with _lock_of(runs, spec).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return os.fstat(file.fileno()).st_mtime_ns
-    except BlockingIOError:
-        return -1
+            return -1 if locks.held(file.fileno()) else os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return 0
 

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runner.domain import Output, Realm
-from runner.manifest.folder import head_of, may_be_of
+from runner.manifest.damage import Asked, refuse_damage, stopping
+from runner.manifest.folder import head_of, is_of
 from runner.manifest.store import PUBLISHED, Manifest, journals
+from runner.model_files import ModelFacts, recorded
 from runner.relink import Held
 
 
@@ -34,7 +36,7 @@ class History:
     def __init__(self, runs: Path) -> None:
         self.runs = runs
         # A first run has nothing to ask: to open a database for that takes a tenth of its start.
-        begun = (runs / PUBLISHED).is_file() or any(journals(runs))
+        begun = any(journals(runs)) or (runs / PUBLISHED).is_file()
         self._manifest = Manifest(runs) if begun else None
 
     def close(self) -> None:
@@ -42,12 +44,37 @@ class History:
         if self._manifest is not None:
             self._manifest.__exit__()
 
+    def notices(self, spec: str, path: Path, *, all_runs: bool = False) -> list[str]:
+        """Return what a person should hear of the record before *spec*, which is at *path*, is run.
+
+        What `refuse_damage` refuses is among it with *all_runs* only.
+        """
+        if self._manifest is None:
+            return []
+        left = self._manifest.left_out
+        refused = set(stopping(left, self.runs, Asked(spec, path)))
+        stops = "; until then the spec is not run (exit 7)"
+        told = [
+            f"{each}{stops if each in refused else ''}" for each in left if all_runs or each not in refused
+        ]
+        return [*self._manifest.index, *told]
+
+    def refuse_damage(self, spec: str, path: Path) -> None:
+        """Raise RecordDamaged (or StorageError) where what a run of *spec* has made cannot be told."""
+        if self._manifest is not None and self._manifest.left_out:
+            refuse_damage(self._manifest.left_out, self.runs, Asked(spec, path))
+
     def _rows(self, name: str, **values: Any) -> list[tuple[Any, ...]]:
         return self._manifest.rows(name, **values) if self._manifest is not None else []
 
     def by_recipe(self, realm: Realm, recipes: Iterable[str]) -> dict[str, Made]:
         """Return recipe → the newest job made by it in *realm*."""
         return self._made("made_by_recipe", realm, recipes)
+
+    def made_as(self, run: str, keys: Sequence[str]) -> dict[str, Made]:
+        """Return key → what *run* made under it, for those of *keys* that it has files of."""
+        rows = self._rows("made_as", run=run, names=list(keys))
+        return {key: _read(list(group)) for key, group in groupby(rows, key=lambda row: row[0])}
 
     def by_digest(self, realm: Realm, digests: Iterable[str]) -> dict[str, Made]:
         """Return digest → the newest job of that digest in *realm*."""
@@ -68,14 +95,10 @@ class History:
             found[row["key"]] = row | {"files": files[run]}
         return found
 
-    def model_facts(self, run: str) -> dict[tuple[str, str, str], set[int | str]]:
-        """Return (folder, name, `size` or `sha256`) → what *run* was told of the model files it used."""
-        found: dict[tuple[str, str, str], set[int | str]] = {}
-        for folder, name, size, sha256 in self._rows("model_files", run=run):
-            for what, value in (("size", size), ("sha256", sha256)):
-                if value:
-                    found.setdefault((folder, name, what), set()).add(value)
-        return found
+    def model_facts(self, run: str) -> ModelFacts:
+        """Return what *run* recorded of the model files it used."""
+        rows = self._manifest.query("model_files", run=run) if self._manifest is not None else ()
+        return recorded(rows)
 
     def jobs_of(self, run: str) -> int:
         """Return how many jobs *run* was about, waiting ones included; 0 for a stranger."""
@@ -88,20 +111,18 @@ class History:
         return found[0][0] if found else None
 
     def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
-        """Return (run, server) where a run of *spec* left attempts open, newest run first.
-
-        Its name is told within its project; with *path*, where it is, runs of other projects are left out.
-        """
-        found = [(run, server) for run, server, _ in self._rows("unfinished", spec=spec)]
-        ours = {run for run in dict(found) if self._is_of(run, path)}
+        """Return (run, server) where a run of *spec* left attempts open, newest run first; see `is_of`."""
+        found = [(run, server) for run, server, _ in self._rows("unfinished", file=_file(spec))]
+        ours = {run for run in dict(found) if self._is_of(run, spec, path)}
         return [(run, server) for run, server in found if run in ours]
 
     def newest(self, spec: str, path: Path | None = None) -> str:
-        """Return the newest run of *spec* that is no replay, empty where there is none; see `unfinished`."""
-        return next((run for (run,) in self._rows("newest", spec=spec) if self._is_of(run, path)), "")
+        """Return the newest run of *spec* that is no replay, empty where there is none; see `is_of`."""
+        runs = (run for (run,) in self._rows("newest", file=_file(spec)))
+        return next((run for run in runs if self._is_of(run, spec, path)), "")
 
-    def _is_of(self, run: str, path: Path | None) -> bool:
-        return path is None or may_be_of(path, self.runs, head_of(self.runs, run))
+    def _is_of(self, run: str, spec: str, path: Path | None) -> bool:
+        return is_of(self.runs, head_of(self.runs, run), spec, path)
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:
         """Return the files of these contents that runs but *run* recorded."""
@@ -115,6 +136,11 @@ class History:
         wanted = list(names)
         rows = self._rows(query, realm=realm, names=wanted) if wanted else []
         return {name: _read(list(group)) for name, group in groupby(rows, key=lambda row: row[0])}
+
+
+def _file(spec: str) -> str:
+    """Return the last part of a spec's name, which stays the same however the rest is spelled."""
+    return PurePosixPath(spec).name
 
 
 def _read(group: Sequence[tuple[Any, ...]]) -> Made:

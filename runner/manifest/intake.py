@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import tarfile
 import unicodedata
@@ -22,9 +21,10 @@ from runner import door
 from runner.errors import RecordDamaged, StorageError, UsageError
 from runner.manifest.journal import Line, Reading
 from runner.manifest.store import JOURNAL, NOTES, PUBLISHED, try_out
+from runner.text.letters import is_letter, strange
+from runner.text.shown import shown
 
 MOST_FILES = 5_000_000
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE)
 _LONGEST_NAME = 64 * 1024
@@ -70,7 +70,7 @@ def _check_blocks(opened: BinaryIO, file: Path) -> None:
         long = member.type in _LONG_NAMES
         if not (long or member.type in _PLAIN or member.type == tarfile.DIRTYPE):
             raise UsageError(
-                f"{file} holds {member.name!r}, which is no plain file; nothing was taken from it"
+                f"{file} holds `{shown(member.name)}`, which is no plain file; nothing was taken from it"
             )
         if member.size < 0 or (long and member.size > _LONGEST_NAME):
             raise UsageError(f"{file} holds a name that is too long; nothing was taken from it")
@@ -109,7 +109,7 @@ def _unpack(tar: tarfile.TarFile, place: Path, file: Path) -> tuple[str, dict[st
         if not reason and name in hashes:
             reason = "a name that was there before"
         if reason:
-            raise UsageError(f"{file} holds {member.name!r}: {reason}; nothing was taken from it")
+            raise UsageError(f"{file} holds `{shown(member.name)}`: {reason}; nothing was taken from it")
         run = run or member.name.partition("/")[0]
         if member.isfile():
             source = tar.extractfile(member)
@@ -128,9 +128,13 @@ def _unwanted(member: tarfile.TarInfo, run: str) -> str:
     parts = member.name.split("/")
     if parts[0].lower().startswith(PUBLISHED):
         return "a name that the index has"
-    if not _RUN.fullmatch(parts[0]) or (run and parts[0] != run) or (member.isreg() and len(parts) < 2):
+    if not _is_run(parts[0]) or (run and parts[0] != run) or (member.isreg() and len(parts) < 2):
         return "not in the folder of the run"
     return unwanted_path("/".join(parts[1:])) if len(parts) > 1 else ""
+
+
+def _is_run(name: str) -> bool:
+    return is_letter(name[:1]) and not strange(name, "._-") and len(name.encode()) <= 255
 
 
 def unwanted_path(path: str) -> str:
@@ -183,7 +187,8 @@ def _compare(folder: Path, hashes: dict[str, tuple[int, str]]) -> tuple[tuple[st
     for output in _recorded(folder):
         path = output["path"]
         if not isinstance(path, str) or unwanted_path(path):
-            raise UsageError(f"the journal names an output {path!r}, which is no place in a run's folder")
+            what = f"the journal names an output `{shown(str(path))}`"
+            raise UsageError(f"{what}, which is no place in a run's folder")
         found = hashes.get(path)
         if found is None:
             missing.append(path)

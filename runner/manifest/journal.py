@@ -10,20 +10,17 @@ One writer per file. Nothing here knows what the lines mean.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import socket
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner import door
+from runner import door, locks
 from runner.errors import RecordDamaged, RunLocked, StorageError
 
 FORMAT = 1
@@ -32,7 +29,6 @@ _parse = json.JSONDecoder().raw_decode
 TAIL = len(MARK) + 8 + 2  # the mark, eight hex digits, `"}`
 
 _LAST = 2**16
-_TRIES = 50
 
 Line = dict[str, Any]
 
@@ -137,7 +133,8 @@ class Reading:
         if not last:
             raise RecordDamaged(
                 f"{self.path}:{number}: this line is not what was written here; "
-                "the record cannot be trusted from here on"
+                "the record cannot be trusted from here on",
+                hint=f"{RecordDamaged.hint} {self.path.parent.name}",
             )
         self.torn = raw
 
@@ -238,12 +235,9 @@ def held(path: Path) -> bool:
     """Return whether a process is writing the journal at *path* at this moment, as far as locks tell."""
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            return locks.held(file.fileno())
     except OSError:
         return False
-    return False
 
 
 def open_alone(path: Path, *, hint: str) -> door.File:
@@ -260,43 +254,12 @@ def open_alone(path: Path, *, hint: str) -> door.File:
         with ExitStack() as opened:
             opened.enter_context(file)
             try:
-                take_lock(file.fileno())
+                locks.take(file.fileno())
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     opened.pop_all()
                     return file
             except BlockingIOError:
-                told = f"{path} is being written by another process ({_holder(file.fileno())})"
+                told = f"{path} is being written by another process ({locks.holder(file.fileno())})"
                 raise RunLocked(told, hint=hint) from None
             except OSError as error:
                 raise StorageError.of("lock", path, error) from error
-
-
-def take_lock(fd: int) -> None:
-    """Take the one lock there is on a file; raises BlockingIOError where another process has it.
-
-    Who only looks shares it for a moment and must not be taken for a holder: while it can be shared, it is
-    tried again. Our own share is given back at once: two who wait would shut each other out.
-    """
-    for _ in range(_TRIES):
-        with suppress(BlockingIOError):
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        fcntl.flock(fd, fcntl.LOCK_UN)
-        door.pause(0.001)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _holder(fd: int) -> str:
-    """Return who holds the lock of *fd*, as the kernel tells it on this machine.
-
-    Format of /proc/locks: `1: FLOCK ADVISORY WRITE pid major:minor:inode start end` (proc_locks(5)).
-    """
-    inode = str(os.fstat(fd).st_ino)
-    try:
-        rows = [row.split() for row in Path("/proc/locks").read_text("ascii").splitlines()]
-        pid = next(row[4] for row in rows if row[1] == "FLOCK" and row[5].rpartition(":")[2] == inode)
-        since = datetime.fromtimestamp(Path(f"/proc/{pid}").stat().st_mtime, UTC)
-    except (OSError, StopIteration, IndexError):
-        return "its holder is unknown"
-    return f"pid {pid} on {socket.gethostname()}, since {since:%Y-%m-%d %H:%M:%S} UTC"

@@ -39,7 +39,9 @@ class Wanted:
 def newest(manifest: Manifest, wanted: Wanted, *, limit: int) -> list[dict[str, Any]]:
     """Return at most *limit* rows of `run_state`, newest first; counts jobs of these runs only.
 
-    The state of a run that a process is writing at this moment is `running`.
+    The state of a run that a process is writing at this moment is `running`. Beside the columns each has
+    `gate` (the last verdict, `passed` or `tripped`, None without), `baseline` (whether it is the one that was
+    accepted last for its spec and realm) and `pruned` (how many of its files were).
     """
     states: dict[str, str] = {}
     for row in manifest.query("heads"):
@@ -51,12 +53,21 @@ def newest(manifest: Manifest, wanted: Wanted, *, limit: int) -> list[dict[str, 
     for name in states:
         parts.setdefault(name.rsplit("-", 2)[0], []).append(name)
     bounds = list(parts.values()) if len(parts) < _PARTS else [list(states)]
-    found = {
-        row["run"]: row
-        for part in bounds
-        for row in manifest.query("runs_between", first=min(part), last=max(part))
-    }
-    return [found[name] | {"state": state} for name, state in states.items()]
+    found, told = (
+        {row["run"]: row for part in bounds for row in manifest.query(query, first=min(part), last=max(part))}
+        for query in ("runs_between", "told_between")
+    )
+    baselines = {row["run"] for row in manifest.query("baselines_now")}
+    return [
+        found[name] | {"state": state, **_since(told.get(name, {})), "baseline": name in baselines}
+        for name, state in states.items()
+    ]
+
+
+def _since(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what came of a run after its end."""
+    verdicts = {"true": "passed", "false": "tripped", None: None}
+    return {"gate": verdicts[told.get("passed")], "pruned": told.get("pruned", 0)}
 
 
 def _state(row: Mapping[str, Any], runs: Path) -> str:

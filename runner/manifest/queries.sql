@@ -10,6 +10,18 @@ select * from run_head order by started desc, run desc;
 -- The runs from one name to another: bounds reach every table, a list of names would not.
 select * from run_state where run >= $first and run <= $last;
 
+-- name: told_between
+-- What was noted of runs after their end: the gate's last verdict, and how many files were pruned.
+select run,
+       arg_max(facts->>'$.passed', noted) filter (where kind = 'gate') as passed,
+       coalesce(sum(json_array_length(facts->'$.paths')) filter (where kind = 'pruned'), 0)::bigint as pruned
+from notes where run >= $first and run <= $last and kind in ('gate', 'pruned') group by run;
+
+-- name: baselines_now
+-- The run of each spec and realm that was accepted last.
+select arg_max(n.run, n.noted) as run from notes n join runs r on r.run = n.run
+where n.kind = 'baseline' group by r.spec, r.realm;
+
 -- name: run
 -- One run.
 select * from run_state where run = $run;
@@ -83,6 +95,14 @@ select f.recipe, f.m.run, f.m.key, f.m.name, f.m.digest, o.prompt_id, o.node, o.
 from found f join outputs o on o.run = f.m.run and o.key = f.m.key
 order by f.recipe, o.node, o."index";
 
+-- name: made_as
+-- The files that a run has under some keys, one row per output.
+select j.key, j.run, j.key, j.name, j.digest, o.prompt_id, o.node, o."index", o.path, o.sha256, o.size, o.kind,
+       o.pixels, o.width, o.height, o.frames, o.media, o.server_name, o.mtime_ns
+from jobs j join outputs o on o.run = j.run and o.key = j.key
+where j.run = $run and j.key in (select unnest($names))
+order by j.key, o.node, o."index";
+
 -- name: made_by_digest
 -- The same, by digest.
 with wanted as (select unnest($names) as digest), found as (
@@ -120,8 +140,8 @@ left join templates t on t.run = f.m.run and t.name = v.template;
 select path, name from inputs where run = $run;
 
 -- name: model_files
--- What a run was told of its model files.
-select folder, name, size, sha256 from model_files where run = $run;
+-- What a run recorded of its model files.
+select server, folder, name, size, modified, sha256 from model_files where run = $run;
 
 -- name: realm_of
 -- What servers of these addresses were when last used.
@@ -129,15 +149,15 @@ select s.realm from servers s join runs r on r.run = s.run
 where s.url in (select unnest($urls)) order by r.started desc limit 1;
 
 -- name: unfinished
--- Runs of a spec (no replays) with the servers on which they have open attempts, newest run first.
+-- Runs of specs of this file name (no replays) with the servers on which they have open attempts, newest first.
 select distinct i.run, i.server, r.started from runs r join intents i on i.run = r.run
-where r.spec = $spec and r.replay_of = ''
+where list_last(string_split(r.spec, '/')) = $file and r.replay_of = ''
   and not exists (from attempts a where a.run = i.run and a.prompt_id = i.prompt_id)
 order by r.started desc, i.run, i.server;
 
 -- name: newest
--- The runs of a spec, newest first, replays left out.
-select run from runs where spec = $spec and replay_of = '' order by started desc, run desc;
+-- The runs of specs of this file name, newest first, replays left out.
+select run from runs where list_last(string_split(spec, '/')) = $file and replay_of = '' order by started desc, run desc;
 
 -- name: others_hold
 -- Files of these contents that other runs recorded.

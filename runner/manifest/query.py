@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from runner.errors import UsageError
+from runner.errors import StorageError, UsageError
 from runner.manifest.store import Manifest
 
 SECONDS = 30.0
@@ -56,7 +56,10 @@ def ask(manifest: Manifest, text: str, *, limit: int, seconds: float = SECONDS) 
     except _WRITTEN_WRONG as error:
         raise UsageError(sentence(error)) from error
     except duckdb.Error as error:
-        manifest.heal(error)
+        try:
+            manifest.heal(error)
+        except StorageError:
+            raise UsageError(sentence(error)) from error
     try:
         return _run(manifest.connection, text, limit, seconds)
     except duckdb.Error as error:

@@ -1,8 +1,9 @@
 """Mend a damaged record: what is provably whole goes into a new journal, the damaged one is kept beside it.
 
-`salvage.py` says which lines are whole. What other lines and `run.json` tell beyond doubt is written again:
-the head, the run, an attempt's intent (its end names it). What all takes of a variant shared cannot be told
-again; an empty variant takes its place, so that its jobs stay visible. Nothing is deleted.
+`salvage.py` says which lines are whole. What other lines, `run.json` and the frozen plan tell beyond doubt is
+written again: the head, the run, an attempt's intent (its end names it), what a job was made from. What all
+takes of a variant shared and nothing tells any more is replaced by an empty variant, so that its jobs stay
+visible. Nothing is deleted.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
-from runner import door
+from runner import door, system
 from runner.errors import StorageError
 from runner.manifest.export import output_paths, run_files
 from runner.manifest.journal import FORMAT, Line, body_of, open_alone, seal
@@ -25,6 +26,12 @@ from runner.manifest.salvage import is_whole, salvage
 from runner.manifest.store import JOURNAL
 
 _ENDS = (b'{"t":"done"', b'{"t":"failed"', b'{"t":"cancelled"')
+_OF_JOBS = (*_ENDS, b'{"t":"intent"', b'{"t":"reused"')
+_SHARED = ("variant", "shape", "text")
+"""Lines that jobs refer to, by the member of the same name."""
+
+Retell = Callable[[Line, dict[str, str]], Iterable[Line]]
+"""(the line `run`, template → digest) → what the frozen plan would record of all jobs, in order."""
 
 
 @dataclass(slots=True)
@@ -47,17 +54,21 @@ class Mended:
     """Job that has no end now → files on disk under its name that no line records."""
 
 
-def mend(folder: Path, name: str = JOURNAL, *, stamp: str = "") -> Mended | None:
+def mend(
+    folder: Path, name: str = JOURNAL, *, stamp: str = "", retell: Retell = lambda *_: ()
+) -> Mended | None:
     """Mend the file *name* in *folder*; None when nothing was wrong with it.
+
+    *retell* is asked when the lines do not tell what jobs were made from.
 
     The damaged file becomes `<name>.damaged-<stamp>` whole (default: now, UTC); an unfinished last line goes
     to `<name>.torn`. Raises RunLocked while somebody writes the file, StorageError.
     """
     path = folder / name
-    with open_alone(path, hint="wait for it to end"):
+    with open_alone(path, hint="wait for it to end") as alone:
         if is_whole(path):
             return None
-        found = _survey(path, folder.name)
+        found = _survey(path, folder.name, retell)
         mended = found.mended
         part = path.with_name(f".{name}.{os.getpid()}.part")
         try:
@@ -70,6 +81,9 @@ def mend(folder: Path, name: str = JOURNAL, *, stamp: str = "") -> Mended | None
                 raw.sync()
             if mended.lost or mended.restored:
                 mended.original = _keep(path, stamp or f"{door.utc():%Y%m%dT%H%M%SZ}")
+            if system.OPEN_FILES_KEEP_NAMES:
+                # Who opens it now finds the damage, and has it open when we rename: the repair is refused.
+                alone.close()
             door.rename(part, path)
             door.sync_folder(folder)
         except OSError as error:
@@ -104,9 +118,20 @@ class _Survey:
     """Files that lines record."""
     first: list[Line] = field(default_factory=list)
     """Lines to write at the front again."""
+    templates: dict[str, str] = field(default_factory=dict)
+    """Name → digest."""
+    made_of: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Key → (variant, recipe)."""
+    declared: set[str] = field(default_factory=set)
+    again: dict[str, Line] = field(default_factory=dict)
+    """Job → its line, to be written again before its first attempt."""
+
+    def known(self, kind: str) -> set[str]:
+        """Return the names of the whole lines of a *kind* that jobs refer to."""
+        return {"variant": self.variants, "shape": self.shapes, "text": self.texts}[kind]
 
 
-def _survey(path: Path, run: str) -> _Survey:
+def _survey(path: Path, run: str, retell: Retell) -> _Survey:
     found = _Survey(Mended(path))
     for piece in salvage(path):
         if piece.state == "proven":
@@ -121,6 +146,7 @@ def _survey(path: Path, run: str) -> _Survey:
         found.mended.restored.append("the head of the file")
     if path.name == JOURNAL:
         _restore_run(found, path.parent)
+        _restore_jobs(found, retell)
         _restore_variants(found)
         _tell_missing(found)
     return found
@@ -135,6 +161,10 @@ def _note(found: _Survey, line: Line) -> None:
             found.head = True
         case "run":
             found.run = line
+        case "template":
+            found.templates[line["name"]] = line["digest"]
+        case "declared":
+            found.declared.add(line["template"])
         case "variant":
             found.variants.add(line["variant"])
         case "shape" | "text":
@@ -142,9 +172,11 @@ def _note(found: _Survey, line: Line) -> None:
         case "job":
             found.jobs[line["key"]] = line.get("name", "")
             found.used_variants.add(line["variant"])
+            found.made_of[line["key"]] = (line["variant"], line.get("recipe", ""))
             for name in _needs(line.get("workflow")):
                 found.used[name] = found.used.get(name, 0) + 1
         case "intent":
+            found.without_job.add(line["key"])
             found.ids.add(line["id"])
             found.open[line["id"]] = line["key"]
         case "done" | "failed" | "cancelled" | "reused":
@@ -170,11 +202,45 @@ def _restore_run(found: _Survey, folder: Path) -> None:
         facts = json.loads((folder / "run.json").read_bytes())
         at = datetime.fromisoformat(facts.pop("started")).timestamp()
         facts = {name: value for name, value in facts.items() if name not in ("run", "python")}
+        found.run = {"t": "run", "at": at, **facts}
     except (OSError, ValueError, KeyError, AttributeError):
         found.mended.missing.append("what run this is: its line is lost, and run.json does not tell it")
         return
-    found.first.append({"t": "run", "at": at, **facts})
+    found.first.append(found.run)
     found.mended.restored.append("what run this is, from run.json")
+
+
+def _restore_jobs(found: _Survey, retell: Retell) -> None:
+    """Write again what jobs were made from, and what they refer to, as the frozen plan tells it."""
+    keys = found.without_job - set(found.jobs)
+    lacks = (found.used_variants - found.variants) | (found.used.keys() - found.shapes - found.texts)
+    undeclared = found.templates.keys() - found.declared
+    if found.run is None or not (keys or lacks or undeclared):
+        return
+    told: dict[str, Line] = {}
+    for line in retell(found.run, found.templates):
+        if line["t"] in _SHARED:
+            told[line[line["t"]]] = line
+        elif line["t"] == "declared" and line["template"] in undeclared:
+            found.first.append(line)
+        elif line["t"] != "job":
+            continue
+        elif found.made_of.get(line["key"], ("", ""))[1] == line["recipe"]:
+            # Of another name when the spec was read elsewhere; the recipe says that it is the same.
+            name = found.made_of[line["key"]][0]
+            told.setdefault(name, told[line["variant"]] | {"variant": name})
+        elif line["key"] in keys:
+            found.again[line["key"]] = line
+            found.jobs[line["key"]] = line.get("name", "")
+            lacks |= {line["variant"], *_needs(line.get("workflow"))}
+    lacks -= found.variants | found.shapes | found.texts
+    for name, line in told.items():
+        if name in lacks:
+            found.first.append(line)
+            found.known(line["t"]).add(name)
+    if found.again:
+        number = len(found.again)
+        found.mended.restored.append(f"what {number:,} jobs were made from, from the frozen plan")
 
 
 def _restore_variants(found: _Survey) -> None:
@@ -216,6 +282,9 @@ def _bodies(path: Path, found: _Survey) -> Iterator[bytes]:
         yield next(whole)
     yield from map(body_of, found.first)
     for body in whole:
+        if found.again and body.startswith(_OF_JOBS):
+            job = found.again.pop(json.loads(body + b"}")["key"], None)
+            yield from () if job is None else (body_of(job),)
         if body.startswith(_ENDS):
             yield from map(body_of, _intent_before(json.loads(body + b"}"), found))
         yield body

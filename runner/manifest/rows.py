@@ -76,7 +76,12 @@ def _template(run: str, x: Fact) -> Rows:
 
 
 def _model_file(run: str, x: Fact) -> Rows:
-    return [("model_files", (run, x["server"], x["folder"], x["name"], x.get("size"), x.get("sha256")))]
+    return [
+        (
+            "model_files",
+            (run, x["server"], x["folder"], x["name"], x.get("size"), x.get("sha256"), x.get("modified")),
+        )
+    ]
 
 
 def _variant(run: str, x: Fact) -> Rows:

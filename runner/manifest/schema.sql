@@ -1,4 +1,4 @@
--- The manifest, schema 2: an index over the journals of all runs. Append-only tables, no secondary index;
+-- The manifest, schema 3: an index over the journals of all runs. Append-only tables, no secondary index;
 -- what is true now is told by the views at the end. Times are UTC, durations seconds, sizes bytes.
 
 create table meta (schema integer);
@@ -7,8 +7,8 @@ create table applied (            -- how far each file of each run has been read
   run text, file text, "offset" bigint, line bigint, "check" bigint
 );
 
-create table model_files (        -- size as the server told it, sha256 as the user did, either may be null
-  run text, server text, folder text, name text, size bigint, sha256 text
+create table model_files (        -- size and time of change (Unix seconds) from the server, sha256 from the user
+  run text, server text, folder text, name text, size bigint, sha256 text, modified bigint
 );
 
 create table runs (
@@ -92,7 +92,15 @@ from outputs o;
 create view run_head as
 select r.run, r.spec, r.episode, r.title, r.realm, r.animerun, r.started, e.ended, e.exit_code, e.reason,
        r.scope, r.replay_of, r.total as jobs,
-       case when e.run is null then 'open'
+       case when e.run is null and r.replay_of = '' and exists (
+              -- A newer run of the whole spec, or of the same part of it, makes what this one did not.
+              from runs n
+              where n.spec = r.spec and n.realm = r.realm and n.replay_of = '' and n.started > r.started
+                and (n.scope::text = r.scope::text
+                     or (n.scope->>'$.only' = '[]' and n.scope->>'$.without' = '[]'
+                         and n.scope->>'$.sets' = r.scope->>'$.sets'))
+            ) then 'superseded'
+            when e.run is null then 'open'
             when e.exit_code = 0 then 'succeeded'
             when e.exit_code in (1, 9) then 'failed'
             else 'stopped' end as state

@@ -9,24 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import socket
+
     from runner.previz.profile import ProfileName
     from runner.previz.script import Script
 
 
 def serve(
     *,
-    port: int = 0,
+    port: int | socket.socket = 0,
     folder: Path,
     test_nodes: bool = False,
     step_ms: float = 0.0,
     with_parent: bool = False,
-    profile: ProfileName = "v0364",
+    profile: ProfileName = "v0330",
     script: Script | None = None,
 ) -> None:
     """Serve on 127.0.0.1 until stopped; prints one JSON line with the address once it listens.
 
     Args:
-        port: TCP port; 0 picks a free one.
+        port: TCP port, 0 picks a free one; or a socket of `serving.listening`.
         folder: Gets the sub-folders ``output``, ``input`` and ``temp``; created if missing.
         test_nodes: Also offer the nodes that misbehave on purpose.
         step_ms: How long one sampler step takes.

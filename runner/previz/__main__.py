@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner.errors import SpecError
 from runner.previz import serve
-from runner.previz.profile import PROFILES
+from runner.previz.profile import NEWEST, PROFILES
 from runner.previz.script import read_script
 
 log = logging.getLogger("runner.previz")
@@ -56,9 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--with-parent", action="store_true", help="end when stdin ends (always so for a pipe)"
     )
-    parser.add_argument(
-        "--profile", choices=list(PROFILES), default="v0364", help="the ComfyUI it passes for"
-    )
+    parser.add_argument("--profile", choices=list(PROFILES), default=NEWEST, help="the ComfyUI it passes for")
     parser.add_argument("--script", type=Path, help="faults to play (YAML or JSON), for testing clients")
     parser.add_argument("--log", type=Path, help="write the log there instead of stderr")
     return parser

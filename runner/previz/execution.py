@@ -95,6 +95,7 @@ class Execution:
             self._prompt,
             is_output=lambda node_id: self._class(node_id).output,
             goes_first=lambda node_id: self._class(node_id).asynchronous,
+            is_lazy=lambda node_id, name: self._class(node_id).is_lazy(name),
             is_cached=lambda node_id: self._entry(node_id) is not None,
         )
 
@@ -146,7 +147,7 @@ class Execution:
             else:
                 self._begin(names)
                 inputs.update(self._inputs(node_id))
-                if self._is_expanding(node_id, names, inputs):
+                if self._is_waiting(node_id, inputs) or self._is_expanding(node_id, names, inputs):
                     return None, False
         except Exception as error:  # noqa: BLE001  # whatever a node raises is the job's failure, not the server's
             return Failure(real_node=names.real, error=error, inputs=inputs), False
@@ -164,6 +165,15 @@ class Execution:
     def _finish(self, names: Names) -> None:
         self._progress.finish(names)
         self._send_progress()
+
+    def _is_waiting(self, node_id: str, inputs: Mapping[str, Any]) -> bool:
+        """Return whether the node wants a lazy input that is not computed yet; it comes again after that."""
+        wants = self._class(node_id).wants
+        value: Any = self._prompt[node_id]["inputs"].get(wants(inputs)) if wants is not None else None
+        if not is_link(value) or self._entry(value[0]) is not None:
+            return False
+        self._order.require(value[0], node_id)
+        return True
 
     def _is_expanding(self, node_id: str, names: Names, inputs: Mapping[str, Any]) -> bool:
         result = self._call(node_id, names, inputs)
@@ -282,8 +292,9 @@ class Execution:
     def _inputs(self, node_id: str) -> dict[str, Any]:
         node, node_class = self._prompt[node_id], self._class(node_id)
         values: dict[str, Any] = {}
+        known = node_class.sockets(node["inputs"])
         for name, value in node["inputs"].items():
-            if name not in node_class.required and name not in node_class.optional:
+            if name not in known:
                 continue
             if is_link(value):
                 entry = self._entry(value[0])

@@ -112,9 +112,9 @@ def next_counter(names: Iterable[str], stem: str) -> int:
 
 
 def leading_number(rest: str) -> int:
-    """Return the number before the first underscore of *rest*; 0 when it is none."""
+    """Return the number before the first underscore or dot of *rest*; 0 when it is none."""
     try:
-        return int(rest.split("_", 1)[0])
+        return int(rest.split(".", 1)[0].split("_", 1)[0])
     except ValueError:
         return 0
 

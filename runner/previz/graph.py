@@ -55,11 +55,13 @@ class Order:
         *,
         is_output: Callable[[str], bool],
         goes_first: Callable[[str], bool],
+        is_lazy: Callable[[str, str], bool],
         is_cached: Callable[[str], bool],
     ) -> None:
         self._prompt = prompt
         self._is_output = is_output
         self._goes_first = goes_first
+        self._is_lazy = is_lazy
         self._is_cached = is_cached
         self._waits_for: dict[str, int] = {}
         self._blocks: dict[str, list[str]] = {}
@@ -68,7 +70,7 @@ class Order:
         return bool(self._waits_for)
 
     def add(self, node_id: str) -> None:
-        """Add a node and whatever above it is neither cached nor added yet."""
+        """Add a node and whatever above it is neither cached nor added yet; a lazy input is left out."""
         waiting, links = [node_id], []
         while waiting:
             current = waiting.pop()
@@ -76,8 +78,8 @@ class Order:
                 continue
             self._waits_for[current] = 0
             self._blocks[current] = []
-            for value in self._prompt[current]["inputs"].values():
-                if is_link(value) and not self._is_cached(value[0]):
+            for name, value in self._prompt[current]["inputs"].items():
+                if is_link(value) and not self._is_cached(value[0]) and not self._is_lazy(current, name):
                     waiting.append(value[0])
                     links.append((value[0], current))
         for above, below in links:

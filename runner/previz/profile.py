@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-ProfileName = Literal["old", "v0364", "v038"]
+from runner.previz.job_list import is_canonical
+
+ProfileName = Literal["old", "v0364", "v0330"]
+NEWEST: Final[ProfileName] = "v0330"
 
 
 class BadId(ValueError):
@@ -22,6 +25,8 @@ class Profile:
     ids: Literal["its own", "any", "canonical"]
     """Whose prompt ids count: the server's, anything the client sends, or lower-case UUIDs of the client."""
     interrupts_by_id: bool = True
+    lists_jobs: bool = True
+    """Has `/api/jobs` and `/node_replacements`, stamps `create_time`, and says `missing_node_type`."""
 
     def prompt_id(self, body: Any) -> str:
         """Return the id a submission runs under.
@@ -37,20 +42,13 @@ class Profile:
             return str(given)
         if given is None:
             return str(uuid.uuid4())
-        if not isinstance(given, str) or not _canonical(given):
+        if not is_canonical(given):
             raise BadId(given)
-        return given
-
-
-def _canonical(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text
-    except ValueError:
-        return False
+        return str(given)
 
 
 PROFILES: dict[ProfileName, Profile] = {
-    "old": Profile(version="0.3.40", ids="its own", interrupts_by_id=False),
-    "v0364": Profile(version="0.3.64", ids="any"),
-    "v038": Profile(version="0.38.0", ids="canonical"),
+    "old": Profile(version="0.3.40", ids="its own", interrupts_by_id=False, lists_jobs=False),
+    "v0364": Profile(version="0.3.64", ids="any", lists_jobs=False),
+    "v0330": Profile(version="0.33.0", ids="canonical"),
 }

@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import sys
+import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 import runner
 from runner.previz.files import Folders
+from runner.previz.job_list import BadQuery, ended, is_canonical, page, queued
+from runner.previz.jobs import SECRETS
 from runner.previz.mischief import Mischief
 from runner.previz.nodes.definition import Catalogue, describe
-from runner.previz.profile import PROFILES, BadId, Profile
+from runner.previz.profile import NEWEST, PROFILES, BadId, Profile
 from runner.previz.sockets import Sockets
 from runner.previz.upload import upload_image, upload_mask
 from runner.previz.validate import validate
@@ -31,7 +34,12 @@ from runner.previz.worker import Worker
 
 log = logging.getLogger(__name__)
 
-FEATURES = {"supports_preview_metadata": True, "max_upload_size": LARGEST_BODY}
+FEATURES = {
+    "supports_preview_metadata": True,
+    "max_upload_size": LARGEST_BODY,
+    "node_replacements": True,
+    "assets": False,
+}
 MODEL_FOLDERS = (
     "checkpoints",
     "configs",
@@ -78,7 +86,7 @@ class App:
     folders: Folders
     worker: Worker
     sockets: Sockets
-    profile: Profile = PROFILES["v0364"]
+    profile: Profile = PROFILES[NEWEST]
     mischief: Mischief | None = None
     _settings: dict[str, Any] = field(default_factory=dict)
     _router: Router = field(init=False)
@@ -101,7 +109,15 @@ class App:
             await self._socket(WebSocket(scope, receive, send))
 
     def _routes(self) -> list[Route]:
+        newer = [
+            Route(path="jobs", get=self._jobs, bare=False),
+            Route(path="jobs/*", get=self._job, bare=False),
+            Route(path="jobs/cancel", post=self._cancel_several, bare=False),
+            Route(path="jobs/*/cancel", post=self._cancel, bare=False),
+            Route(path="node_replacements", get=_constant({})),
+        ]
         return [
+            *(newer if self.profile.lists_jobs else ()),
             Route(path="prompt", get=self._remaining, post=self._submit),
             Route(path="queue", get=self._queue, post=self._change_queue),
             Route(path="interrupt", post=self._interrupt),
@@ -118,6 +134,10 @@ class App:
             Route(path="embeddings", get=_constant([])),
             Route(path="models", get=_constant(list(MODEL_FOLDERS))),
             Route(path="models/*", get=self._models),
+            Route(
+                path="experiment/models",
+                get=_constant([{"name": name, "folders": [], "extensions": []} for name in MODEL_FOLDERS]),
+            ),
             Route(path="experiment/models/*", get=self._models),
             Route(path="view_metadata/*", get=self._nothing),
             Route(path="extensions", get=_constant([])),
@@ -151,12 +171,22 @@ class App:
             return refusal(
                 {"type": "invalid_prompt_id", "message": text, "details": "", "extra_info": {}}, {}
             )
-        verdict = validate(prompt, self.catalogue, self.folders, body.get("partial_execution_targets"))
+        verdict = validate(
+            prompt,
+            self.catalogue,
+            self.folders,
+            body.get("partial_execution_targets"),
+            newer=self.profile.lists_jobs,
+        )
         extra_data = body.get("extra_data", {})
         if "client_id" in body:
             extra_data["client_id"] = body["client_id"]
         if verdict.error is not None:
             return refusal(verdict.error, verdict.node_errors)
+        if self.profile.lists_jobs:
+            for secret in SECRETS:
+                extra_data.pop(secret, None)
+            extra_data["create_time"] = int(time.time() * 1000)
         if self.mischief is not None:
             self.mischief.submitted(prompt_id)
         self.worker.submit((number, prompt_id, prompt, extra_data, verdict.outputs))
@@ -189,6 +219,44 @@ class App:
         unload, free = body.get("unload_models", False), body.get("free_memory", False)
         self.worker.free(unload_models=bool(unload), free_memory=bool(free))
         return Response()
+
+    # Jobs as one list.
+
+    async def _jobs(self, request: Request, _variable: str) -> Response:
+        waiting = self.worker.queue()
+        jobs = [queued(item, "in_progress") for item in waiting["queue_running"]]
+        jobs += [queued(item, "pending") for item in waiting["queue_pending"]]
+        jobs += [ended(entry) for entry in self.worker.history(None, -1).values()]
+        try:
+            return plain_json(page(jobs, request.query_params))
+        except BadQuery as error:
+            return plain_json({"error": str(error)}, status=400)
+
+    async def _job(self, _request: Request, prompt_id: str) -> Response:
+        for entry in self.worker.history_of(prompt_id).values():
+            return plain_json(ended(entry, whole=True))
+        waiting = self.worker.queue()
+        for key, word in (("queue_running", "in_progress"), ("queue_pending", "pending")):
+            for item in waiting[key]:
+                if item[1] == prompt_id:
+                    return plain_json(queued(item, word))
+        return plain_json({"error": "Job not found"}, status=404)
+
+    async def _cancel(self, _request: Request, prompt_id: str) -> Response:
+        return plain_json({"cancelled": self.worker.cancel(prompt_id)})
+
+    async def _cancel_several(self, request: Request, _variable: str) -> Response:
+        try:
+            body = await json_of(request)
+        except json.JSONDecodeError:
+            return plain_json({"error": "Request body must be valid JSON"}, status=400)
+        ids = body.get("job_ids") if isinstance(body, dict) else None
+        if not isinstance(ids, list):
+            return plain_json({"error": "job_ids must be a list"}, status=400)
+        if bad := [each for each in ids if not is_canonical(each)]:
+            return plain_json({"error": "job_ids contains invalid id(s)", "invalid_ids": bad}, status=400)
+        cancelled = [self.worker.cancel(each) for each in ids]
+        return plain_json({"cancelled": any(cancelled)})
 
     # History.
 
@@ -242,16 +310,18 @@ class App:
     async def _system_stats(self, _request: Request, _variable: str) -> Response:
         total, free = memory()
         system = {
-            "os": os.name,
+            "os": sys.platform,
             "ram_total": total,
             "ram_free": free,
             "comfyui_version": self.profile.version,
             "required_frontend_version": None,
             "installed_templates_version": None,
             "required_templates_version": None,
+            "comfy_package_versions": [],
             "python_version": sys.version,
             "pytorch_version": "none",
             "embedded_python": False,
+            "deploy_environment": "previz",
             "argv": ["previz"],
             "animerun_previz": runner.__version__,
         }

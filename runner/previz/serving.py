@@ -22,35 +22,38 @@ from runner.previz.files import Folders
 from runner.previz.mischief import Mischief
 from runner.previz.nodes import catalogue
 from runner.previz.nodes.definition import Letters
-from runner.previz.profile import PROFILES, Profile, ProfileName
+from runner.previz.profile import NEWEST, PROFILES, Profile, ProfileName
 from runner.previz.script import Script
 from runner.previz.server import App, status
 from runner.previz.sockets import Frame, Sockets
 from runner.previz.worker import Worker
+from runner.system import own_port
 
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 LARGEST_FRAME = 64 << 20
+_WAITING = 2_048
+"""Connections that wait to be accepted; what uvicorn has too."""
 PATIENCE_S = 1
 """How long an ending server waits for open connections."""
 
 
 def run(
     *,
-    port: int,
+    port: int | socket.socket,
     folder: Path,
     test_nodes: bool,
     step_ms: float,
     with_parent: bool,
-    profile: ProfileName = "v0364",
+    profile: ProfileName = NEWEST,
     script: Script | None = None,
 ) -> None:
     """See `runner.previz.serve`."""
     folders = Folders(root=folder.resolve())
     folders.prepare()
     # Without the explicit protocol asyncio leaves Nagle's algorithm on, which costs 40 ms for each answer.
-    with _listener(port) as listener:
+    with port if isinstance(port, socket.socket) else listening(port) as listener:
         try:
             asyncio.run(
                 _serve(
@@ -67,11 +70,14 @@ def run(
             folders.wipe_temp()
 
 
-def _listener(port: int) -> socket.socket:
+def listening(port: int) -> socket.socket:
+    """Return a socket that listens at *port* of loopback, 0 for any; raises OSError when it is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own_port(listener)
     try:
         listener.bind((HOST, port))
+        # Two who bind one port that nobody listens at yet both may; only one can listen.
+        listener.listen(_WAITING)
     except OSError:
         listener.close()
         raise
@@ -139,7 +145,7 @@ class _Announcing(uvicorn.Server):
             if connection.transport is not None:
                 connection.transport.abort()
         await asyncio.sleep(seconds)
-        await super().startup([_listener(self._port)])
+        await super().startup([listening(self._port)])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

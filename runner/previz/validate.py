@@ -1,6 +1,6 @@
 """Whether a submitted prompt may be queued, and the exact complaint when not.
 
-`validate` follows the checks and the error bodies of ComfyUI v0.3.64, including what they let through.
+`validate` follows the checks and the error bodies of ComfyUI 0.33, including what they let through.
 Accepted values are converted in place, as there. Pure but for the classes' own checks of files.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from runner.previz.files import Folders
 from runner.previz.graph import Prompt
-from runner.previz.nodes.definition import Catalogue, NodeClass, Socket
+from runner.previz.nodes.definition import MATCHED, Catalogue, NodeClass, Socket
 
 Complaint = dict[str, Any]
 
@@ -35,7 +35,12 @@ def complaint(kind: str, message: str, details: str = "", **extra: Any) -> Compl
 
 
 def validate(
-    prompt: Any, catalogue: Catalogue, folders: Folders, targets: Collection[str] | None = None
+    prompt: Any,
+    catalogue: Catalogue,
+    folders: Folders,
+    targets: Collection[str] | None = None,
+    *,
+    newer: bool = True,
 ) -> Verdict:
     """Return the verdict on one prompt.
 
@@ -44,6 +49,8 @@ def validate(
         catalogue: Known classes.
         folders: For checks that look at files.
         targets: When given, only these output nodes count.
+        newer: Whether a node without a class we know is told as `missing_node_type`, not as `invalid_prompt`,
+            and the newer form of a choice is looked at (ComfyUI 0.33, not 0.3.64).
 
     Raises:
         TypeError, IndexError, AttributeError: *prompt* is not an object of objects.
@@ -51,7 +58,7 @@ def validate(
     """
     outputs: list[str] = []
     for node_id in prompt:
-        error = _unknown(prompt[node_id], node_id, catalogue)
+        error = (_missing_type if newer else _unknown)(prompt[node_id], node_id, catalogue)
         if error is not None:
             return Verdict(error=error)
         is_output = catalogue[prompt[node_id]["class_type"]].output
@@ -59,7 +66,22 @@ def validate(
             outputs.append(node_id)
     if not outputs:
         return Verdict(error=complaint("prompt_no_outputs", "Prompt has no outputs"))
-    return _Check(prompt, catalogue, folders).all(outputs)
+    return _Check(prompt, catalogue, folders, newer=newer).all(outputs)
+
+
+def _missing_type(node: Any, node_id: str, catalogue: Catalogue) -> Complaint | None:
+    """Return the complaint of ComfyUI 0.33 (execution.py validate_prompt), where a title hides the class."""
+    title = node.get("_meta", {}).get("title")
+    class_type = node.get("class_type")
+    if "class_type" not in node:
+        text = f"Node '{title or f'ID #{node_id}'}' has no class_type."
+    elif catalogue.get(class_type) is None:
+        title = title or class_type
+        text = f"Node '{title}' not found."
+    else:
+        return None
+    told = {"node_id": node_id, "class_type": class_type, "node_title": title}
+    return complaint("missing_node_type", text, f"Node ID '#{node_id}'", **told)
 
 
 def _unknown(node: Any, node_id: str, catalogue: Catalogue) -> Complaint | None:
@@ -82,7 +104,8 @@ class _Found:
 class _Check:
     """The walk over one prompt; each node is judged once."""
 
-    def __init__(self, prompt: Prompt, catalogue: Catalogue, folders: Folders) -> None:
+    def __init__(self, prompt: Prompt, catalogue: Catalogue, folders: Folders, *, newer: bool) -> None:
+        self._newer = newer
         self._prompt = prompt
         self._catalogue = catalogue
         self._folders = folders
@@ -145,23 +168,22 @@ class _Check:
         node_class = self._catalogue[self._prompt[node_id]["class_type"]]
         reasons: list[Complaint] = []
         valid = True
-        for name in (*node_class.required, *node_class.optional):
+        for name, (socket, is_required) in node_class.sockets(inputs).items():
             if name not in inputs:
-                if name in node_class.required:
+                if is_required:
                     reasons.append(_missing(name))
             elif isinstance(inputs[name], list):
-                reason, sound = self._link(inputs[name], name, node_class)
+                reason, sound = self._link(inputs[name], name, socket)
                 reasons += reason
                 valid = valid and sound
             else:
-                reasons += _constant(inputs, name, node_class)
+                reasons += _constant(inputs, name, socket, node_class.checked, newer=self._newer)
         reasons += self._own_check(node_class, inputs)
         self._walking.discard(node_id)
         self._found[node_id] = _Found(valid and not reasons, reasons)
         return self._found[node_id]
 
-    def _link(self, value: list[Any], name: str, node_class: NodeClass) -> tuple[list[Complaint], bool]:
-        socket = node_class.socket(name)
+    def _link(self, value: list[Any], name: str, socket: Socket) -> tuple[list[Complaint], bool]:
         if len(value) != 2:
             text = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
             extra = {"input_name": name, "input_config": socket, "received_value": value}
@@ -205,7 +227,8 @@ class _Check:
 
 
 def _missing(name: str) -> Complaint:
-    return complaint("required_input_missing", "Required input is missing", name, input_name=name)
+    last = name.rpartition(".")[2]
+    return complaint("required_input_missing", "Required input is missing", last, input_name=name)
 
 
 def _mismatch(name: str, socket: Socket, received: str, value: list[Any]) -> Complaint:
@@ -224,7 +247,7 @@ def _mismatch(name: str, socket: Socket, received: str, value: list[Any]) -> Com
 def matches(received: Any, wanted: Any) -> bool:
     """Return whether *received* may feed a socket of type *wanted*; of unions one common type is enough."""
     if isinstance(received, str) and isinstance(wanted, str):
-        if "*" in (received, wanted):
+        if {"*", MATCHED} & {received, wanted}:  # ComfyUI 0.33 comfy_execution/validation.py
             return True
         offered, accepted = ({part.strip() for part in kind.split(",")} for kind in (received, wanted))
         return bool(offered & accepted)
@@ -234,8 +257,9 @@ def matches(received: Any, wanted: Any) -> bool:
 CONVERSIONS = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 
 
-def _constant(inputs: dict[str, Any], name: str, node_class: NodeClass) -> list[Complaint]:
-    socket = node_class.socket(name)
+def _constant(
+    inputs: dict[str, Any], name: str, socket: Socket, checked: str, *, newer: bool
+) -> list[Complaint]:
     kind = socket[0]
     options = socket[1] if len(socket) > 1 else {}
     value = inputs[name]
@@ -246,7 +270,7 @@ def _constant(inputs: dict[str, Any], name: str, node_class: NodeClass) -> list[
             value = inputs[name] = CONVERSIONS[kind](value)
     except (TypeError, ValueError, OverflowError) as error:
         return [_unconvertible(name, socket, value, error)]
-    if name == node_class.checked:
+    if name == checked:
         return []
     extra = {"input_name": name, "input_config": socket, "received_value": value}
     if "min" in options and value < options["min"]:
@@ -255,9 +279,19 @@ def _constant(inputs: dict[str, Any], name: str, node_class: NodeClass) -> list[
     if "max" in options and value > options["max"]:
         text = f"Value {value} bigger than max of {options['max']}"
         return [complaint("value_bigger_than_max", text, name, **extra)]
-    if isinstance(kind, list) and value not in kind:
-        return [_not_in_list(name, socket, value)]
+    choices = _choices(socket, newer=newer)
+    if choices is not None and value not in choices:
+        return [_not_in_list(name, socket, choices, value)]
     return []
+
+
+def _choices(socket: Socket, *, newer: bool) -> list[Any] | None:
+    """Return what a choice may be; None where anything may be, as a model file here."""
+    if isinstance(socket[0], list):
+        return socket[0]
+    if socket[0] != "COMBO" or not newer or socket[1].get("animerun_any"):
+        return None
+    return list(socket[1]["options"])
 
 
 def _unconvertible(name: str, socket: Socket, value: Any, error: Exception) -> Complaint:
@@ -272,9 +306,9 @@ def _unconvertible(name: str, socket: Socket, value: Any, error: Exception) -> C
     )
 
 
-def _not_in_list(name: str, socket: Socket, value: Any) -> Complaint:
-    long = len(socket[0]) > LONG_LIST
-    choices = f"(list of length {len(socket[0])})" if long else str(socket[0])
+def _not_in_list(name: str, socket: Socket, options: list[Any], value: Any) -> Complaint:
+    long = len(options) > LONG_LIST
+    choices = f"(list of length {len(options)})" if long else str(options)
     return complaint(
         "value_not_in_list",
         "Value not in list",

@@ -31,12 +31,13 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A path such as ``queue`` or ``history/*`` (one variable segment), at `/` and, if *api*, at `/api`."""
+    """A path such as ``queue`` or ``history/*`` (one variable part), at `/` if *bare*, at `/api` if *api*."""
 
     path: str
     get: Action | None = None
     post: Action | None = None
     api: bool = True
+    bare: bool = True
 
     @property
     def methods(self) -> str:
@@ -78,9 +79,10 @@ class Router:
         for path, variable in (
             ("/".join(parts), ""),
             ("/".join([*parts[:-1], "*"]), parts[-1] if parts else ""),
+            ("/".join([*parts[:-2], "*", parts[-1]]) if len(parts) > 2 else "", parts[-2:][0]),
         ):
             route = self._routes.get(path)
-            if route is not None and (route.api or not prefixed):
+            if route is not None and (route.api if prefixed else route.bare):
                 return route, unquote(variable)
         return None, ""
 

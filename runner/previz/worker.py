@@ -116,6 +116,17 @@ class Worker:
             if prompt_id is None or any(item[1] == prompt_id for item in self._jobs.running):
                 self._interrupt = True
 
+    def cancel(self, prompt_id: object) -> bool:
+        """Take a pending job out or interrupt the running one, in one step; return whether it was either."""
+        with self._changed:
+            if any(item[1] == prompt_id for item in self._jobs.running):
+                self._interrupt = True
+                return True
+            if not self._jobs.delete(prompt_id):
+                return False
+            self._announce(self._jobs.remaining)
+            return True
+
     def free(self, *, unload_models: bool, free_memory: bool) -> None:
         """Ask the worker to forget, between two jobs."""
         with self._changed:

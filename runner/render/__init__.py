@@ -7,7 +7,7 @@ contain is said in `templates/README.md`.
 from runner.render.bind import bind, files_of
 from runner.render.catalog import Catalog, LoadedTemplate, TemplateSource, shipped_folder
 from runner.render.digest import canonical, node_digests, workflow_digest
-from runner.render.workflow import RENDER_VERSION, recipe, recipe_by_seed, render
+from runner.render.workflow import RENDER_VERSION, lines_of, recipe, recipe_by_seed, render
 
 __all__ = [
     "RENDER_VERSION",
@@ -17,6 +17,7 @@ __all__ = [
     "bind",
     "canonical",
     "files_of",
+    "lines_of",
     "node_digests",
     "recipe",
     "recipe_by_seed",

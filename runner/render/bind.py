@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from runner.domain import Plain
+from runner.text.filename import node_part
 
 PREFIX: Final[Mapping[str, bool]] = {"$prefix": True}
 NONCE: Final = "animerun_nonce"
@@ -40,7 +41,7 @@ def bind(
     for name, node in workflow_nodes.items():
         inputs = {key: _bound(value, uploads) for key, value in node["inputs"].items()}
         if name in declared:
-            inputs["filename_prefix"] = f"{prefix}_{name}" if len(declared) > 1 else prefix
+            inputs["filename_prefix"] = f"{prefix}_{node_part(name)}" if len(declared) > 1 else prefix
         if nonce is not None and any(isinstance(value, list) for value in inputs.values()):
             inputs[NONCE] = nonce
         sent[name] = {**node, "inputs": inputs}

@@ -12,12 +12,14 @@ from typing import Final, Literal, NamedTuple
 import runner
 from runner.domain import Template
 from runner.errors import Problem, SpecError, TemplateError
-from runner.render.front import NAME, cut, read_front
+from runner.naming import is_name
+from runner.render.front import cut, read_front
 from runner.render.program import CLIENT, Program, TextProgram, problem_at
 from runner.render.series import Series
 from runner.sandbox.client import Facts
 from runner.sandbox.wire import BODY, Refused, Source
 from runner.text.decode import decode
+from runner.text.letters import composed
 from runner.values.links import resolved
 
 SUFFIX: Final = ".json.j2"
@@ -84,8 +86,8 @@ class Catalog:
         found: dict[str, TemplateSource] = {}
         for origin, folder in self._folders.items():
             for path in sorted(folder.glob(f"*{SUFFIX}")):
-                name = path.name.removesuffix(SUFFIX)
-                if NAME.fullmatch(name):
+                name = composed(path.name.removesuffix(SUFFIX))
+                if is_name(name):
                     found.setdefault(name, TemplateSource(name, path, origin))
         return tuple(found[name] for name in sorted(found))
 
@@ -183,6 +185,7 @@ def load_text(file: File, *, name: str, macros: Sequence[File]) -> LoadedTemplat
         title=front.title,
         parameters=front.parameters,
         outputs=front.outputs,
+        optional=front.optional,
         comfyui=front.comfyui,
         packs=front.packs,
         body=source.body,

@@ -15,6 +15,7 @@ from runner.domain import OutputKind, Parameter, ParameterType
 from runner.errors import Problem, SpecError, TemplateError
 from runner.text.compose import compose
 from runner.text.nearest import did_you_mean
+from runner.text.recognised import not_a_template
 from runner.text.tree import Entry, Node, Scalar, Sequence
 from runner.text.tree import Mapping as Tree
 from runner.values import parse_value
@@ -22,6 +23,8 @@ from runner.values import parse_value
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 MAX_NAMES: Final = 500
 """Parameters, and outputs, of one template."""
+MAX_ID: Final = 200
+"""Characters of a node's id; ComfyUI writes `57:9` and `4.0.0.9` itself."""
 MAX_PROBLEMS: Final = 20
 TYPES: Final[tuple[str, ...]] = get_args(ParameterType)
 KINDS: Final[tuple[str, ...]] = get_args(OutputKind)
@@ -29,6 +32,7 @@ FILLED: Final = frozenset({"seed", "loras", "cast"})
 """Types that the runner fills; they have no default."""
 
 _TOP: Final = ("title", "comfyui", "packs", "parameters", "outputs")
+_OUTPUT: Final = ("kind", "optional")
 _EVERY: Final = ("type", "description")
 _NUMBER: Final = ("default", "min", "max", "step")
 _OWN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -43,6 +47,7 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "files": ("default", "folder", "min", "max"),
     "image": ("default",),
     "video": ("default",),
+    "audio": ("default",),
     "images": ("default", "min", "max"),
     "seed": (),
     "loras": ("part",),
@@ -70,6 +75,8 @@ class Front:
     packs: tuple[str, ...] = ()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     outputs: Mapping[str, OutputKind] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    """Outputs that a job may come without."""
 
 
 def cut(source: str, *, path: str) -> tuple[str, int]:
@@ -81,7 +88,9 @@ def cut(source: str, *, path: str) -> tuple[str, int]:
     """
     lines = source.split("\n")
     if lines[0].rstrip() != "---":
-        message = "a template begins with a line `---`, its front matter, and another line `---`"
+        message = not_a_template(source) or (
+            "a template begins with a line `---`, its front matter, and another line `---`"
+        )
         raise TemplateError([Problem(message=message, path=path, line=1)])
     end = next((index for index, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
     if end is None:
@@ -133,12 +142,14 @@ class _Reader:
         outputs = tree.get("outputs")
         if outputs is None:
             self.wrong(tree, "which nodes save something? write outputs: {NODE: image}")
+        declared = {} if outputs is None else self.outputs(outputs)
         return Front(
             title=self.text(tree.get("title")),
             comfyui=self.matching(tree.get("comfyui"), _VERSION, '`comfyui` is a version like ">=0.3.46"'),
             packs=self.texts(tree.get("packs"), "packs"),
             parameters=self.parameters(tree.get("parameters")),
-            outputs={} if outputs is None else self.outputs(outputs),
+            outputs={name: kind for name, (kind, _) in declared.items()},
+            optional=frozenset(name for name, (_, optional) in declared.items() if optional),
         )
 
     def tree(self, node: Node, what: str) -> Tree | None:
@@ -178,22 +189,34 @@ class _Reader:
             self.wrong(node, message)
         return text
 
-    def outputs(self, node: Node) -> dict[str, OutputKind]:
+    def outputs(self, node: Node) -> dict[str, tuple[OutputKind, bool]]:
+        """Return node id → (kind, whether a job may come without)."""
         tree = self.tree(node, "`outputs`")
         if tree is None:
             return {}
         if not tree.entries:
             self.wrong(node, "a template has at least one output: outputs: {NODE: image}")
-        return {entry.key.text: self.output_kind(entry) for entry in tree}
+        return {entry.key.text: self.output(entry) for entry in tree}
 
-    def output_kind(self, entry: Entry) -> OutputKind:
-        if not NAME.fullmatch(entry.key.text):
-            self.wrong(
-                entry.key, "the id of an output's node has only letters, digits, `_` and `-`, at most 40"
-            )
-        kind = self.text(entry.value)
+    def output(self, entry: Entry) -> tuple[OutputKind, bool]:
+        name = entry.key.text
+        if not name or len(name) > MAX_ID or not name.isprintable():
+            self.wrong(entry.key, f"the id of an output's node is a text of at most {MAX_ID} characters")
+        if not isinstance(entry.value, Tree):
+            return self.output_kind(entry.value), False
+        self.known(entry.value, _OUTPUT)
+        kind, optional = entry.value.get("kind"), entry.value.get("optional")
+        if kind is None:
+            self.wrong(entry.value, "what does the node save? write {kind: image, optional: true}")
+        may_lack = self.text(optional)
+        if optional is not None and may_lack not in ("true", "false"):
+            self.wrong(optional, "`optional` is true or false")
+        return "image" if kind is None else self.output_kind(kind), may_lack == "true"
+
+    def output_kind(self, node: Node) -> OutputKind:
+        kind = self.text(node)
         if kind not in KINDS:
-            self.wrong(entry.value, f"an output is one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+            self.wrong(node, f"an output is one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
             return "image"
         return cast(OutputKind, kind)
 
@@ -273,7 +296,7 @@ class _Reader:
         if isinstance(node, Scalar) and node.is_null:
             return replace(parameter, default=None)
         try:
-            return replace(parameter, default=parse_value(parameter, node))
+            return replace(parameter, default=parse_value(parameter, node, own=True))
         except SpecError as fault:
             for problem in fault.problems:
                 self.note(problem)

@@ -8,6 +8,7 @@ from itertools import islice
 
 from runner.domain import Plain
 from runner.text.nearest import did_you_mean
+from runner.text.recognised import not_a_graph
 from runner.text.shown import shown
 
 _NODE_KEYS = frozenset({"class_type", "inputs", "_meta"})
@@ -33,6 +34,8 @@ def flaws(nodes: Mapping[str, Plain], outputs: Collection[str]) -> list[Flaw]:
     or has other keys; a list that is no link; links to nothing or to themselves in the end; declared outputs
     that are absent.
     """
+    if known := not_a_graph(nodes):
+        return [Flaw("", known)]
     found = _some(flaw for name, node in nodes.items() for flaw in _node_flaws(name, node))
     found += _some(
         Flaw("", f"the declared output `{name}` is not in the graph{did_you_mean(name, nodes)}")

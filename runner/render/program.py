@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from runner.domain import Plain
@@ -42,8 +43,21 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(name: str) -> Any:
-    raise _NotOurJson(f"`{name}` is no JSON number", name)
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    """`NaN` or an infinity, which Python's JSON has and JSON has not."""
+
+    name: str
+
+
+def _refuse_constants(value: Plain) -> None:
+    """Raise _NotOurJson for a constant anywhere in *value*; it is as deep as a decoder can read."""
+    rest = [value]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, _Constant):
+            raise _NotOurJson(f"`{each.name}` is no JSON number", each.name)
+        rest += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
 
 
 def _finite(text: str) -> float:
@@ -54,8 +68,20 @@ def _finite(text: str) -> float:
 
 
 _decode: Final = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_constant=_no_constant, parse_float=_finite
+    object_pairs_hook=_pairs, parse_constant=_Constant, parse_float=_finite
 ).decode
+
+
+def _without_answers(graph: Plain) -> Plain:
+    """Return *graph* without `is_changed`, which ComfyUI writes into the nodes of a prompt it has run.
+
+    Pictures hold it. A server that is sent one does not ask the class again whether its file has changed
+    (ComfyUI 0.33 execution.py IsChangedCache.get).
+    """
+    for node in graph.values() if isinstance(graph, dict) else ():
+        if isinstance(node, dict):
+            node.pop("is_changed", None)
+    return graph
 
 
 class Program(Protocol):
@@ -63,6 +89,10 @@ class Program(Protocol):
 
     def nodes(self, values: Mapping[str, Plain], outputs: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the graph that *values* give, checked for *outputs*; raises TemplateError."""
+        ...
+
+    def lines_of(self, values: Mapping[str, Plain], nodes: Collection[str]) -> dict[str, int]:
+        """Return node id → the line of the file that wrote it, as far as this can be found out."""
         ...
 
 
@@ -96,6 +126,17 @@ class TextProgram:
             raise TemplateError(self._flaws(found[:MAX_PROBLEMS], text, values))
         return graph
 
+    def lines_of(self, values: Mapping[str, Plain], nodes: Collection[str]) -> dict[str, int]:
+        """Return node id → the line of the file that wrote it, as far as this can be found out."""
+        try:
+            text = CLIENT.text(self._source, values)
+        except Refused:
+            return {}
+        places = {node: _place_of_key(text, json.dumps(node, ensure_ascii=False)) for node in nodes}
+        known = [node for node, place in places.items() if place >= 0]
+        lines = self._template_lines([places[node] for node in known], values)
+        return {node: line for node, line in zip(known, lines, strict=True) if line}
+
     def _text(self, values: Mapping[str, Plain]) -> str:
         try:
             return CLIENT.text(self._source, values)
@@ -116,7 +157,9 @@ class TextProgram:
             cut = max(0, len(text) - 200) + last.start()
             text = f"{text[:cut]} {text[cut + 1 :]}"
         try:
-            graph = _decode(text)
+            graph = _without_answers(_decode(text))
+            if "NaN" in text or "Infinity" in text:
+                _refuse_constants(graph)
         except json.JSONDecodeError as fault:
             raise TemplateError([self._broken(text, fault.pos, fault.msg, values)]) from fault
         except _NotOurJson as fault:

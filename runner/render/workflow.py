@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ def render(template: Template, values: Mapping[str, Plain], *, files: Mapping[st
 
     Returns:
         Files stand as {"$input": "<sha256>.<ext>"}; every declared output has `filename_prefix`
-        {"$prefix": true}, whatever the template wrote there.
+        {"$prefix": true}, whatever the template wrote there. An optional output may be left out of the graph.
 
     Raises:
         TemplateError: The template and these values give no graph; `TextProgram.nodes` says when.
@@ -45,19 +45,46 @@ def render(template: Template, values: Mapping[str, Plain], *, files: Mapping[st
 
 
 def _rendered(template: LoadedTemplate, told: Mapping[str, Plain]) -> Workflow:
-    nodes = template.program.nodes(told, template.outputs)
-    for name in template.outputs:
+    nodes = template.program.nodes(told, [name for name in template.outputs if name not in template.optional])
+    outputs = {name: kind for name, kind in template.outputs.items() if name in nodes}
+    if not outputs:
+        message = f"none of its outputs is in the graph: {', '.join(template.outputs)}"
+        raise TemplateError([Problem(message=message, path=template.path)])
+    for name in outputs:
         nodes[name]["inputs"]["filename_prefix"] = dict(PREFIX)
-    digests = node_digests(nodes, template.outputs)
+    digests = node_digests(nodes, outputs)
     workflow = Workflow(
         nodes=nodes,
-        outputs=template.outputs,
-        digest=workflow_digest(digests, template.outputs),
+        outputs=outputs,
+        optional=template.optional & outputs.keys(),
+        digest=workflow_digest(digests, outputs),
         node_digests=digests,
         inputs=_inputs(template, nodes, told),
     )
     template.series.remember(told, workflow)
     return workflow
+
+
+def lines_of(template: Template, values: Mapping[str, Plain], nodes: Collection[str]) -> dict[str, int]:
+    """Return node id → the line of the template's file that writes it; what cannot be found out is left out.
+
+    Args:
+        template: One that a `Catalog` loaded.
+        values: Those of a job that it was rendered for.
+        nodes: Ids in the graph.
+
+    """
+    if not isinstance(template, LoadedTemplate):
+        return {}
+    told = {name: _identified(value, _AnyFile(), mark="$input") for name, value in values.items()}
+    return template.program.lines_of(told, nodes)
+
+
+class _AnyFile(dict[str, str]):
+    """A file for every path: lines do not depend on what is in it."""
+
+    def __missing__(self, path: str) -> str:
+        return f"{'0' * 64}.png"
 
 
 def recipe(template: Template, values: Mapping[str, Plain], files: Mapping[str, str]) -> str:
@@ -135,7 +162,6 @@ def _inputs(template: Template, nodes: Mapping[str, Any], told: Mapping[str, Pla
     used = set().union(*[files_of(node["inputs"]) for node in nodes.values()])
     if used <= known:
         return tuple(sorted(used))
-    message = (
-        f"it names a file by itself ({min(used - known)}); files come by a parameter of type image or video"
-    )
+    named = f"it names a file by itself ({min(used - known)})"
+    message = f"{named}; files come by a parameter of type image, video or audio"
     raise TemplateError([Problem(message=message, path=template.path)])

@@ -3,7 +3,7 @@
 What is taken from it before the first request: environment variables (it is started with none), files and
 sockets (no descriptor beyond its pipes can be opened, and whoever tries is ended), other processes, memory
 beyond `MEMORY`. Each request has `SECONDS` of processor time; after that the kernel ends the process,
-whatever it is at. Where the operating system has one of these limits not, the others stand.
+whatever it is at. Where the operating system has one of these limits not, the others stand (`limits`).
 """
 
 from __future__ import annotations
@@ -11,36 +11,32 @@ from __future__ import annotations
 import codecs
 import gc
 import os
-import resource
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import jinja2.debug  # noqa: F401 - imported by Jinja at its first fault, when nothing can be opened any more
 
 from runner.sandbox.body import Body, Macros
+from runner.sandbox.limits import allow_time, keep_within
 from runner.sandbox.wire import (
     ANSWER,
     BODY,
     FACTS,
-    LINE_SECONDS,
     LINES,
-    LINES_BEGIN,
     MEMORY,
     MISTAKES,
     OUT_OF_MEMORY,
     REACHED_OUT,
     REQUEST,
-    SECONDS,
     TEXT,
     UNKNOWN,
     Mistake,
     Refused,
     Source,
     packed,
+    seconds_for,
     unpacked,
 )
 
@@ -50,8 +46,6 @@ _HARMLESS: Final = frozenset(
     {"compile", "exec", "code.__new__", "sys._getframe", "object.__getattr__", "builtins.id"}
 )
 """Audit events of what Jinja does; at any other the process ends."""
-_NOTHING: Final = ("RLIMIT_FSIZE", "RLIMIT_CORE", "RLIMIT_NPROC")
-_PIPES: Final = 3
 _CODECS: Final = ("ascii", "unicode-escape")
 """What Jinja's lexer decodes with; found when first looked for."""
 
@@ -91,28 +85,23 @@ def main() -> None:
         request = _read(*REQUEST.unpack(head))
         if request is None:
             break
-        signal.setitimer(signal.ITIMER_PROF, LINE_SECONDS if request.startswith(LINES_BEGIN) else SECONDS)
+        allow_time(seconds_for(request))
         try:
             kind, content = answered(shelf, request)
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        allow_time(0)
         _write(ANSWER.pack(kind, len(content)) + content)
     os._exit(0)
 
 
 def confine() -> None:
     """Give away what a template could misuse; there is no way back."""
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     for name in _CODECS:
         codecs.lookup(name)
     gc.collect()
     gc.freeze()
-    for name in _NOTHING:
-        _limit(name, 0)
-    _limit("RLIMIT_AS", MEMORY)
-    _limit("RLIMIT_NOFILE", _PIPES)
+    keep_within(MEMORY)
     _end_at_anything_else()
 
 
@@ -139,12 +128,6 @@ def answered(shelf: Shelf, request: bytes) -> tuple[bytes, bytes]:
 def _bug(fault: Exception) -> str:
     places = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)[-3:]]
     return f"cannot be handled ({type(fault).__name__}: {str(fault)[:200]}, in {' > '.join(places)})"
-
-
-def _limit(name: str, most: int) -> None:
-    """Set a limit of the operating system where it has that one."""
-    with suppress(AttributeError, ValueError, OSError):
-        resource.setrlimit(getattr(resource, name), (most, most))
 
 
 def _end_at_anything_else(*, harmless: frozenset[str] = _HARMLESS) -> None:

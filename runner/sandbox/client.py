@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from runner.sandbox.process import SHARED, Lost, Sandbox
+from runner.sandbox.process import SHARED, Sandbox
+from runner.sandbox.talk import Lost
 from runner.sandbox.wire import (
     BODY,
     FACTS,

@@ -102,6 +102,11 @@ def unpacked(content: bytes) -> Any:
     return json.loads(content.decode("utf-8", "surrogatepass"))
 
 
+def seconds_for(request: bytes) -> float:
+    """Return how much processor time *request* may take."""
+    return LINE_SECONDS if request.startswith(LINES_BEGIN) else SECONDS
+
+
 def load_request(source: Source) -> bytes:
     """Ask for FACTS {"macros": names of each file, "called": macros the body calls, "written": bool}."""
     return packed(["load", source.name, source.content])

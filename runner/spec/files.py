@@ -12,12 +12,15 @@ from runner.errors import Problem, SpecError
 from runner.faults import Faults
 from runner.story import SpecFile
 from runner.text.compose import Limits, compose_with_warnings
+from runner.text.recognised import not_a_spec
 from runner.text.tree import Entry, Mapping, Node, Scalar, Sequence
 from runner.values.links import resolved
 
 PROJECT_FILE = "animerun.toml"
 IGNORED = "x-"
 LIBRARY_DEPTH = 32
+_ABOVE = 3
+"""Folders above the project in which a missing file is looked for."""
 
 
 def project_root(path: Path) -> Path:
@@ -27,6 +30,11 @@ def project_root(path: Path) -> Path:
     """
     folder = path.resolve().parent
     return next((found for found in (folder, *folder.parents) if (found / PROJECT_FILE).is_file()), folder)
+
+
+def name_in_project(path: Path) -> str:
+    """Return the spec at *path* as named from its project folder: one name, however *path* is spelled."""
+    return _relative(path, project_root(path))
 
 
 def path_trouble(text: str) -> str:
@@ -64,13 +72,19 @@ class Shelf:
     """Paths as messages show them, in the order reached."""
     libraries: list[Library] = field(default_factory=list)
     """Every library, those it includes before it."""
+    _beside_spec: Path = Path()
+    """Folder of the spec."""
     _reached: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def open(self, path: Path, *, shown: str) -> Mapping | None:
         """Return the tree of *path*, or None with the mistakes noted."""
+        if not self.shown:
+            self._beside_spec = path.resolve().parent
         self.shown.append(shown)
         try:
             data = _bytes(path, shown)
+            if known := not_a_spec(data):
+                raise SpecError([Problem(message=known, path=shown)])
             composed = compose_with_warnings(data, path=shown)
         except SpecError as refused:
             self.faults.add(refused.problems)
@@ -126,9 +140,22 @@ class Shelf:
             self.faults.at(item.mark, f"include: `{item.text}` {trouble} ({self.folder})")
             return None
         if not _is_file(path):
-            self.faults.at(item.mark, f"include: there is no file `{item.text}` in {self.folder}")
+            self.faults.at(
+                item.mark, f"include: there is no file `{item.text}` in {self._missing(item.text)}"
+            )
             return None
         return path
+
+    def _missing(self, text: str) -> str:
+        """Return the project's folder, why it is that one, and where *text* is instead, if it is near."""
+        marked = (self.folder / PROJECT_FILE).is_file()
+        if marked and (beside := self._beside_spec / text) != self.folder / text and _is_file(beside):
+            return f"{self.folder}, the project's folder; write `{_relative(beside, self.folder)}`"
+        if marked:
+            return f"{self.folder}, the project's folder"
+        above = next((folder for folder in self.folder.parents[:_ABOVE] if _is_file(folder / text)), None)
+        hint = f"; put an empty one into {above}, where the file is" if above else ""
+        return f"{self.folder}, the project's folder, for there is no {PROJECT_FILE} in it or above{hint}"
 
 
 def _is_file(path: Path) -> bool:
@@ -139,11 +166,14 @@ def _is_file(path: Path) -> bool:
 
 
 def without_ignored(root: Mapping) -> Mapping:
-    """Return *root* without the keys that begin with `x-`, at any depth."""
-    entries = tuple(
-        Entry(entry.key, _kept(entry.value)) for entry in root if not entry.key.text.startswith(IGNORED)
-    )
+    """Return *root* without keys that begin with `x-`, at any depth; the others as names are compared."""
+    kept = (entry for entry in root if not entry.key.text.startswith(IGNORED))
+    entries = tuple(Entry(_named(entry.key), _kept(entry.value)) for entry in kept)
     return Mapping(entries, root.mark)
+
+
+def _named(key: Scalar) -> Scalar:
+    return key if key.text.isascii() else Scalar(key.name, key.mark, key.plain)
 
 
 def _kept(node: Node) -> Node:

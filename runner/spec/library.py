@@ -141,18 +141,18 @@ class Librarian:
         line = [entry.key.text]
         parent = _map_of(entry).get("extends")
         while isinstance(parent, Scalar) and not parent.is_null:
-            if parent.text in line:
-                if parent.text != line[0] or line[0] != min(line):
+            if parent.name in line:
+                if parent.name != line[0] or line[0] != min(line):
                     break  # told where the circle's first name begins it
                 circle = " → ".join((*line, parent.text))
                 self.faults.at(parent.mark, f"`extends` goes round in a circle: {circle}")
                 break
-            if parent.text not in entries:
-                hint = did_you_mean(parent.text, entries)
+            if parent.name not in entries:
+                hint = did_you_mean(parent.name, entries)
                 self.faults.at(parent.mark, f"no {noun} is called `{parent.text}`{hint}")
                 break
-            line.append(parent.text)
-            parent = _map_of(entries[parent.text]).get("extends")
+            line.append(parent.name)
+            parent = _map_of(entries[parent.name]).get("extends")
         return tuple(line)
 
     def _check_names(self, section: Mapping, slots: tuple[str, ...]) -> None:
@@ -169,9 +169,9 @@ class Librarian:
             for word, node in character.worn.items():
                 own = character.outfits if word == "outfit" else character.expressions
                 known = {**prompts.get(word, {}), **own}
-                if isinstance(node, Scalar) and node.plain and is_name(node.text) and known:
-                    if node.text not in known:
-                        hint = did_you_mean(node.text, known)
+                if isinstance(node, Scalar) and node.plain and is_name(node.name) and known:
+                    if node.name not in known:
+                        hint = did_you_mean(node.name, known)
                         self.faults.at(node.mark, f"{character.name} has no {word} `{node.text}`{hint}")
                 elif isinstance(node, Mapping):
                     self.fragment(node, owner=f"{word} of {character.name}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.faults import Faults
+from runner.naming import is_name
 from runner.spec.files import Shelf, project_root
 from runner.spec.layers import merge_libraries
 from runner.spec.library import Librarian
@@ -16,9 +16,9 @@ from runner.spec.sets import Change, change_tree, check_names, command_scope, re
 from runner.spec.shape import check_shape
 from runner.spec.suspect import suspicious_texts
 from runner.story import Spec
+from runner.text.letters import composed
+from runner.text.shown import shown
 from runner.text.tree import Mapping, Scalar
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 def load(path: Path, *, root: Path | None = None, sets: Sequence[str] = ()) -> Spec:
@@ -87,8 +87,10 @@ def _episode(tree: Mapping, path: Path, faults: Faults) -> str:
     """Return the episode's name; the file's where none is written."""
     node = tree.get("episode")
     if isinstance(node, Scalar) and not node.is_null:
-        return node.text
-    name = path.name.split(".")[0]
-    if not _NAME.fullmatch(name):
+        if not is_name(node.name):
+            faults.at(node.mark, f"`{shown(node.name)}` is no name for an episode: letters, digits, _ and -")
+        return node.name
+    name = composed(path.name.split(".")[0])
+    if not is_name(name):
         faults.at(tree.mark, f"the file's name `{name}` is no name for an episode; write `episode: NAME`")
     return name

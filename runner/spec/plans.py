@@ -83,7 +83,7 @@ def _target(word: str, value: Node) -> Scalar | None:
 
 def _upstream(target: Scalar, cut: Cut, earlier: Sequence[Cut], faults: Faults) -> Upstream | None:
     """Return the cut that *target* names: one of the same scene first, then SCENE/CUT or a scene."""
-    parts = target.text.split("/")
+    parts = target.name.split("/")
     places = {f"{other.scene}/{other.name}" if other.name else other.scene: other for other in earlier}
     for name, rest in (
         (f"{cut.scene}/{parts[0]}", parts[1:]),

@@ -223,5 +223,6 @@ _TYPES: Mapping[str, Any] = {
     "files": lambda alike: {"anyOf": [{"$ref": "#/$defs/scalar"}, {"$ref": "#/$defs/textList"}]},
     "image": _picture,
     "video": _picture,
+    "audio": lambda alike: {"$ref": "#/$defs/scalar"},
     "images": lambda alike: {"anyOf": [{"$ref": "#/$defs/scalar"}, {"$ref": "#/$defs/textList"}]},
 }

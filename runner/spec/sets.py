@@ -11,6 +11,7 @@ from runner.spec.layers import put
 from runner.spec.scopes import read_scope
 from runner.story import COMMAND, Scope
 from runner.text.compose import compose
+from runner.text.letters import composed
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Entry, Mapping, Mark, Node, Scalar, Source
 
@@ -82,7 +83,7 @@ def command_scope(changes: tuple[Change, ...], faults: Faults) -> Scope:
 
 def _read(text: str, faults: Faults) -> Change | None:
     word, equals, value = text.partition("=")
-    word = word.strip()
+    word = composed(word.strip())
     mark = Mark(Source("--set", (text,)), 1, 1, max(1, len(word)))
     if not equals or not word:
         faults.at(mark, "write --set WORD=VALUE")

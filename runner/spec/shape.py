@@ -8,17 +8,20 @@ nothing behind it) stands below.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as Map
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import Problem
+from runner.errors import Problem, SpecError
 from runner.spec.schema import Kind, spec_schema
-from runner.text.compose import unset_problem
+from runner.text.letters import folded, strange
 from runner.text.nearest import did_you_mean, nearest
 from runner.text.shown import shown
-from runner.text.tree import Mapping, Node, Scalar, Sequence
+from runner.text.slips import glued, unset_problem
+from runner.text.tree import Entry, Mapping, Node, Scalar, Sequence
+from runner.values import parse_loras, parse_seeds, parse_storyboard_length, parse_takes, refusal
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -33,11 +36,30 @@ def check_shape(root: Mapping, *, kind: Kind) -> tuple[Problem, ...]:
     Keys that begin with `x-` are looked over, with all that they hold. Words that only a template or a
     library can explain pass, as long as their value is one that some word takes.
     """
-    problems = [*_nothing_behind(root), *_against_schema(root, kind), *_same_but_for_case(root)]
+    astray, root = _cuts_among_scenes(root)
+    problems = [*astray, *_nothing_behind(root), *_against_schema(root, kind), *_same_but_for_case(root)]
+    problems += _no_letters(root)
     for scope in _scopes(root):
         problems += _rows(scope)
     distinct = dict.fromkeys(problems)
     return tuple(sorted(distinct, key=lambda found: (found.path, found.line, found.column)))
+
+
+def _cuts_among_scenes(root: Mapping) -> tuple[list[Problem], Mapping]:
+    """Return the mistake of `cuts` one level too far left, and *root* with them on a scene of their own."""
+    scenes = root.get("scenes")
+    cuts = scenes.entry("cuts") if isinstance(scenes, Mapping) else None
+    if not isinstance(scenes, Mapping) or cuts is None or not isinstance(cuts.value, Mapping):
+        return [], root
+    if not len(cuts.value) or not all(isinstance(entry.value, Mapping) for entry in cuts.value):
+        return [], root
+    before = [entry.key.text for entry in scenes.entries[: scenes.entries.index(cuts)]]
+    where = f"one level deeper, under `{shown(before[-1])}`" if before else "on a scene: {s01: {cuts: …}}"
+    scene = Entry(cuts.key, Mapping((cuts,), cuts.key.mark))
+    moved = Mapping(tuple(scene if entry is cuts else entry for entry in scenes), scenes.mark)
+    entries = (Entry(entry.key, moved) if entry.value is scenes else entry for entry in root)
+    message = f"`cuts` stands among the scenes; it belongs {where}"
+    return [cuts.key.mark.problem(message)], Mapping(tuple(entries), root.mark)
 
 
 def _against_schema(root: Mapping, kind: Kind) -> Iterator[Problem]:
@@ -119,14 +141,70 @@ def _translate(error: _Error, root: Mapping, kind: Kind) -> Iterator[Problem]:
 
 def _misfit(error: _Error, node: Node, key: Scalar | None) -> Problem:
     name = key.text if key else "the file"
-    if name == "seeds" and isinstance(node, Scalar) and re.fullmatch("[0-9]+", node.text):
-        count = node.text
-        wish = (
-            f"`seeds: {count}`: {count} seeds, or seed {count}? write `takes: {count}` or `seeds: [{count}]`"
-        )
-        return node.mark.problem(wish)
+    in_list = bool(error.absolute_path) and isinstance(error.absolute_path[-1], int)
     advice = _rule(error).get("errorMessage", "holds what cannot stand here")
-    return node.mark.problem(f"`{shown(name)}` {advice}")
+    told = ""
+    if isinstance(node, Scalar):
+        is_map = _rule(error).get("type") == "object"
+        told = _missing_blank(node.text) if is_map else _parsers_advice(name, node, in_list=in_list)
+        if name == "model" and _FILE.search(node.text):
+            told = f"`model` takes the name of a preset; write `checkpoint: {shown(node.text)}`"
+    elif isinstance(node, Mapping) and name == "cast":
+        told = _flat_member(node)
+    elif isinstance(node, Sequence) and _is_text(node):
+        told = "text that begins with [ needs quotes"
+    return node.mark.problem(told or f"`{shown(name)}` {advice}")
+
+
+def _parsers_advice(word: str, node: Scalar, *, in_list: bool) -> str:
+    """Return what the parser of *word* says to write instead of *node*; empty where it knows nothing."""
+    if word not in _PARSERS:
+        return ""
+    try:
+        _PARSERS[word](Sequence((node,), node.mark) if in_list else node)
+    except SpecError as refused:
+        message = refused.problems[0].message
+        return message if "write" in message else ""
+    except ValueError as error:
+        return refusal(word, node.text, str(error)) if "write" in str(error) else ""
+    return ""
+
+
+def _length(node: Node) -> None:
+    parse_storyboard_length(node.text if isinstance(node, Scalar) else "")
+
+
+_PARSERS: Map[str, Callable[[Node], object]] = {
+    "seeds": parse_seeds,
+    "takes": parse_takes,
+    "lora": parse_loras,
+    "length": _length,
+}
+"""Words whose parser knows better than the schema what was meant."""
+
+
+def _missing_blank(text: str) -> str:
+    written = glued(text)
+    return f"a blank is missing behind the colon: write `{shown(written)}`" if written else ""
+
+
+def _flat_member(node: Mapping) -> str:
+    """Return how a member written as `{aki: home}` is written."""
+    if len(node) != 1:
+        return ""
+    (member,) = node
+    if not isinstance(member.value, Scalar) or member.value.is_empty:
+        return ""
+    who = "" if member.key.text in ("name", "character") else f"{member.key.text}."
+    return f"a member is one text: write `{shown(f'{who}{member.value.text}')}`"
+
+
+def _is_text(node: Sequence) -> bool:
+    """Whether *node* is one text in brackets, such as `[cat|dog]`, rather than a list."""
+    one = node.items[0] if len(node) == 1 else None
+    line = node.mark.source.lines[node.mark.line - 1 : node.mark.line]
+    begins = "".join(line)[node.mark.column - 1 : node.mark.column]
+    return begins == "[" and isinstance(one, Scalar) and one.plain and bool(re.search("[|:]", one.text))
 
 
 def _rule(error: _Error) -> dict[str, Any]:
@@ -167,6 +245,10 @@ def _alternatives(
         yield from _translate(cause, root, kind)
 
 
+_FILE = re.compile(r"\.(?:safetensors|ckpt|sft|gguf|pth?)\Z")
+_SIDES = ("width", "height")
+
+
 def _unknown(
     error: _Error, root: Mapping, node: Mapping, key: Scalar | None, kind: Kind
 ) -> Iterator[Problem]:
@@ -181,6 +263,8 @@ def _unknown(
             in_preset = "models" in error.absolute_path
             meant = "" if in_preset else did_you_mean(key.text, _blocks())
             meant = "; it stands at the top of a spec" if key.text in _blocks() else meant
+            sides = [shown(side.text) for name in _SIDES if isinstance(side := node.get(name), Scalar)]
+            meant = f"; write `{shown(key.text)}: {'x'.join(sides)}`" if len(sides) == 2 else meant
             yield key.mark.problem(f"`{shown(key.text)}` takes no map{meant or '; words are flat'}")
         return
     for name in extra:
@@ -256,10 +340,22 @@ def _same_but_for_case(root: Mapping) -> Iterator[Problem]:
     for names in _maps_of_names(root):
         first: dict[str, Scalar] = {}
         for entry in names:
-            other = first.setdefault(entry.key.text.casefold(), entry.key)
+            other = first.setdefault(folded(entry.key.text), entry.key)
             if other is not entry.key and not _ignored(entry.key):
                 pair = f"`{shown(entry.key.text)}` and `{shown(other.text)}` (line {other.mark.line})"
                 yield entry.key.mark.problem(f"{pair} differ only in case; give one another name")
+
+
+def _no_letters(root: Mapping) -> Iterator[Problem]:
+    """Report names with characters that are no letters; the schema knows those of ASCII alone."""
+    words = [entry.key for scope in _scopes(root) for entry in scope if not entry.key.text.isascii()]
+    names = [entry.key for names in _maps_of_names(root) for entry in names if not entry.key.text.isascii()]
+    for key in (*words, *names):
+        odd = "" if _ignored(key) else strange(key.text, "_-.+")
+        if odd:
+            yield key.mark.problem(
+                f"`{shown(key.text)}` holds `{shown(odd)}`, which is neither letter nor digit"
+            )
 
 
 def _maps_of_names(root: Mapping) -> Iterator[Mapping]:

@@ -23,8 +23,9 @@ from yaml.events import (
 )
 
 from runner.errors import Problem, SpecError
-from runner.text.decode import REFUSED, decode
+from runner.text.decode import BREAK, REFUSED, decode
 from runner.text.shown import shown
+from runner.text.slips import paired
 from runner.text.syntax import syntax_problem
 from runner.text.tree import Entry, Mapping, Mark, Node, Scalar, Sequence, Source
 
@@ -68,7 +69,7 @@ def compose_with_warnings(
     """Return the one document of *data* with the warnings in file order.
 
     A key with nothing behind it holds an empty plain scalar that stands where the key stands
-    (`unset_problem` words the mistake). An aliased value is one shared node.
+    (`slips.unset_problem` words the mistake). An aliased value is one shared node.
 
     Args:
         data: UTF-8, with or without a BOM.
@@ -87,6 +88,8 @@ def compose_with_warnings(
         message = f"the file has {len(data):,} bytes; at most {limits.file_bytes:,} are read"
         raise SpecError([Problem(message=message, path=path)])
     text, source = decode(data, path=path)
+    if (whole := paired(text)) != text:
+        text, source = whole, Source(path, tuple(BREAK.split(whole)))
     builder = _Builder(source=source, limits=limits)
     try:
         builder.feed(_events(text, parser or _fastest()))
@@ -97,23 +100,6 @@ def compose_with_warnings(
     except _Stop:
         pass
     return builder.result()
-
-
-def unset_problem(entry: Entry) -> Problem:
-    """Return the mistake of an *entry* whose value `is_empty`, worded for how it most likely came about."""
-    key = entry.key
-    if _next_character(key.mark) in (",", "}"):
-        reason = "inside { } text with commas needs quotes"
-    else:
-        reason = 'write a value, `""` for an empty text, or `null` to unset it'
-    return key.mark.problem(f"`{shown(key.text)}` has no value: {reason}")
-
-
-def _next_character(mark: Mark) -> str:
-    """Return the first character behind *mark* that is not blank; empty at the end."""
-    lines = mark.source.lines[mark.line - 1 :]
-    first = lines[0][mark.column - 1 + mark.width :] if lines else ""
-    return next((text.lstrip()[0] for text in (first, *lines[1:]) if text.strip()), "")
 
 
 def _fastest() -> Parser:

@@ -8,7 +8,7 @@ import re
 from runner.errors import Problem, SpecError
 from runner.text.tree import Mark, Source
 
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 REFUSED = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 """Characters that no YAML text holds: control characters, surrogates, U+FEFF and its like."""
 _MARKS = (
@@ -40,7 +40,7 @@ def decode(data: bytes, *, path: str) -> tuple[str, Source]:
     except UnicodeDecodeError as fault:
         offset = fault.start + len(data) - len(body)
         raise SpecError([_not_utf8(data, offset, path)]) from fault
-    source = Source(path, tuple(_BREAK.split(text)))
+    source = Source(path, tuple(BREAK.split(text)))
     refused = REFUSED.search(text)
     if refused:
         message = f"the invisible character U+{ord(refused.group()):04X} is not allowed here; delete it"
@@ -50,7 +50,7 @@ def decode(data: bytes, *, path: str) -> tuple[str, Source]:
 
 def mark_at(source: Source, text: str, offset: int) -> Mark:
     """Return the place of character *offset* of *text*."""
-    before = _BREAK.split(text[:offset])
+    before = BREAK.split(text[:offset])
     return Mark(source, len(before), len(before[-1]) + 1)
 
 
@@ -64,8 +64,8 @@ def _wide(data: bytes) -> str:
 
 def _not_utf8(data: bytes, offset: int, path: str) -> Problem:
     lead = data[:offset].removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
-    lines = _BREAK.split(lead)
-    rest = _BREAK.split(data[offset : offset + 200].decode("utf-8", "replace"))[0]
+    lines = BREAK.split(lead)
+    rest = BREAK.split(data[offset : offset + 200].decode("utf-8", "replace"))[0]
     return Problem(
         message=f"byte {offset} (0x{data[offset]:02x}) is not UTF-8; the file looks like {_guess(data)}: "
         "save it as UTF-8",

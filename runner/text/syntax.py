@@ -9,12 +9,17 @@ import yaml
 from yaml.error import MarkedYAMLError
 
 from runner.errors import Problem
+from runner.text.shown import shown
+from runner.text.slips import glued, split_character
 from runner.text.tree import Mark, Source
 
 _HOLE = re.compile(r"(?<!\S)\{[{%]")
 _ESCAPE = re.compile(
     r'\\(?:[0abtnvfre "/\\N_LP\t]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|$)|(?P<odd>\\)'
 )
+_COMMENT = re.compile(r"(?<=\s)#\S.*")
+_WORD = re.compile(r"[\w.+-]+:(?:\s|$)")
+_VALUE = re.compile(r"(?:: |- |[,\[{] *)$")
 _Place = tuple[int, int]
 """Line and column, both from 0."""
 
@@ -35,7 +40,10 @@ def syntax_problem(
     trouble = _Trouble(words, source, since, at, inside)
     if too_deep and trouble.says("nesting depth"):
         return trouble.problem(at, too_deep)
-    rules = (_tab, _hole, _quote, _escape, _open_end, _missing, _flow, _behind_quote, _colon, _start, _indent)
+    rules = (
+        _tab, _hole, _quote, _escape, _open_end, _missing, _bracket, _flow, _behind_quote, _colon, _start,
+        _indent,
+    )  # fmt: skip
     found = next((problem for rule in rules if (problem := rule(trouble))), None)
     return found or trouble.problem(at, f"this is not YAML: {fault.problem or words}")
 
@@ -107,6 +115,8 @@ def _escape(trouble: _Trouble) -> Problem | None:
     if not trouble.says("escape", "hexdecimal", "hexadecimal", "Unicode"):
         return None
     place = trouble.at
+    if halves := split_character(trouble.line(place[0])):
+        return trouble.problem(place, halves)
     for row in range(trouble.since[0], len(trouble.source.lines)):
         start = trouble.since[1] if row == trouble.since[0] else 0
         odd = next((hit for hit in _ESCAPE.finditer(trouble.line(row), start) if hit["odd"]), None)
@@ -121,7 +131,11 @@ def _open_end(trouble: _Trouble) -> Problem | None:
     if mark is None or trouble.at[0] < len(trouble.source.lines) - 1 or trouble.character:
         return None
     opening = trouble.line(mark.line - 1)[mark.column - 1 : mark.column]
-    return mark.problem(f"this `{opening}` is never closed") if opening in ("{", "[") else None
+    if opening not in ("{", "["):
+        return None
+    comment = _COMMENT.search(trouble.line(mark.line - 1), mark.column)
+    hint = f"; `{shown(comment.group())}` is read as a comment: put it into quotes" if comment else ""
+    return mark.problem(f"this `{opening}` is never closed{hint}")
 
 
 def _missing(trouble: _Trouble) -> Problem | None:
@@ -135,6 +149,22 @@ def _missing(trouble: _Trouble) -> Problem | None:
     if trouble.character in ("}", "]") and trouble.says("block", "document start"):
         return trouble.problem(trouble.at, f"this `{trouble.character}` closes nothing")
     return None
+
+
+def _bracket(trouble: _Trouble) -> Problem | None:
+    """Report text that begins with a bracket: `[cat|dog], sitting` is a list with something behind it."""
+    row, before = trouble.at[0], trouble.before.rstrip()
+    if before[-1:] not in ("]", "}") or _WORD.match(trouble.line(row)[trouble.at[1] :]):
+        return None
+    depth = 0
+    for column in range(len(before) - 1, -1, -1):
+        depth += (before[column] in "]}") - (before[column] in "[{")
+        if depth == 0:
+            break
+    opening = before[column]
+    if depth or not _VALUE.search(before[:column]):
+        return None
+    return trouble.problem((row, column), f"text that begins with {opening} needs quotes")
 
 
 def _flow(trouble: _Trouble) -> Problem | None:
@@ -163,14 +193,28 @@ def _colon(trouble: _Trouble) -> Problem | None:
             message = "a second colon in one line: text that holds `: ` needs quotes"
             return trouble.problem(trouble.at, message)
         place = (trouble.at[0], len(before) - len(before.lstrip()))
+        above = next((row for row in range(place[0] - 1, -1, -1) if trouble.line(row).strip()), 0)
+        if blank := _glued(trouble, above):
+            return blank
         message = "the line above has its value already; put this one in the same column"
         return trouble.problem(place, message)
     if trouble.says("found unexpected ':'"):
         return trouble.problem(trouble.at, "put a blank behind this colon, or quotes around the text")
     if trouble.says("could not find expected ':'"):
+        if blank := _glued(trouble, trouble.since[0]):
+            return blank
         width = len(trouble.line(trouble.since[0]).strip())
         return trouble.problem(trouble.since, "a colon and a blank are missing behind the name", width=width)
     return None
+
+
+def _glued(trouble: _Trouble, row: int) -> Problem | None:
+    line = trouble.line(row)
+    written = glued(line)
+    if not written:
+        return None
+    message = f"a blank is missing behind the colon: write `{shown(written)}`"
+    return trouble.problem((row, len(line) - len(line.lstrip())), message, width=len(line.strip()))
 
 
 def _start(trouble: _Trouble) -> Problem | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from runner.errors import Problem
+from runner.text.letters import composed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,11 @@ class Scalar:
     text: str
     mark: Mark
     plain: bool = True
+
+    @property
+    def name(self) -> str:
+        """The text as names are compared: a letter and its accent are one character."""
+        return composed(self.text)
 
     @property
     def is_null(self) -> bool:

@@ -4,8 +4,15 @@ YAML gives no types here: `28` is a number only where a number is wanted, and ev
 to write instead, at the place where it stands.
 """
 
-from runner.values.decimals import parse_count, parse_range_axis
-from runner.values.length import FrameRule, Length, parse_fps, parse_storyboard_length
+from runner.values.brought import brought_choice, brought_word
+from runner.values.decimals import parse_count, parse_range_axis, refusal
+from runner.values.length import (
+    FrameRule,
+    Length,
+    counts_own_frames,
+    parse_fps,
+    parse_storyboard_length,
+)
 from runner.values.lora import parse_lora, parse_loras
 from runner.values.parameter import parse_value
 from runner.values.paths import project_path
@@ -15,6 +22,9 @@ __all__ = [
     "FrameRule",
     "Length",
     "Seeds",
+    "brought_choice",
+    "brought_word",
+    "counts_own_frames",
     "parse_count",
     "parse_fps",
     "parse_lora",
@@ -25,4 +35,5 @@ __all__ = [
     "parse_takes",
     "parse_value",
     "project_path",
+    "refusal",
 ]

@@ -16,12 +16,15 @@ MAX_RANGE: Final = 100_000
 """Most values a range under `vary` may have."""
 
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+_COMMA: Final = re.compile(r"[-+]?(?:[0-9]+,[0-9]{1,2}|0,[0-9]+)")
+"""A decimal comma; `1,000` may be a thousand."""
+_GROUPED: Final = re.compile(r"[-+]?(?:[0-9]{1,3}(?:[,' ][0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9_]*)?")
 _SPECIAL: Final = re.compile(r"[-+]?\.?(?:nan|inf|infinity)", re.IGNORECASE)
 _DOTS: Final = re.compile(r"(?<!\.)\.\.(?!\.)")
 
 
 def exact(text: str | float) -> Fraction:
-    """Return the decimal *text* exactly.
+    """Return the decimal *text* exactly; `5,5` is 5.5.
 
     Raises:
         ValueError: It is no plain decimal number, too long or too large; the text says what to write.
@@ -30,6 +33,8 @@ def exact(text: str | float) -> Fraction:
     text = str(text).strip()
     if len(text) > MAX_DIGITS:
         raise ValueError(f"a number of {len(text)} characters is too long; at most {MAX_DIGITS}")
+    if _COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     if not DECIMAL.fullmatch(text):
         raise ValueError(_no_number(text))
     number = Decimal(text)
@@ -148,7 +153,7 @@ def _no_number(text: str) -> str:
     shown = text[:MAX_DIGITS]
     if _SPECIAL.fullmatch(text):
         return f"`{shown}` is no number a model could use"
-    if re.fullmatch(r"[-+]?[0-9][0-9_,' ]*(?:\.[0-9_]*)?", text):
+    if _GROUPED.fullmatch(text):
         return f"write {re.sub('[^-0-9.]', '', text)}"
     if re.fullmatch(r"[-+]?0[xXoObB][0-9A-Fa-f_]+", text):
         return _other_base(text)

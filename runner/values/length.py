@@ -77,17 +77,25 @@ def parse_storyboard_length(text: str, fps: str | None = None) -> Length:
     return Length(seconds, rate)
 
 
-def model_length(parameter: Parameter, text: str, *, fps: str | None = None) -> Plain:
+def counts_own_frames(parameter: Parameter, text: str) -> bool:
+    """Return whether *text* is a number of frames that another rate than the timeline's (24) would change."""
+    return text.strip()[-1:].lower() == "f" and parameter.fps not in (0, int(DEFAULT_FPS))
+
+
+def model_length(parameter: Parameter, text: str, *, fps: str | None = None, own: bool = False) -> Plain:
     """Return {"frames", "fps", "seconds"} that the model makes for the storyboard length *text*.
 
     `fps` is the parameter's own, else the timeline's; `frames` rounded up to the parameter's rule;
-    `seconds` = frames / fps, what is really made. Whole numbers are int, others float.
+    `seconds` = frames / fps, what is really made. Whole numbers are int, others float. With *own* the text
+    belongs to the model (its preset, its template's default): `81f` there are 81 frames of the model.
 
     Raises:
         ValueError: No length, or outside `min` … `max` (frames) after rounding.
 
     """
-    length = parse_storyboard_length(text, fps)
+    length = parse_storyboard_length(
+        text, str(parameter.fps) if own and counts_own_frames(parameter, text) else fps
+    )
     rate = Fraction(parameter.fps) if parameter.fps else length.fps
     frames = FrameRule.parse(parameter.frames).up(-(-length.seconds * rate // 1))
     for limit, beyond, verb in ((parameter.max, 1, "makes"), (parameter.min, -1, "makes at least")):

@@ -7,11 +7,12 @@ from typing import Final
 
 from runner.domain import Lora
 from runner.errors import Problem, SpecError
-from runner.naming import LORA
+from runner.naming import DECIMAL, LORA
 from runner.text.tree import Mark, Node, Scalar, Sequence
 from runner.values.decimals import exact, refusal
 
 _PROMPT_FORM: Final = re.compile(r"<lora:(?P<file>[^:>]+)(?::(?P<weight>[^:>]+))?(?::[^>]*)?>")
+_COLON_FORM: Final = re.compile(rf"(?P<file>[^:@]+):(?P<weight>{DECIMAL.pattern}(?::{DECIMAL.pattern})?)")
 
 
 def parse_lora(text: str, mark: Mark) -> Lora:
@@ -48,6 +49,10 @@ def _lora(text: str) -> Lora:
     written = _PROMPT_FORM.fullmatch(text)
     if written:
         raise ValueError(f"write {written['file']}.safetensors@{written['weight'] or '1'}")
+    weighted = _COLON_FORM.fullmatch(text)
+    if weighted:
+        file = weighted["file"] if "." in weighted["file"] else f"{weighted['file']}.safetensors"
+        raise ValueError(f"write {file}@{weighted['weight']}")
     match = LORA.fullmatch(text)
     if match is None:
         raise ValueError("a LoRA's file is wanted here" if not text else "a LoRA is one line of text")

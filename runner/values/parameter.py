@@ -11,18 +11,19 @@ from runner.domain import Parameter, Plain
 from runner.errors import SpecError
 from runner.text.nearest import did_you_mean
 from runner.text.tree import Node, Scalar, Sequence
+from runner.values.brought import brought_choice
 from runner.values.decimals import bounded, exact, integer, refusal
 from runner.values.length import model_length
 from runner.values.paths import project_path
 
-_SIZE: Final = re.compile(r"([0-9]{1,6})x([0-9]{1,6})")
+_SIZE: Final = re.compile(r"\s*([0-9]{1,6})\s*[xX×*]\s*([0-9]{1,6})\s*")
 _LOOSE_SIZE: Final = re.compile(r"\s*([0-9]{1,6})\s*[xX×*:, ]\s*([0-9]{1,6})\s*")
 _TRUTH: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _LIKE_TRUE: Final = frozenset({"yes", "y", "on", "1", "ja", "t"})
 _LIKE_FALSE: Final = frozenset({"no", "n", "off", "0", "nein", "f", "none"})
 
 
-def parse_value(parameter: Parameter, node: Node, *, fps: str | None = None) -> Plain:
+def parse_value(parameter: Parameter, node: Node, *, fps: str | None = None, own: bool = False) -> Plain:
     """Return the value of *parameter* as the template sees it; also for front-matter defaults.
 
     `text file choice` str · `int` int · `float` float · `bool` bool · `size` {"width", "height"} ·
@@ -33,6 +34,7 @@ def parse_value(parameter: Parameter, node: Node, *, fps: str | None = None) -> 
         parameter: Its type and limits; the default is not looked at.
         node: What the spec has, not resolved further.
         fps: The timeline's rate for lengths; None = 24.
+        own: The value belongs to the model, see `model_length`.
 
     Raises:
         SpecError: One problem at the node: wrong shape, outside the limits, not of the type. Types
@@ -43,13 +45,15 @@ def parse_value(parameter: Parameter, node: Node, *, fps: str | None = None) -> 
         return None
     if parameter.type == "files":
         return _texts(parameter, node)
-    return _parsed(parameter, node, _scalar_text(parameter, node), fps)
+    return _parsed(parameter, node, _scalar_text(parameter, node), fps, own=own)
 
 
-def _parsed(parameter: Parameter, node: Node, text: str, fps: str | None = None) -> Plain:
+def _parsed(
+    parameter: Parameter, node: Node, text: str, fps: str | None = None, *, own: bool = False
+) -> Plain:
     try:
         if parameter.type == "length":
-            return model_length(parameter, text, fps=fps)
+            return model_length(parameter, text, fps=fps, own=own)
         return _PARSERS[parameter.type](parameter, text)
     except ValueError as error:
         raise _refused(node, refusal(parameter.name, text, str(error))) from error
@@ -119,6 +123,8 @@ def _choice(parameter: Parameter, text: str) -> str:
         raise ValueError("a choice is wanted here")
     if not parameter.choices or text in parameter.choices:
         return text
+    if meant := brought_choice(parameter.name, text):
+        raise ValueError(meant)
     known = ", ".join(parameter.choices[:20])
     raise ValueError(
         f"there is no such choice{did_you_mean(text, parameter.choices) or f'; it is one of {known}'}"
@@ -164,9 +170,11 @@ _INSTEAD: Final[Mapping[str, str]] = {
 _NOUN: Final[Mapping[str, str]] = {
     "text": "text", "int": "number", "float": "number", "bool": "true or false", "choice": "choice",
     "size": "size", "length": "length", "file": "file name", "files": "list",
-    "image": "path", "video": "path", "images": "glob", "seed": "seed", "loras": "LoRA", "cast": "text",
+    "image": "path", "video": "path", "audio": "path", "images": "glob", "seed": "seed", "loras": "LoRA",
+    "cast": "text",
 }  # fmt: skip
 _PARSERS: Final[Mapping[str, Callable[[Parameter, str], Plain]]] = {
     "text": _text, "int": _int, "float": _float, "bool": _bool, "choice": _choice, "size": _size,
-    "file": _file, "files": _file, "image": _picture, "video": _picture, "images": _pictures,
+    "file": _file, "files": _file, "image": _picture, "video": _picture, "audio": _picture,
+    "images": _pictures,
 }  # fmt: skip

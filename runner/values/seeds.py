@@ -131,6 +131,10 @@ def _seed(number: int) -> int:
 
 
 def _advice(text: str) -> str:
+    if text == "-1":
+        return "there is no random seed; write `takes: 1` for a seed derived from the cut's name"
+    if re.fullmatch(r"[0-9]+(?:[ ,;]+[0-9]+)+", text):
+        return f"write `seeds: [{', '.join(re.findall('[0-9]+', text))}]`"
     between = re.fullmatch(r"([0-9]+)\s*(?:-|–|…|\.{3,})\s*([0-9]+)", text)
     return f"write {between[1]}..{between[2]}" if between else ""
 

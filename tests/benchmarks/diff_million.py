@@ -26,7 +26,7 @@ from pathlib import Path
 import duckdb
 
 from runner.compare import Asked, Comparison
-from runner.manifest import store
+from runner.manifest import store, tables
 
 RUNS = ("ep01-20261122T000000Z-aaaa", "ep01-20261123T000000Z-bbbb")
 TAKES = 5
@@ -41,7 +41,7 @@ def fill(runs: Path, jobs: int, changed: int) -> Path:
     path = runs / store.PUBLISHED
     variants = max(1, jobs // TAKES)
     with duckdb.connect(str(path)) as db:
-        store._create(db)
+        tables.create(db)
         for number, run in enumerate(RUNS):
             # A journal of the length that has been applied is never read.
             (runs / run).mkdir()

@@ -42,7 +42,7 @@ def add(runs: Path) -> float:
 
     import duckdb
 
-    from runner.manifest import store
+    from runner.manifest import tables
     from runner.manifest.journal import Reading
     from runner.manifest.rows import rows
 
@@ -50,7 +50,7 @@ def add(runs: Path) -> float:
     target = runs / "bare.duckdb"
     target.unlink(missing_ok=True)
     with duckdb.connect(str(target), config={"memory_limit": "256MB", "threads": "2"}) as db:
-        store._create(db)
+        tables.create(db)
         db.execute("begin")
         reading = iter(Reading(runs / RUN / "journal.jsonl"))
         while batch := list(itertools.islice(reading, 50_000)):

@@ -19,7 +19,7 @@ from tests.flow.test_submit_previz import attempt, opened, until_ends
 from tests.proxy import Proxy, Rule
 
 PACE = Pace(settle_s=0.6, slowest_s=0.1, slowest_with_socket_s=0.1, probe_s=0.05)
-LIMITS = Limits(connect_s=1.0, read_s=3.0, post_s=0.5)
+LIMITS = Limits(connect_s=10.0, read_s=3.0, post_s=2.0)
 
 
 class At:
@@ -44,7 +44,7 @@ def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert child.stdout is not None
     yield int(json.loads(child.stdout.readline())["url"].rpartition(":")[2])
     child.stdin.close()
-    child.wait(10)
+    child.wait(60)
     child.stdout.close()
 
 
@@ -60,7 +60,7 @@ def ran(port: int) -> int:
     ("toxic", "amount", "code"),
     [
         ("eat answer", 0.0, ""),
-        ("delay answer", 0.9, ""),
+        ("delay answer", 2.5, ""),
         ("reset", 0.0, "LOST"),
         ("eat request", 0.0, "LOST"),
         ("blackhole", 0.0, "LOST"),

@@ -47,7 +47,7 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Project:
     """An empty project folder that is also the working folder; no settings from outside."""
-    for name in ("SERVER", "RUNS", "DEPTH", "TOKEN", "BASIC", "HEADER"):
+    for name in ("SERVER", "RUNS", "DEPTH", "TOKEN", "BASIC", "HEADER", "COMFY_API_KEY"):
         monkeypatch.delenv(f"ANIMERUN_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "animerun.toml").write_text("")

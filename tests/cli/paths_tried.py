@@ -58,6 +58,7 @@ class Watch:
             sys.prefix,
             sys.base_prefix,
             str(Path(__file__).parents[2]),
+            *filter(os.path.isabs, sys.path),  # where modules come from
             "/dev/urandom",
         ]
         self.found: list[tuple[str, str]] = []

@@ -63,12 +63,12 @@ def served() -> Iterator[Scripted]:
     thread.start()
     fake = Scripted()
     try:
-        asyncio.run_coroutine_threadsafe(fake.up(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(fake.up(), loop).result(60)
         yield fake
     finally:
-        asyncio.run_coroutine_threadsafe(_ended(fake), loop).result(10)
+        asyncio.run_coroutine_threadsafe(_ended(fake), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

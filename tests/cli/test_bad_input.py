@@ -57,7 +57,7 @@ SPECS = {
         "spec.yaml:",
         "{{ take }}",
     ),
-    "S14 two labels": (HEAD + "scenes: {s01: {vary: {prompt: ['rain!', 'rain?']}}}\n", "spec.yaml:3", "name them"),
+    "S14 two labels": (HEAD + "scenes: {s01: {vary: {prompt: [rain, 'rain']}}}\n", "spec.yaml:3", "stands twice"),
     "S14 Windows device": (HEAD + "deliver: {name: 'con'}\nscenes: {s01: {prompt: x}}\n", "spec.yaml:", "con"),
     "S15 unknown hole": (HEAD + "wording: '{{ promt }}'\nscenes: {s01: {prompt: x}}\n", "spec.yaml:3", "prompt"),
     "S23 include leaves": (HEAD + "include: [../cast.yaml]\nscenes: {s01: {prompt: x}}\n", "spec.yaml:3:11", "project"),

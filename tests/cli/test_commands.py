@@ -206,6 +206,16 @@ def test_settings_come_from_flag_variable_file_default(
     assert make_settings(environ={"ANIMERUN_DEPTH": "4"}, depth=5).depth == 5
 
 
+def test_sizes_are_numbers_or_have_a_unit(project: Project) -> None:
+    """The limits of what one job may take come from animerun.toml, in bytes or as people write them."""
+    from runner.cli.options import make_settings
+
+    project.write("animerun.toml", 'max_job_files = 7\nmax_job_size = "1.5 GB"\ndisk_reserve = 1000\n')
+    found = make_settings(environ={})
+
+    assert (found.max_job_files, found.max_job_size, found.disk_reserve) == (7, 3 * 2**29, 1000)
+
+
 def test_sums_of_model_files_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `sha256sum` printed counts, with or without the models folder before it; another line is named."""
     from runner.cli.options import make_settings
@@ -226,7 +236,8 @@ def test_sums_of_model_files_are_read(project: Project, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("depht = 3", "did you mean `depth`"), ('depth = "3"', "a number"), ("servers = 'a'", "a list"), ("depth = ", "animerun.toml")],
+    [("depht = 3", "did you mean `depth`"), ('depth = "3"', "a number"), ("servers = 'a'", "a list"), ("depth = ", "animerun.toml"),
+     ('disk_reserve = "some"', "a size like")],
 )  # fmt: skip
 def test_a_mistake_in_the_project_file_is_told(project: Project, content: str, said: str) -> None:
     """A wrong key or value in animerun.toml names file and remedy, exit 2."""

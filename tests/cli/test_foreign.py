@@ -135,11 +135,11 @@ def test_plan_names_what_is_not_comfyuis_own(project: Project) -> None:
 
     assert (said.code, said.err.count("Stranger")) == (0, 1)
     assert (
-        "note: not among the nodes ComfyUI 0.3.64 comes with: "
+        "note: not among the nodes ComfyUI 0.33.0 comes with: "
         "Stranger (template one needs stranger-pack; for demo/s01/c001/seed=7)"
     ) in said.err
     assert [line["event"] for line in lines] == ["job", "job", "beyond"]
-    assert lines[-1]["comfyui"] == "0.3.64"
+    assert lines[-1]["comfyui"] == "0.33.0"
     assert lines[-1]["classes"] == [
         {
             "node_class": "Stranger",
@@ -161,11 +161,18 @@ def test_plan_says_nothing_of_comfyuis_own(project: Project) -> None:
 
 
 def test_the_list_of_comfyuis_own_nodes() -> None:
-    """It says of which version it is, and has core, extra and API nodes, each once and in order."""
+    """It says of which version it is, and has core, extra and API nodes, gone ones too, once and in order."""
     version, own = own_classes()
 
-    assert version == "0.3.64"
-    assert own >= {"KSampler", "SaveImage", "SaveAnimatedWEBP", "OpenAIDalle3"}
+    assert version == "0.33.0"
+    assert own >= {
+        "KSampler",
+        "SaveImage",
+        "SaveAnimatedWEBP",
+        "OpenAIDalle3",
+        "ComfySwitchNode",
+        "Load3DAnimation",
+    }
     assert (
         sorted(own)
         == (Path(object_info.__file__).parent / "own_nodes.txt").read_text("utf-8").splitlines()[1:]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from runner.cli.console import clean, emit
-from runner.manifest.journal import Reading
+from runner.manifest.journal import Journal, Reading
 from tests.cli.conftest import Project
 
 SPEC = """\
@@ -82,7 +82,10 @@ def test_without_a_success_there_is_nothing_to_trip(project: Project) -> None:
 
     assert said.code == 0
     assert "nothing to be compared with" in said.err
-    assert "No baseline: nothing was compared." in (project.folder / "out.md").read_text()
+    assert (
+        "No baseline: nothing was compared (no run of demo.yaml has succeeded yet"
+        in (project.folder / "out.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,9 +168,10 @@ def test_a_job_that_is_gone_is_missing(night: Project) -> None:
     assert [suite.get("name") for suite in root] == ["s01/c001", "s01/c002 (missing)"]
 
 
-def test_narrowed_runs_compare_what_they_made(night: Project) -> None:
+@pytest.mark.parametrize("narrow", [("--only", "c001"), ("--except", "c002")], ids=["only", "except"])
+def test_narrowed_runs_compare_what_they_made(night: Project, narrow: tuple[str, str]) -> None:
     """A narrowed run passes on its part, and is itself no baseline to be accepted or found."""
-    said = night.animerun("demo.yaml", "-q", "--force", "--only", "c001", "--baseline", "latest-success")
+    said = night.animerun("demo.yaml", "-q", "--force", *narrow, "--baseline", "latest-success")
 
     assert said.code == 0
     assert night.animerun("accept", "-1").code == 2
@@ -231,3 +235,159 @@ def test_no_line_is_a_command(text: str, capsys: pytest.CaptureFixture[str]) -> 
     assert not clean(text).lstrip().startswith("::")
     assert "##[" not in clean(text) + out
     assert json.loads(out) == {"x": text}
+
+
+@pytest.fixture
+def episode(project: Project) -> Project:
+    """A project with its spec in a folder, and one good run of it."""
+    project.write("show/animerun.toml", "")
+    project.write("show/specs/demo.yaml", SPEC)
+    assert project.animerun("show/specs/demo.yaml", "-q").code == 0
+    return project
+
+
+SPELLINGS = {
+    "absolute": (".", "{folder}/show/specs/demo.yaml"),
+    "from below": ("show/specs", "demo.yaml"),
+    "up and down": ("show/templates", "../specs/../specs/demo.yaml"),
+    "a linked folder": (".", "link/specs/demo.yaml"),
+    "a linked file": (".", "nightly.yaml"),
+    "another working folder": ("elsewhere", "../show/specs/demo.yaml"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_baseline_is_found_however_the_spec_is_spelled(
+    episode: Project, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    """A bad night trips under any spelling of its spec's path, and is no baseline for the next."""
+    for name in ("show/templates", "elsewhere"):
+        (episode.folder / name).mkdir()
+    (episode.folder / "link").symlink_to("show")
+    (episode.folder / "nightly.yaml").symlink_to("show/specs/demo.yaml")
+    episode.write("show/specs/demo.yaml", SPEC.replace("a boat", "a red dragon over the city at noon"))
+    where, spec = SPELLINGS[spelling]
+    monkeypatch.chdir(episode.folder / where)
+    spec = spec.format(folder=episode.folder)
+    nights = [episode.animerun(spec, "-q", "--baseline", "latest-success") for _ in range(2)]
+
+    assert [(night.code, "changed: 1 job" in night.err) for night in nights] == [(9, True)] * 2
+
+
+@pytest.mark.parametrize("recorded", ["specs/demo.yaml", "absolute", "../show/specs/demo.yaml"])
+def test_runs_of_before_count_as_baselines(
+    episode: Project, monkeypatch: pytest.MonkeyPatch, recorded: str
+) -> None:
+    """A run whose record names the spec as it was typed, without where it is, is a baseline of it."""
+    monkeypatch.chdir(episode.folder / "show")
+    folder = next((episode.folder / "show/runs").glob("demo-*"))
+    spec = episode.folder / "show/specs/demo.yaml"
+    older(folder, spec=str(spec) if recorded == "absolute" else recorded)
+
+    assert (
+        "Gate passed against demo-"
+        in episode.animerun("specs/demo.yaml", "-q", "--baseline", "latest-success").err
+    )
+
+
+def older(folder: Path, *, spec: str) -> None:
+    """Rewrite the record of the run in *folder* as an animerun of before wrote it; the index is made anew."""
+    lines = list(Reading(folder / "journal.jsonl"))
+    (folder / "journal.jsonl").unlink()
+    writer = Journal.create(folder / "journal.jsonl", run=folder.name)
+    for line in lines[1:]:
+        plain = {name: value for name, value in line.items() if name not in ("crc", "spec_path")}
+        writer.append(plain | {"spec": spec} if line["t"] == "run" else plain)
+    writer.commit()
+    writer.close()
+    shutil.rmtree(folder.parent / ".index", ignore_errors=True)
+    for path in folder.parent.glob("manifest.*"):
+        path.unlink()
+
+
+def test_another_projects_run_is_no_baseline(project: Project) -> None:
+    """Two projects share a runs folder and a spec's name; neither is compared with the other."""
+    for name, text in (("one", SPEC), ("two", SPEC.replace("a boat", "a red dragon over the city at noon"))):
+        project.write(f"{name}/animerun.toml", "")
+        project.write(f"{name}/demo.yaml", text)
+    project.animerun("one/demo.yaml", "-q", "--runs", "runs")
+    said = project.animerun(
+        "two/demo.yaml", "-q", "--runs", "runs", "--force", "--baseline", "latest-success"
+    )
+
+    assert (said.code, "found no baseline" in said.err) == (0, True)
+
+
+def test_a_gate_without_a_baseline_says_so_everywhere(project: Project) -> None:
+    """It never says that it passed: not in text, summary, JUnit or JSON, and exits 0 for a first night."""
+    project.write("demo.yaml", SPEC)
+    said = project.animerun(
+        "demo.yaml",
+        "-q",
+        "--json",
+        "--baseline",
+        "latest-success",
+        "--summary",
+        "out.md",
+        "--junit",
+        "out.xml",
+    )
+    gate = json.loads(said.out.splitlines()[-1])
+    root = ElementTree.parse(project.folder / "out.xml").getroot()
+    why = "no run of demo.yaml has succeeded yet"
+
+    assert (said.code, gate["passed"], gate["compared"], gate["baseline"]) == (0, True, False, "")
+    assert why in gate["why"]
+    assert f"Gate found no baseline: {why}" in said.err
+    assert "Gate passed" not in said.err
+    summary = (project.folder / "out.md").read_text()
+    assert summary.startswith("## No baseline: demo.yaml")
+    assert why in summary
+    [suite] = [suite for suite in root if suite.get("name") == "(baseline)"]
+    assert suite.get("skipped") == "1"
+    assert why in (suite[0][0].get("message") or "")
+
+
+def test_a_baseline_that_is_required_and_not_there_trips(project: Project) -> None:
+    """--require-baseline ends with 9, and the run it refused is no baseline until somebody accepts it."""
+    project.write("demo.yaml", SPEC)
+    args = ("demo.yaml", "-q", "--require-baseline", "--baseline", "latest-success", "--junit", "out.xml")
+    nights = [project.animerun(*args) for _ in range(2)]
+    root = ElementTree.parse(project.folder / "out.xml").getroot()
+
+    assert [night.code for night in nights] == [9, 9]
+    assert "baseline: no run of demo.yaml has succeeded" in nights[0].err
+    assert f"animerun accept {project.runs()[0].name}" in nights[0].err
+    assert [suite.get("failures") for suite in root if suite.get("name") == "(baseline)"] == ["1"]
+    project.animerun("accept", "-1")
+    assert project.animerun(*args).code == 0
+
+
+def test_a_night_whose_comparison_broke_off_is_no_baseline(
+    night: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that ends between the run and its verdict leaves no run that counts as good."""
+    night.write("demo.yaml", SPEC.replace("a boat", "a red dragon over the city at noon"))
+    with monkeypatch.context() as broken:
+        broken.setattr("runner.cli.gating._Gate._verdict", lambda *_, **__: 1 / 0)
+        assert night.animerun("demo.yaml", "-q", "--baseline", "latest-success").code == 70
+
+    assert night.animerun("demo.yaml", "-q", "--baseline", "latest-success").code == 9
+
+
+def test_list_and_diff_know_the_spec_however_it_is_spelled(
+    episode: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`list --spec` and `diff SPEC RUN` take any path to the spec, from any working folder."""
+    (episode.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(episode.folder / "elsewhere")
+    spec, runs = str(episode.folder / "show/specs/demo.yaml"), str(episode.folder / "show/runs")
+    listed = episode.animerun("list", "--runs", runs, "--spec", spec, "--json")
+    head = json.loads(episode.animerun("diff", spec, "-1", "--json").out.splitlines()[0])
+
+    assert [json.loads(line)["spec"] for line in listed.out.splitlines()] == ["specs/demo.yaml"]
+    assert (head["same"], head["a"]["spec"], head["b"]["spec"]) == (
+        True,
+        "specs/demo.yaml",
+        "specs/demo.yaml",
+    )

@@ -13,9 +13,9 @@ from tests.cli.conftest import Project
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (("--max-failures", "many"), "--max-failures is 'many'; it must be a number of jobs or a share"),
+        (("--max-failures", "many"), "--max-failures is `many`; it must be a number of jobs or a share"),
         (("--max-failures", "120%"), "--max-failures is '120%'"),
-        (("--deadline", "soon"), "--deadline is 'soon'; it must be a duration like 90s, 45m or 6h"),
+        (("--deadline", "soon"), "--deadline is `soon`; it must be a duration like 90s, 45m or 6h"),
         (("--no-progress", "0s"), "--no-progress is '0s'"),
     ],
 )

@@ -24,6 +24,7 @@ def test_the_corpus_is_not_thinned() -> None:
     assert len(CHANNELS) == 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(SHARES))
 def test_no_name_leads_outside(tmp_path: Path, share: int) -> None:
     """Includes, templates, inputs, deliver names, server names, archives: no file outside is opened or changed.
@@ -31,15 +32,14 @@ def test_no_name_leads_outside(tmp_path: Path, share: int) -> None:
     Nor is a pipe waited for, and a name is refused with a message or is harmless, never a bug.
     """
     command = [sys.executable, "-m", "tests.cli.paths_tried", str(tmp_path), str(share)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=55
-    )
+    done = subprocess.run(command, cwd=ROOT, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
     *found, last = [json.loads(line) for line in done.stdout.splitlines()] or [None]
 
     assert found == []
     assert last == {"tried": sum(len(names_for(each)) for each in list(CHANNELS)[share::SHARES])}, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_the_operating_system_saw_nothing_either(tmp_path: Path) -> None:
     """One run with its server, seen from below: every file opened for writing lies in the project or in /tmp."""
@@ -63,7 +63,6 @@ def test_the_operating_system_saw_nothing_either(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=55,
     )
     if "ptrace" in done.stderr and "not permitted" in done.stderr:
         pytest.skip("strace may not trace here")

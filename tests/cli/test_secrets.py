@@ -15,7 +15,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-import runner.launch
+import runner.admission
 from tests.cli.conftest import Project, Said
 from tests.cli.served import SPEC, TEMPLATE, Scripted, served
 
@@ -190,7 +190,7 @@ def test_a_bug_report_does_not_hold_it(
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError(f"headers were {repeated()}")
 
-    monkeypatch.setattr(runner.launch, "preflight", broken)
+    monkeypatch.setattr(runner.admission, "preflight", broken)
     said = run(project, farm)
 
     assert said.code == 70
@@ -216,7 +216,7 @@ def test_a_killed_process_leaves_it_nowhere(
     }
     command = [sys.executable, "-m", "runner", "spec.yaml", "--server", farm.url, "--no-socket", "--json"]
     done = subprocess.run(
-        command, cwd=project.folder, env=environ, capture_output=True, text=True, timeout=50, check=False
+        command, cwd=project.folder, env=environ, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == -signal.SIGKILL

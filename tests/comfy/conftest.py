@@ -18,8 +18,11 @@ from runner.submit import ComfyExecutor
 
 from .fake import Fake
 
-PACE = Pace(settle_s=0.15, server_wait_s=20.0, probe_s=0.02, slowest_s=0.1)
-LIMITS = Limits(connect_s=2.0, read_s=0.4, post_s=0.4, download_s=2.0)
+PACE = Pace(settle_s=0.15, server_wait_s=60.0, probe_s=0.02, slowest_s=0.1, look_again_s=0.05)
+LIMITS = Limits(connect_s=10.0, read_s=2.0, post_s=2.0, download_s=10.0)
+"""Short for what stalls on purpose, long for an answer on a busy machine."""
+GUARD_S = 60.0
+"""How long a test waits for what must come; a limit for what hangs, no measure."""
 quickly = partial(collect, bounds=Bounds(pause_s=0.01))
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 8}},

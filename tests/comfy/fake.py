@@ -36,10 +36,22 @@ class Fake:
         self.inputs: dict[str, bytes] = {}
         self.hold = False
         self.previz = False
+        self.atomic = False
+        """It has `/jobs/{id}/cancel`, as ComfyUI 0.33 does."""
+        self.own_ids = False
+        """It gives every prompt an id of its own, as ComfyUI before 0.3.45 does."""
+        self.locked = False
+        """Nobody is let in: 401 on everything."""
         self.wedged = False
         """Its worker is dead: an interrupt changes nothing."""
         self.picture = PNG.getvalue()
+        self.pictures = 1
+        """How many a save node writes."""
         self.extra: dict[str, Any] = {}
+        self.offers: dict[str, Any] = {"SaveImage": {"input": {"required": {}}}}
+        """Its node classes."""
+        self.targets: list[str] = []
+        """What was asked for, with the query."""
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -78,6 +90,11 @@ class Fake:
 
     def count(self, route: str) -> int:
         return sum(f"{method} {path}" == route for method, path in self.seen)
+
+    def seen_after(self, first: str, route: str, times: int) -> bool:
+        """Tell whether *route* was asked for *times* times since *first* was asked for."""
+        routes = [f"{method} {path}" for method, path in self.seen]
+        return first in routes and routes[routes.index(first) :].count(route) >= times
 
     def finish(self, prompt_id: str) -> None:
         """Run a held prompt to its end."""
@@ -119,9 +136,14 @@ class Fake:
         parts = urlsplit(target)
         path = parts.path.removeprefix(self.base).removeprefix("/api")
         self.seen.append((method, path))
+        self.targets.append(target)
         self.headers.append(headers)
         route = f"{method} /history" if path.startswith("/history/") else f"{method} {path}"
         fault = self.script[route].popleft() if self.script[route] else None
+        if fault == "lock":
+            self.locked = True
+        if self.locked:
+            return await self._answer(writer, 401, b"who are you?", "text/plain")
         if fault == "drop":
             return False
         if fault == "stall":
@@ -179,7 +201,7 @@ class Fake:
                     "devices": [{"name": "gpu", "vram_free": 2**29, "vram_total": 8 * 2**30}],
                 }
             case "GET object_info":
-                answer = {"SaveImage": {"input": {"required": {}}}}
+                answer = self.offers
             case "GET queue":
                 rows = [[[1, pid, {}, {}, []] for pid in ids] for ids in (self.running, self.pending)]
                 answer = {"queue_running": rows[0], "queue_pending": rows[1]}
@@ -194,6 +216,11 @@ class Fake:
             case "POST interrupt":
                 self._interrupt(said["prompt_id"])
                 answer = {}
+            case "POST jobs" if self.atomic:
+                named = path.split("/")[2]
+                answer = {"cancelled": named in self.pending or named in self.running}
+                self._delete([named])
+                self._interrupt(named)
             case "POST free":
                 answer = {}
             case _:
@@ -201,26 +228,33 @@ class Fake:
         return 200, json.dumps(answer).encode(), "application/json; charset=utf-8"
 
     def _view(self, name: str) -> tuple[int, bytes, str]:
-        """One picture a save node; its counter begins with 1."""
+        """As many pictures as `pictures` says; their counter begins with 1."""
         numbered = re.search(r"_(\d{5})_\.png$", name)
-        if numbered and int(numbered[1]) != 1:
+        if numbered and not 1 <= int(numbered[1]) <= self.pictures:
             return 404, b"", "application/octet-stream"
         return 200, self.picture, "image/png"
 
     def _prompt(self, said: dict[str, Any], fault: Any) -> dict[str, Any]:
         prompt_id = "11111111-2222-3333-4444-555555555555" if fault == "other id" else said["prompt_id"]
+        prompt_id = f"{len(self.posts):08}-0000-4000-8000-000000000000" if self.own_ids else prompt_id
         self.posts.append({**said, "prompt_id": prompt_id})
         errors: dict[str, Any] = {}
-        if fault == "partly":
+        if fault in ("partly", "beside"):
             wrong = {
                 "type": "value_smaller_than_min",
                 "message": "too small",
                 "details": "width",
                 "extra_info": {},
             }
-            errors = {"1": {"errors": [wrong], "dependent_outputs": ["2"], "class_type": "EmptyImage"}}
+            errors = {
+                "1": {
+                    "errors": [wrong],
+                    "dependent_outputs": ["2" if fault == "partly" else "9"],
+                    "class_type": "EmptyImage",
+                }
+            }
         self.pending.append(prompt_id)
-        if not self.hold and not errors:
+        if not self.hold and fault != "partly":
             self.finish(prompt_id)
         return {"prompt_id": prompt_id, "number": len(self.posts), "node_errors": errors}
 

@@ -26,7 +26,7 @@ from runner.events import (
 )
 from runner.submit import ComfyExecutor
 
-from .conftest import GRAPH, opened
+from .conftest import GRAPH, GUARD_S, opened
 from .conftest import make as attempt_on
 from .fake import Fake
 
@@ -38,20 +38,20 @@ HTML = (502, "text/html", b"<html><h1>Bad Gateway</h1></html>")
 async def until_end(executor: ComfyExecutor) -> list[ExecutorEvent]:
     """Return the events up to and with the first that ends an attempt."""
     events: list[ExecutorEvent] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not events or not isinstance(events[-1], ENDS):
             events.append(await executor.next_event())
     return events
 
 
 async def until_posted(fake: Fake) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not fake.count("POST /prompt"):  # noqa: ASYNC110 - the fake tells nobody
             await asyncio.sleep(0.005)
 
 
 async def until(executor: ComfyExecutor, kind: type) -> ExecutorEvent:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not isinstance(event := await executor.next_event(), kind):
             pass
     return event
@@ -115,7 +115,6 @@ async def test_an_unclear_answer_to_a_job_that_runs_is_found_out(
         ((200, "application/json", b"{}"), "LOST", "again"),
         ((400, "text/html", b"<h1>no</h1>"), "SERVER_REJECTS", "elsewhere"),
         ((302, "text/html", b""), "SERVER_REJECTS", "elsewhere"),
-        ((401, "text/plain", b"who?"), "SERVER_REJECTS", "elsewhere"),
         ((404, "text/plain", b""), "SERVER_REJECTS", "elsewhere"),
         ((405, "text/plain", b""), "SERVER_REJECTS", "elsewhere"),
     ],
@@ -240,13 +239,14 @@ async def test_shown_text_becomes_a_file(
 async def test_an_echoed_foreign_id_is_taken_back(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
 ) -> None:
-    """A server that chooses ids itself cannot be used; what it queued is deleted."""
+    """A server that chooses ids itself cannot be used; what it queued is deleted; it costs no attempt."""
     fake.hold = True
     fake.plan("POST /prompt", "other id")
     executor.start(attempt(), tmp_path)
     events = await until_end(executor)
 
-    assert events[-1].fault.code == "SERVER_REJECTS"
+    assert [type(event) for event in events] == [ServerDown, AttemptFailed]
+    assert (events[-1].fault.code, events[-1].fault.retry) == ("UNREACHABLE", "elsewhere")
     assert fake.pending == []
 
 
@@ -261,6 +261,18 @@ async def test_partly_accepted_is_refused_and_taken_back(
     assert (events[-1].fault.code, events[-1].fault.retry) == ("VALIDATION", "never")
     assert "width" in events[-1].fault.message
     assert fake.pending == []
+
+
+async def test_errors_of_outputs_that_nobody_declared_stop_nothing(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """200 with node errors that keep another output from being made: the declared one is made."""
+    fake.plan("POST /prompt", "beside")
+    executor.start(attempt(), tmp_path)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert fake.count("POST /queue") == 0
 
 
 @pytest.mark.parametrize(
@@ -429,6 +441,44 @@ async def test_a_running_attempt_is_interrupted_by_its_id(
     events = await until_end(executor)
 
     assert isinstance(events[-1], AttemptCancelled)
+
+
+async def test_taking_back_spares_a_job_that_runs(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A job that runs, although this side has not learned it yet, is not interrupted and counts."""
+    fake.hold = True
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.pending, fake.running = [], [it.prompt_id]
+    executor.cancel(it.prompt_id, running=False)
+    async with asyncio.timeout(GUARD_S):
+        while not fake.seen_after("POST /queue", "GET /queue", 3):  # noqa: ASYNC110 - the fake tells nobody
+            await asyncio.sleep(0.005)
+    fake.finish(it.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptSucceeded)
+    assert ("POST", "/interrupt") not in fake.seen
+
+
+async def test_a_spared_job_can_still_be_interrupted(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """When the time that it was given is over, it is interrupted by its id."""
+    fake.hold = True
+    it = attempt()
+    executor.start(it, tmp_path)
+    await until(executor, AttemptSubmitted)
+    fake.pending, fake.running = [], [it.prompt_id]
+    executor.cancel(it.prompt_id, running=False)
+    await until(executor, AttemptRunning)
+    executor.cancel(it.prompt_id)
+    events = await until_end(executor)
+
+    assert isinstance(events[-1], AttemptCancelled)
+    assert ("POST", "/interrupt") in fake.seen
 
 
 async def test_an_interrupt_by_somebody_else_is_no_cancelling(

@@ -17,7 +17,7 @@ from runner.events import (
     AttemptSucceeded,
 )
 
-from .conftest import make, opened
+from .conftest import GUARD_S, make, opened
 from .fake import Fake
 
 HTML = (502, "text/html", b"<h1>Bad Gateway</h1>")
@@ -63,7 +63,7 @@ async def test_every_attempt_ends_once_and_in_the_truth(seed: int, tmp_path: Pat
             told[it.prompt_id] = []
             executor.start(it, tmp_path)
         ended = 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(GUARD_S):
             while ended < len(attempts):
                 event = await executor.next_event()
                 if (prompt_id := getattr(event, "prompt_id", "")) in told:

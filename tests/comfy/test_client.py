@@ -13,7 +13,10 @@ import pytest
 from runner.comfy.client import Client, Limits
 from runner.comfy.credentials import credentials_for
 from runner.comfy.protocol import FileRef
+from runner.comfy.reasons import cause_of
 from runner.errors import Ambiguous, NotComfyUI, Refused, ServerFault, Unreachable
+
+from .conftest import GUARD_S
 
 REF = FileRef(node="1", index=0, filename="ä b%.png", subfolder="x/y")
 TOKEN = "tok-SECRET-12345"
@@ -39,7 +42,7 @@ async def talking(behave: Behave, **limits: float) -> AsyncIterator[tuple[Client
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     client = Client(
-        f"http://127.0.0.1:{port}/base", limits=Limits(**{"read_s": 0.5, "connect_s": 2.0} | limits)
+        f"http://127.0.0.1:{port}/base", limits=Limits(**{"read_s": 10.0, "connect_s": 10.0} | limits)
     )
     try:
         yield client, seen
@@ -66,7 +69,7 @@ async def test_a_dripping_answer_is_cut_off_and_the_client_still_works() -> None
             await asyncio.sleep(0.02)
 
     # More requests than connections: one slot left taken by each would be too many.
-    async with talking(drip, read_s=0.1, connections=2) as (client, seen):
+    async with talking(drip, read_s=0.4, connections=2) as (client, seen):
         for _ in range(6):
             with pytest.raises(Ambiguous, match="within"):
                 await client.queue()
@@ -84,7 +87,7 @@ async def test_a_dripping_download_is_cut_off() -> None:
             await writer.drain()
             await asyncio.sleep(0.02)
 
-    async with talking(drip, read_s=0.1, download_s=0.2) as (client, _):
+    async with talking(drip, download_s=0.4) as (client, _):
         got: list[bytes] = []
         with pytest.raises(Ambiguous, match="too slowly"):
             await client.view(REF, got.append, limit=100_000)
@@ -201,8 +204,16 @@ async def test_nobody_listening_is_unreachable() -> None:
 async def test_only_a_comfyui_answers_like_one(body: bytes) -> None:
     """Anything but its system statistics is told as something else, with what came."""
     async with talking(answer(body)) as (client, _):
-        with pytest.raises(NotComfyUI):
+        with pytest.raises(NotComfyUI) as caught:
             await client.system_stats()
+
+    assert caught.value.hint == "give the address of ComfyUI itself, like http://127.0.0.1:8188"
+
+
+def test_an_error_without_words_is_named_by_its_kind() -> None:
+    """Some libraries raise without a reason; a message that ends in nothing helps nobody."""
+    assert cause_of(ConnectionError()) == "ConnectionError"
+    assert cause_of(ConnectionError("it broke")) == "it broke"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"queue_running": 1, "queue_pending": []}'])
@@ -284,7 +295,7 @@ async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:
     await held.aclose()
     await client.close()
     server.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(GUARD_S):
         for gone in came:
             await gone.wait()
 
@@ -292,9 +303,14 @@ async def test_a_pool_whose_slots_are_gone_is_replaced() -> None:
     assert not queue.running | queue.pending
 
 
-async def test_a_size_that_no_file_has_is_unknown() -> None:
-    """What a server says of its model files is kept only where it can be true."""
-    sizes = {"a": 5, "b": 2**63 - 1, "c": 2**63, "d": 2**80, "e": -1, "f": "9", "g": None}
-    body = json.dumps([{"name": name, "size": size} for name, size in sizes.items()]).encode()
+@pytest.mark.parametrize("what", ["size", "modified"])
+async def test_a_size_or_time_that_no_file_has_is_unknown(what: str) -> None:
+    """What a server says of its model files is kept where it can be true; seconds lose their fraction."""
+    said = {"a": 5, "b": 2**63 - 1, "c": 2**63, "d": 2**80, "e": -1, "f": "9", "g": None, "h": 7.9, "i": True}
+    body = json.dumps([{"name": name, what: value} for name, value in said.items()]).encode()
     async with talking(answer(body)) as (client, _):
-        assert await client.model_sizes("loras") == {"a": 5, "b": 2**63 - 1}
+        found = await client.listed_models("loras")
+
+    known = {name: value for name, each in found.items() if (value := getattr(each, what)) is not None}
+    assert known == {"a": 5, "b": 2**63 - 1, "h": 7}
+    assert found.keys() == said.keys()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.comfy.credentials import credentials_for, normalise_url
+from runner.comfy.credentials import credentials_for, distinct, normalise_url, spelled
 from runner.errors import UsageError
 
 
@@ -47,6 +47,27 @@ def test_other_addresses_are_usage_errors(written: str) -> None:
         normalise_url(written)
 
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pasted", "said", "hint"),
+    [
+        ("http://127.0.0.1:8188/#/flow", "the address of a page", "--server http://127.0.0.1:8188"),
+        ("https://gpu.example/comfy/?view=1", "the address of a page", "--server https://gpu.example/comfy"),
+        ("http://h:1/?token=hunter2", "`token` does not belong in an address", "ANIMERUN_TOKEN=…"),
+        ("h:1?a=b&api_key=hunter2#x=hunter2", "`api_key` does not belong", "ANIMERUN_HEADER='Name: value'"),
+        ("http://h:1/?next=http://h&sig=hunter2", "`sig` does not belong", "--server http://h:1 with"),
+    ],
+)
+def test_an_address_pasted_from_a_browser_is_answered_with_the_servers(
+    pasted: str, said: str, hint: str
+) -> None:
+    """The address to write is given, and where a secret belongs; the secret itself is not repeated."""
+    with pytest.raises(UsageError, match=said) as caught:
+        normalise_url(pasted)
+
+    assert hint in (caught.value.hint or "")
+    assert "hunter2" not in f"{caught.value}{caught.value.hint}"
 
 
 @given(st.text(max_size=30))
@@ -126,3 +147,22 @@ def test_credentials_do_not_print_themselves() -> None:
 
     assert "s3cret" not in f"{held!r} {held} {[held]}"
     assert "ANIMERUN_TOKEN" in repr(held)
+
+
+def test_spellings_of_this_machine_are_one_server() -> None:
+    """localhost, 127.0.0.1 and ::1, with or without a slash or `/api`, are one; the first spelling stays."""
+    many = (
+        "LOCALHOST:8188",
+        "http://127.0.0.1:8188/",
+        "http://[::1]:8188/api",
+        "http://localhost:8189",
+        "gpu2:8188",
+    )
+
+    assert distinct(many) == ("http://localhost:8188", "http://localhost:8189", "http://gpu2:8188")
+    assert distinct(("http://localhost", "https://localhost", "http://localhost:80")) == (
+        "http://localhost",
+        "https://localhost",
+    )
+    assert spelled("http://127.0.0.1:8188", distinct(many)) == "http://localhost:8188"
+    assert spelled("http://10.0.0.9:8188", distinct(many)) == "http://10.0.0.9:8188"

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from runner import launch
+from runner.comfy.client import Limits
 from runner.comfy.facts import facts_of
 from runner.comfy.tls import trust
 from runner.errors import NoServer, PreflightRefused, UsageError
 from runner.events import AttemptSucceeded, ExecutorEvent, ServerDown, ServerUp
+from runner.model_files import Listed
 from runner.submit import ComfyExecutor
 
 from .conftest import make, opened
@@ -162,19 +164,15 @@ async def test_a_server_that_chooses_ids_is_refused(
     assert "0.3.45 or newer" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    ("errno", "error"), [(socket.EAI_NONAME, PreflightRefused), (socket.EAI_AGAIN, NoServer)]
-)
-async def test_a_name_that_means_nothing_is_refused(
-    monkeypatch: pytest.MonkeyPatch, errno: int, error: type[Exception]
-) -> None:
-    """An unknown host is a mistake (exit 3); a resolver that does not answer may do so later (exit 4)."""
+@pytest.mark.parametrize("errno", [socket.EAI_NONAME, socket.EAI_AGAIN])
+async def test_a_name_that_means_nothing_is_no_server(monkeypatch: pytest.MonkeyPatch, errno: int) -> None:
+    """An unknown host is as a refused connection (exit 4), and so is a resolver that does not answer."""
 
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(errno, "the resolver's words")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with pytest.raises(error, match=r"http://gpu\.example:8188 cannot be reached: the resolver's words"):
+    with pytest.raises(NoServer, match=r"http://gpu\.example:8188 cannot be reached: the resolver's words"):
         async with opened(At("http://gpu.example:8188")):
             pass
 
@@ -281,6 +279,20 @@ async def test_a_server_that_never_answers_holds_up_no_other(
     assert [event.server for event in later if isinstance(event, ServerUp)] == [mute.url]
 
 
+async def test_servers_that_all_answer_late_are_waited_for(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as none can be used there is nothing to go on with: the first contact waits."""
+    monkeypatch.setattr("runner.submit._LATE_S", 0.01)
+    async with Fake() as other:
+        for each in (fake, other):
+            each.plan("GET /system_stats", "late")
+        async with opened(fake, other, limits=Limits()) as executor:
+            first = [await executor.next_event() for _ in executor.servers]
+
+    assert any(isinstance(event, ServerUp) for event in first)
+
+
 async def test_a_previz_that_takes_the_place_of_a_server_is_left_out(fake: Fake, tmp_path: Path) -> None:
     """A run never mixes cards with pictures, also where another program comes up at the same address."""
     async with opened(fake) as executor:
@@ -316,14 +328,14 @@ async def test_a_previz_that_is_there_before_anybody_missed_the_server_is_left_o
 async def test_who_goes_while_model_sizes_are_asked_for_ends_nothing(fake: Fake) -> None:
     """A broken answer about sizes is asked for again; of a server that has gone nothing is known."""
     route, wanted = "/experiment/models/checkpoints", frozenset({("checkpoints", "x")})
-    told = (200, "application/json", b'[{"name": "x", "size": 7}]')
+    told = (200, "application/json", b'[{"name": "x", "size": 7, "modified": 8.5}]')
     async with Fake() as other, opened(fake, other) as executor:
         facts = [event.facts for _ in range(2) if isinstance(event := await executor.next_event(), ServerUp)]
         fake.plan(f"GET {route}", told, told)
         other.plan(f"GET {route}", "drop", told)
-        both = await launch._sizes(wanted, executor, facts)
+        both = await launch._listed(wanted, executor, facts)
         await other.down()
-        one = await launch._sizes(wanted, executor, facts)
+        one = await launch._listed(wanted, executor, facts)
 
-    assert both == {("checkpoints", "x"): {fake.url: 7, other.url: 7}}
-    assert one == {("checkpoints", "x"): {fake.url: 7}}
+    assert both == {("checkpoints", "x"): {fake.url: Listed(7, 8), other.url: Listed(7, 8)}}
+    assert one == {("checkpoints", "x"): {fake.url: Listed(7, 8)}}

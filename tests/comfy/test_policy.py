@@ -24,7 +24,7 @@ from runner.events import (
 )
 from runner.submit import ComfyExecutor
 
-from .conftest import PACE, opened
+from .conftest import GRAPH, GUARD_S, PACE, opened
 from .conftest import make as attempt_on
 from .fake import Fake
 from .test_attempts import until, until_end
@@ -63,7 +63,7 @@ async def ends(executor: ComfyExecutor, count: int) -> dict[str, str]:
 
 
 async def reached(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(GUARD_S):
         while not what():  # noqa: ASYNC110 - what is waited for is the state of a server
             await asyncio.sleep(0.01)
 
@@ -305,6 +305,78 @@ async def test_an_unreadable_history_is_passed_by_where_the_file_can_be_told(
     assert isinstance(event, AttemptSucceeded)
     assert [output.server_name for output in event.outputs] == [f"{it.prefix}_00001_.png"]
     assert (tmp_path / "s01/a.png").read_bytes() == fake.picture
+
+
+async def test_several_files_found_by_name_keep_their_order(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A SaveImage of two pictures counts them: both are kept, with index 0 and 1, each under its own name."""
+    fake.plan("GET /history", *[NO] * 8)
+    fake.pictures = 2
+    it = attempt()
+    executor.start(it, tmp_path)
+    event = (await until_end(executor))[-1]
+
+    assert isinstance(event, AttemptSucceeded)
+    assert [(output.index, output.server_name) for output in event.outputs] == [
+        (0, f"{it.prefix}_00001_.png"),
+        (1, f"{it.prefix}_00002_.png"),
+    ]
+    assert len({output.path for output in event.outputs}) == 2
+
+
+async def test_a_file_that_may_not_be_looked_for_by_name_is_not_there(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path
+) -> None:
+    """A refusal is no file: the attempt stays unreadable, and may be tried again."""
+    fake.plan("GET /history", *[NO] * 8)
+    fake.plan("GET /view", (404, "text/plain", b""), (403, "text/plain", b""))
+    executor.start(attempt(), tmp_path)
+    fault = (await until_end(executor))[-1].fault
+
+    assert (fault.code, fault.retry) == ("UNREADABLE", "again")
+    assert fault.message.startswith("its history cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("graph", "outputs"),
+    [
+        (GRAPH | {"2": GRAPH["2"] | {"class_type": "SaveAnimatedWEBP"}}, {"2": "image"}),
+        (GRAPH | {"3": GRAPH["2"]}, {"2": "image", "3": "image"}),
+    ],
+    ids=["another node", "two nodes"],
+)
+async def test_only_the_files_of_one_save_image_are_known_by_name(
+    executor: ComfyExecutor,
+    fake: Fake,
+    attempt: Make,
+    tmp_path: Path,
+    graph: dict[str, object],
+    outputs: dict[str, str],
+) -> None:
+    """Other nodes name files as they like, and two that share a prefix share its counter: no guess."""
+    fake.plan("GET /history", *[NO] * 8)
+    executor.start(attempt(graph=graph, outputs=outputs), tmp_path)
+
+    assert (await until_end(executor))[-1].fault.code == "UNREADABLE"
+    assert fake.count("GET /view") == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retry"), [(413, "TOO_LARGE", "never"), (403, "SERVER_REJECTS", "elsewhere")]
+)
+async def test_an_input_that_is_refused_fails_its_job_by_the_reason(
+    executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, status: int, code: str, retry: str
+) -> None:
+    """A file too large for one server is tried on no other; one that is not let in may be."""
+    (tmp_path / "in.png").write_bytes(b"x")
+    fake.plan("POST /upload/image", (status, "text/plain", b"no"))
+    executor.start(attempt(files={"ab.png": tmp_path / "in.png"}), tmp_path)
+    fault = (await until_end(executor))[-1].fault
+
+    assert (fault.code, fault.retry) == (code, retry)
+    assert fault.message.startswith("an input file was not taken: ")
+    assert fake.count("POST /prompt") == 0
 
 
 async def test_a_file_told_by_name_is_asked_for_through_a_bad_line(

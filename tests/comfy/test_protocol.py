@@ -300,7 +300,10 @@ def test_more_values_than_any_server_sends_are_not_read(kind: Callable[[str], st
 
 def test_every_word_that_answers_are_read_by_may_be_a_credential() -> None:
     """Whatever member or kind the code asks an answer for stays, though it is what opens the door."""
-    readers = ("protocol", "verdict", "facts", "client", "course", "object_info")
+    readers = (
+        *("protocol", "verdict", "facts", "client", "course"),
+        *("object_info", "node_inputs", "graph_check", "spelling", "replacements"),
+    )
     asked = {
         word.value
         for name in readers

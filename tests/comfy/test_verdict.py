@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.comfy.verdict import Succeeded, choices, judge, nearest, rejection, under
+from runner.comfy.verdict import Succeeded, choices, judge, nearest, node_fault, rejection, under
 from runner.domain import Fault
 
 from . import transcripts
@@ -261,7 +261,7 @@ def test_a_value_that_is_not_offered_names_the_nearest() -> None:
     found = rejection(*transcripts.answer("not_in_list"))
 
     assert (
-        "ckpt_name: 'tiny_sd16.safetensors' is not offered; did you mean tiny_sd15.safetensors?"
+        "ckpt_name: `tiny_sd16.safetensors` is not offered; did you mean tiny_sd15.safetensors?"
         in found.message
     )
 
@@ -274,6 +274,43 @@ def test_an_unknown_class_is_told() -> None:
     assert "refused the workflow: node 1 (NoSuchNode): " in found.message
     assert "node NoSuchNode does not exist" in found.message
     assert (found.node, found.node_class) == ("1", "NoSuchNode")
+
+
+TITLED = {"7": {"class_type": "NoSuchNode", "inputs": {}, "_meta": {"title": "My face"}}}
+OLDER = {
+    "type": "invalid_prompt",
+    "message": "Cannot execute because node NoSuchNode does not exist.",
+    "details": "Node ID '#7'",
+    "extra_info": {},
+}
+NEWER = {
+    "type": "missing_node_type",
+    "message": "Node 'My face' not found. The custom node may not be installed.",
+    "details": "Node ID '#7'",
+    "extra_info": {"node_id": "7", "class_type": "NoSuchNode", "node_title": "My face"},
+}
+"""What ComfyUI 0.3.64 and 0.33.0 said of the same graph."""
+
+
+@pytest.mark.parametrize("nodes", [{}, TITLED], ids=["graph unknown", "graph known"])
+@pytest.mark.parametrize("error", [OLDER, NEWER], ids=["0.3.64", "0.33.0"])
+def test_a_missing_class_is_named_whatever_the_title_of_its_node(error: dict, nodes: dict) -> None:
+    """The refusal of an unknown class names class and node, also where the server gives only the title."""
+    found = rejection(400, {"error": error, "node_errors": {}}, nodes)
+
+    assert "node 7" in found.message
+    assert "NoSuchNode" in found.message
+    assert (found.code, found.node) == ("VALIDATION", "7")
+    assert found.node_class == ("NoSuchNode" if nodes or error is NEWER else "")
+
+
+def test_a_titled_node_keeps_its_class() -> None:
+    """A message of a node with a title of its own tells both; a title that is the class is told once."""
+    failed = {"node_id": "2", "node_type": "SaveImage", "exception_message": "disk"}
+    plain = {"2": {"class_type": "SaveImage", "_meta": {"title": "SaveImage"}}}
+
+    assert node_fault(failed, NODES).message.startswith("node 2 (Portrait, SaveImage) failed")
+    assert node_fault(failed, plain).message.startswith("node 2 (SaveImage) failed")
 
 
 def test_partly_refused_outputs_are_a_refusal() -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from .abilities import ABILITIES
 from .graphs import sleeper
 from .server import Server
 
-START_S = 30.0
-STOP_S = 10.0
+START_S = 60.0
+STOP_S = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +58,7 @@ def _previz(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def http(server_url: str) -> Iterator[httpx.Client]:
     """Yield one HTTP client for the whole session."""
-    with httpx.Client(base_url=server_url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=server_url, timeout=60, trust_env=False) as client:
         yield client
 
 
@@ -90,6 +91,26 @@ def need(classes: dict[str, dict]) -> Callable[..., None]:
             pytest.skip(f"the server has no {', '.join(missing)}")
 
     return check
+
+
+@pytest.fixture(scope="session")
+def abilities(http: httpx.Client) -> dict[str, bool]:
+    """Return what the server can do of what servers differ in, asked once."""
+    return {name: ask(http) for name, ask in ABILITIES.items()}
+
+
+@pytest.fixture
+def keeps_results(abilities: dict[str, bool]) -> None:
+    """Skip where the server was started with another cache than the default one."""
+    if not abilities["keeps_results"]:
+        pytest.skip("the server runs with another cache")
+
+
+@pytest.fixture
+def lists_jobs(abilities: dict[str, bool]) -> None:
+    """Skip where the server has no /api/jobs."""
+    if not abilities["lists_jobs"]:
+        pytest.skip("the server has no /api/jobs")
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from .graphs import Graph
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 Entry = dict[str, Any]
 Frame = dict[str, Any]
+FILE_FIELDS = ("filename", "subfolder", "type")
 
 
 def poll(look: Callable[[], Any], *, what: str) -> Any:
@@ -206,5 +207,39 @@ def message(entry: Entry, name: str) -> dict[str, Any]:
 
 
 def files(entry: Entry, node_id: str = "2") -> list[dict[str, str]]:
-    """Return the image entries of one output node."""
-    return entry["outputs"][node_id]["images"]
+    """Return the image entries of one output node, as `outputs` gives them."""
+    return outputs(entry)[node_id]["images"]
+
+
+def outputs(entry: Entry) -> dict[str, dict[str, list[Any]]]:
+    """Return the outputs of a history entry, of each file the three fields that name it.
+
+    A server with `--enable-assets` adds more, `id` among them.
+    """
+    return {
+        node_id: {key: [_reference(item) for item in items] for key, items in shown.items()}
+        for node_id, shown in entry["outputs"].items()
+    }
+
+
+def _reference(item: Any) -> Any:
+    if not isinstance(item, dict) or not set(FILE_FIELDS) <= set(item):
+        return item
+    return {name: item[name] for name in FILE_FIELDS}
+
+
+def uploaded(answer: httpx.Response) -> dict[str, str]:
+    """Return where an upload went; a server with `--enable-assets` adds `asset`."""
+    told = answer.json()
+    return {name: told[name] for name in ("name", "subfolder", "type")}
+
+
+def sent_extra(item: list[Any]) -> dict[str, Any]:
+    """Return the extra_data of a queue item as the client sent it.
+
+    A server that lists jobs stamps each with `create_time` in ms (ComfyUI 0.33 server.py post_prompt).
+    """
+    extra = dict(item[3])
+    if "create_time" in extra:
+        assert type(extra.pop("create_time")) is int
+    return extra

@@ -59,23 +59,69 @@ def test_s03_5_no_outputs(server: Server, graph: Graph) -> None:
     assert body["node_errors"] == {}
 
 
-@pytest.mark.parametrize("broken", [{"inputs": {}}, "text"])
-def test_s03_5_missing_class_type(server: Server, prefix: str, broken: object) -> None:
-    """A node without class_type, or one that is a text, names its id in the refusal."""
+TITLE = {"_meta": {"title": "空"}}
+
+
+@pytest.mark.parametrize("title", [None, "空"])
+def test_s03_5_missing_class_type(
+    server: Server, prefix: str, abilities: dict[str, bool], title: str | None
+) -> None:
+    """A node without class_type is refused; details names its id."""
+    broken = {"inputs": {}} | (TITLE if title else {})
     error = refused(server, picture(prefix) | {"7": broken})["error"]
 
-    assert error["type"] == "invalid_prompt"
-    assert error["message"] == "Cannot execute because a node is missing the class_type property."
     assert error["details"] == "Node ID '#7'"
+    if abilities["replaces_classes"]:
+        assert error["type"] == "missing_node_type"
+        assert f"Node '{title or 'ID #7'}' has no class_type." in error["message"]
+        assert error["extra_info"] == {"node_id": "7", "class_type": None, "node_title": title}
+    else:
+        assert error["type"] == "invalid_prompt"
+        assert error["message"] == "Cannot execute because a node is missing the class_type property."
 
 
-def test_s03_5_unknown_class(server: Server, prefix: str) -> None:
-    """A class that is not installed is refused by name, even on a node that no output needs."""
-    error = refused(server, picture(prefix) | {"7": node("NoSuchNode")})["error"]
+def test_s03_5_a_node_that_is_a_text(server: Server, prefix: str, abilities: dict[str, bool]) -> None:
+    """A node that is a text gives 500 where classes are replaced, else 400."""
+    answer = server.post_prompt(picture(prefix) | {"7": "text"})
 
-    assert error["type"] == "invalid_prompt"
-    assert error["message"] == "Cannot execute because node NoSuchNode does not exist."
+    assert answer.status_code == (500 if abilities["replaces_classes"] else 400)
+
+
+@pytest.mark.parametrize("title", [None, "空"])
+def test_s03_5_unknown_class(
+    server: Server, prefix: str, abilities: dict[str, bool], title: str | None
+) -> None:
+    """A class that is not installed is refused by its name or title, even on a node that no output needs."""
+    stranger = node("NoSuchNode") | (TITLE if title else {})
+    error = refused(server, picture(prefix) | {"7": stranger})["error"]
+
     assert error["details"] == "Node ID '#7'"
+    if abilities["replaces_classes"]:
+        told = title or "NoSuchNode"
+        assert error["type"] == "missing_node_type"
+        assert error["message"].startswith(f"Node '{told}' not found.")
+        assert error["extra_info"] == {"node_id": "7", "class_type": "NoSuchNode", "node_title": told}
+    else:
+        assert error["type"] == "invalid_prompt"
+        assert error["message"] == "Cannot execute because node NoSuchNode does not exist."
+
+
+@pytest.mark.parametrize(
+    "odd", ["conformance 1", "3F2504E0-4F89-41D3-9A0C-0305E82C3301", "3f2504e04f8941d39a0c0305e82c3301"]
+)
+def test_s03_1_ids_that_are_no_canonical_uuids(
+    server: Server, prefix: str, abilities: dict[str, bool], odd: str
+) -> None:
+    """An id that is no lower-case hyphenated UUID is refused, or kept just as it was sent."""
+    answer = server.post_prompt(picture(prefix), prompt_id=odd)
+
+    if abilities["takes_uuids_only"]:
+        assert answer.status_code == 400
+        assert answer.json()["error"]["type"] == "invalid_prompt_id"
+        assert answer.json()["node_errors"] == {}
+    else:
+        assert answer.json()["prompt_id"] == odd
+        server.finish(odd)
 
 
 @pytest.mark.parametrize("graph", [None, [1], "text"])
@@ -87,6 +133,12 @@ def test_s03_5_prompt_of_a_wrong_type(server: Server, graph: object) -> None:
 def test_s03_5_null_extra_data_with_a_client_id(server: Server, prefix: str) -> None:
     """extra_data null together with client_id gives 500."""
     assert server.post_prompt(picture(prefix), extra_data=None, client_id="x").status_code == 500
+
+
+@pytest.mark.usefixtures("lists_jobs")
+def test_s03_5_null_extra_data(server: Server, prefix: str) -> None:
+    """extra_data null gives 500 where jobs are listed (an older server queues it, and its worker dies)."""
+    assert server.post_prompt(picture(prefix), extra_data=None).status_code == 500
 
 
 def test_s03_5_required_input_missing(server: Server, prefix: str) -> None:

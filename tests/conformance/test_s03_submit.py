@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from .graphs import canvas, node, picture, through
-from .server import Server, files, message, ran
+from .server import Server, files, message, ran, sent_extra
 
 
 def test_s03_4_success_shape(server: Server, prefix: str) -> None:
@@ -114,12 +114,12 @@ def test_s03_1_extra_data_is_kept(server: Server, prefix: str) -> None:
     """Unknown keys of extra_data and the client id are found in the history entry."""
     entry = server.render(picture(prefix), client_id="somebody", extra_data={"mine": {"job": 7}})
 
-    assert entry["prompt"][3] == {"mine": {"job": 7}, "client_id": "somebody"}
+    assert sent_extra(entry["prompt"]) == {"mine": {"job": 7}, "client_id": "somebody"}
 
 
 def test_s03_1_extra_data_is_an_empty_object_by_default(server: Server, prefix: str) -> None:
-    """Without client_id and extra_data the stored extra_data is empty."""
-    assert server.render(picture(prefix))["prompt"][3] == {}
+    """Without client_id and extra_data the stored extra_data holds nothing but the server's own stamp."""
+    assert sent_extra(server.render(picture(prefix))["prompt"]) == {}
 
 
 def test_s03_1_partial_execution_targets(server: Server, prefix: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .graphs import canvas, node, picture, through
-from .server import Entry, Server, files, message
+from .server import Entry, Server, files, message, outputs, sent_extra
 
 
 def kinds(entry: Entry) -> list[str]:
@@ -41,11 +41,12 @@ def test_s06_entry_of_a_success(server: Server, prefix: str) -> None:
     answer = server.post_prompt(graph, extra_data={"extra_pnginfo": {"a": 1}}, client_id="c").json()
     entry = server.finish(answer["prompt_id"])
     folder = prefix.rsplit("/", 1)[0]
-    extra = {"extra_pnginfo": {"a": 1}, "client_id": "c"}
 
     assert set(entry) == {"prompt", "outputs", "status", "meta"}
-    assert entry["prompt"] == [answer["number"], answer["prompt_id"], graph, extra, ["2"]]
-    assert entry["outputs"] == {
+    assert entry["prompt"][:3] == [answer["number"], answer["prompt_id"], graph]
+    assert sent_extra(entry["prompt"]) == {"extra_pnginfo": {"a": 1}, "client_id": "c"}
+    assert entry["prompt"][4:] == [["2"]]
+    assert outputs(entry) == {
         "2": {"images": [{"filename": "pic_00001_.png", "subfolder": folder, "type": "output"}]}
     }
     assert entry["meta"] == {
@@ -146,7 +147,7 @@ def test_s06_credentials_are_removed(server: Server, prefix: str) -> None:
     extra = {"api_key_comfy_org": "secret-a", "auth_token_comfy_org": "secret-b", "mine": 1}
     entry = server.render(picture(prefix), extra_data=extra)
 
-    assert entry["prompt"][3] == {"mine": 1}
+    assert sent_extra(entry["prompt"]) == {"mine": 1}
     assert "secret" not in json.dumps(entry)
 
 
@@ -163,12 +164,20 @@ def test_s06_a_node_that_raises(server: Server, prefix: str, need: Callable[...,
     assert error["exception_type"] == "ValueError"
     assert error["exception_message"] == "deliberate failure\n"
     assert error["executed"] == ["1"]
-    assert set(error["current_outputs"]) == {"1", "2", "3"}
     assert error["current_inputs"]["kind"] == ["value"]
     assert isinstance(error["traceback"], list)
     assert isinstance(error["traceback"][0], str)
     assert error["prompt_id"] == entry["prompt"][1]
     assert type(error["timestamp"]) is int
+
+
+@pytest.mark.usefixtures("keeps_results")
+def test_s06_a_failure_lists_all_nodes(server: Server, prefix: str, need: Callable[..., None]) -> None:
+    """current_outputs of a failure names every node of the prompt, run or not."""
+    need("TRaise")
+    error = message(server.render(through("TRaise", prefix, kind="value")), "execution_error")
+
+    assert set(error["current_outputs"]) == {"1", "2", "3"}
 
 
 def test_s06_a_failed_job_may_have_outputs(server: Server, prefix: str, need: Callable[..., None]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from .graphs import Graph, canvas, colour, node
-from .server import Server, files
+from .server import Server, files, outputs
 
 EXTRA = {"workflow": {"id": "w"}, "animerun": {"job": "ep01/空"}}
 SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -61,7 +61,7 @@ def test_s06_clips_are_reported_under_images(
     ref = {"filename": name, "subfolder": prefix.rsplit("/", 1)[0], "type": "output"}
 
     assert entry["status"]["status_str"] == "success", entry["status"]["messages"][-1]
-    assert entry["outputs"] == {"9": {"images": [ref], "animated": [True]}}
+    assert outputs(entry) == {"9": {"images": [ref], "animated": [True]}}
 
 
 @pytest.mark.parametrize(

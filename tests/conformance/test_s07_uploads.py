@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from .graphs import Graph, node, picture
-from .server import Server, files, message
+from .server import Server, files, message, uploaded
 
 
 def png(color: tuple[int, ...], size: tuple[int, int] = (8, 8)) -> bytes:
@@ -44,7 +44,7 @@ def test_s07_2_upload_answers_name_folder_and_type(server: Server, stem: str) ->
     answer = server.upload(stem + ".png", png((1, 2, 3)))
 
     assert answer.status_code == 200
-    assert answer.json() == {"name": stem + ".png", "subfolder": "", "type": "input"}
+    assert uploaded(answer) == {"name": stem + ".png", "subfolder": "", "type": "input"}
 
 
 def test_s07_2_any_bytes_are_taken(server: Server, stem: str) -> None:
@@ -58,7 +58,7 @@ def test_s07_2_same_name_same_bytes(server: Server, stem: str) -> None:
     """The same file again keeps its name."""
     first = server.upload(stem + ".png", png((1, 2, 3)))
 
-    assert server.upload(stem + ".png", png((1, 2, 3))).json() == first.json()
+    assert uploaded(server.upload(stem + ".png", png((1, 2, 3)))) == uploaded(first)
 
 
 def test_s07_2_same_name_other_bytes(server: Server, stem: str) -> None:
@@ -87,7 +87,7 @@ def test_s07_2_subfolder_is_made(server: Server, stem: str) -> None:
     """A sub-folder is created and answered as it was sent."""
     answer = server.upload("a.png", png((1, 2, 3)), subfolder=f"{stem}/deep")
 
-    assert answer.json() == {"name": "a.png", "subfolder": f"{stem}/deep", "type": "input"}
+    assert uploaded(answer) == {"name": "a.png", "subfolder": f"{stem}/deep", "type": "input"}
     ref = {"filename": "a.png", "subfolder": f"{stem}/deep", "type": "input"}
     assert pixel(server, ref) == (1, 2, 3)
 
@@ -179,7 +179,7 @@ def test_s07_2_mask_upload(server: Server, stem: str, prefix: str) -> None:
     )
     stored = server.view({"filename": f"{stem}-mask.png", "type": "input"})
 
-    assert answer.json() == {"name": f"{stem}-mask.png", "subfolder": "", "type": "input"}
+    assert uploaded(answer) == {"name": f"{stem}-mask.png", "subfolder": "", "type": "input"}
     assert Image.open(BytesIO(stored.content)).convert("RGBA").getpixel((0, 0)) == (1, 2, 3, 77)
 
 

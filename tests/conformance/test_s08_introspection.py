@@ -157,3 +157,33 @@ def test_s08_view_metadata_of_nothing(server: Server) -> None:
     answer = server.http.get("/view_metadata/loras", params={"filename": "no-such.safetensors"})
 
     assert answer.status_code == 404
+
+
+def test_s08_model_files_with_size_and_time(server: Server) -> None:
+    """/experiment/models/FOLDER tells of each file its size in bytes and when it was written, in seconds."""
+    told = server.http.get("/experiment/models/checkpoints").json()
+    names = server.http.get("/models/checkpoints").json()
+
+    assert {each["name"] for each in told} == set(names)
+    for each in told:
+        assert {"name", "pathIndex", "size", "modified", "created"} <= set(each)
+        assert type(each["size"]) is int
+        assert each["modified"] > 1_000_000_000
+
+
+def test_s08_model_folders_of_the_experiment(server: Server) -> None:
+    """/experiment/models lists the folder types with the folders behind them, and an unknown one is a 404."""
+    folders = {each["name"]: each["folders"] for each in server.http.get("/experiment/models").json()}
+
+    assert {"checkpoints", "loras", "vae"} <= set(folders)
+    assert all(isinstance(paths, list) for paths in folders.values())
+    assert server.http.get("/experiment/models/no-such").status_code == 404
+
+
+def test_s08_replaced_classes(server: Server, abilities: dict[str, bool]) -> None:
+    """/node_replacements maps an old class to what stands for it."""
+    if not abilities["replaces_classes"]:
+        pytest.skip("the server replaces no classes")
+    told = server.http.get("/node_replacements").json()
+
+    assert all({"new_node_id", "old_node_id"} <= set(each) for found in told.values() for each in found)

@@ -7,20 +7,13 @@ import uuid
 from collections.abc import Callable
 from io import BytesIO
 
-import httpx
 import pytest
 from PIL import Image
 
 from .graphs import Graph, canvas, colour, node, picture, through
 from .server import Entry, Server, files, message, of_type, ran, types
 
-
-@pytest.fixture(autouse=True)
-def _classic(http: httpx.Client) -> None:
-    """Skip where the server was started with another cache than the default one."""
-    argv = http.get("/system_stats").json()["system"]["argv"]
-    if other := [flag for flag in argv if flag in {"--cache-lru", "--cache-none"}]:
-        pytest.skip(f"the server runs with {other[0]}")
+pytestmark = pytest.mark.usefixtures("keeps_results")
 
 
 def runs(server: Server, graph: Graph, **body: object) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from runner.manifest.journal import Reading
 from tests.flow.conftest import Shop, serving
-from tests.flow.test_main_job import SLOW, colour
+from tests.flow.test_main_job import FLAT, colour
 
 DEADLY = """{
   "empty": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": {{ (seed + number) % 16777216 }}}},
@@ -24,15 +24,15 @@ def test_one_deadly_job_costs_no_other_its_picture(shop: Shop, tmp_path: Path) -
     """The server that runs nothing any more is named and left out, everything else is made on the other one, and
     the job itself comes last and is quarantined at its second server.
     """
-    shop.template("slow", SLOW.replace("2.5", "0.3"))
+    shop.template("flat", FLAT)
     shop.template("deadly", DEADLY)
-    scenes = f"{{a: {{number: {colour()}, takes: 1, template: deadly}}, b: {{number: {colour()}, takes: 6, template: slow}}}}"
+    scenes = f"{{a: {{number: {colour()}, takes: 1, template: deadly}}, b: {{number: {colour()}, takes: 6, template: flat}}}}"
     shop.write("e.yaml", f"animerun: 1\nepisode: e\nscenes: {scenes}\n")
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     with serving(tmp_path / "one" / "files") as one, serving(tmp_path / "two" / "files") as two:
         code, out, err = shop.animerun(
-            "e.yaml", "--server", one, "--server", two, "--no-progress", "1.5s", "--json"
+            "e.yaml", "--server", one, "--server", two, "--no-progress", "2s", "--json"
         )
     told = [json.loads(line) for line in out.splitlines()]
     downs = [each["reason"] for each in told if each["event"] == "server_down" and each["final"]]

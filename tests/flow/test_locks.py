@@ -12,15 +12,11 @@ import pytest
 from runner.cli import asking, call
 from runner.manifest.folder import lock_seen, spec_lock
 from runner.manifest.journal import Journal
-from tests.flow import test_resume
-from tests.flow.conftest import Shop
+from tests.flow.conftest import GATED, WAIT_S, Own, Shop, until
 from tests.flow.test_main_job import FLAT, spec
-from tests.flow.test_resume import Own, begun, killed_after, nap, runs, until
-from tests.flow.test_resume import spec as slow_spec
+from tests.flow.test_resume import begun, killed_after, runs
 
 HOLDER = re.compile(rf"pid {os.getpid()} on \S+, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
-
-own = test_resume.own
 
 
 @pytest.fixture
@@ -42,7 +38,7 @@ def test_the_second_process_is_told_who_is_at_it(flat: Shop, server: str) -> Non
     }
     with spec_lock(flat.folder / "runs", flat.folder / "specs" / "flat.yaml"):
         seconds = {flat.start(*words.split(), "--server", server): code for words, code in asked.items()}
-        told = {second: second.communicate(timeout=40)[1] for second in seconds}
+        told = {second: second.communicate(timeout=WAIT_S)[1] for second in seconds}
     for second, code in seconds.items():
         assert second.returncode == code, told[second]
         assert HOLDER.search(told[second]), told[second]
@@ -54,7 +50,7 @@ def test_who_waits_goes_on_when_the_other_has_ended(flat: Shop, server: str) -> 
         waiting = flat.start("link.yaml", "--server", server, "--wait-lock")
         with pytest.raises(subprocess.TimeoutExpired):
             waiting.wait(2)
-    _, err = waiting.communicate(timeout=40)
+    _, err = waiting.communicate(timeout=WAIT_S)
 
     assert waiting.returncode == 0, err
     assert len(flat.outputs()) == 2
@@ -75,13 +71,17 @@ def test_a_journal_names_its_writer(flat: Shop, server: str) -> None:
 
 def test_who_has_waited_makes_nothing_that_was_made_meanwhile(shop: Shop, own: Own) -> None:
     """The other process makes everything: that is seen when it has ended, and no second run begins."""
-    shop.template("slow", nap(0.4))
-    shop.write("flat.yaml", slow_spec(jobs=3))
+    shop.template("gated", GATED)
+    shop.write("flat.yaml", spec("gated", jobs=3))
+    own.allow(1)
     first = shop.start("flat.yaml", "--server", own.url)
     until("a job", lambda: begun(shop, 1))
     waiting = shop.start("flat.yaml", "--server", own.url, "--wait-lock")
-    first.communicate(timeout=40)
-    _, err = waiting.communicate(timeout=40)
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(1.5)
+    own.open()
+    first.communicate(timeout=WAIT_S)
+    _, err = waiting.communicate(timeout=WAIT_S)
 
     assert (first.returncode, waiting.returncode) == (0, 0), err
     assert len(runs(shop)) == 1, err
@@ -90,8 +90,8 @@ def test_who_has_waited_makes_nothing_that_was_made_meanwhile(shop: Shop, own: O
 
 def test_who_has_waited_for_a_killed_process_settles_what_that_left(shop: Shop, own: Own) -> None:
     """The run of the other one began after we had looked: what its server still makes is not made again."""
-    shop.template("slow", nap(0.4))
-    shop.write("flat.yaml", slow_spec(jobs=4))
+    shop.template("gated", GATED)
+    shop.write("flat.yaml", spec("gated", jobs=4))
     first = killed_after(shop, own, 1)
     hidden = first.rename(shop.folder / "hidden")
     with spec_lock(shop.folder / "runs", shop.folder / "flat.yaml"):
@@ -99,7 +99,7 @@ def test_who_has_waited_for_a_killed_process_settles_what_that_left(shop: Shop, 
         with pytest.raises(subprocess.TimeoutExpired):
             waiting.wait(1.5)
         hidden.rename(first)
-    _, err = waiting.communicate(timeout=40)
+    _, err = waiting.communicate(timeout=WAIT_S)
 
     assert waiting.returncode == 0, err
     assert len(runs(shop)) == 2

@@ -7,15 +7,14 @@ import hashlib
 import json
 import os
 import signal
-import time
-from pathlib import Path
 
 import duckdb
 import pytest
 from PIL import Image
 
+from runner.cli.stopping import LEAVE_S
 from runner.manifest.journal import Reading
-from tests.flow.conftest import FRONT, Shop, queued
+from tests.flow.conftest import FRONT, GATED, WAIT_S, Own, Shop, until
 
 FLAT = """{
   "empty": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": {{ (seed + number) % 16777216 }}}},
@@ -193,7 +192,7 @@ def test_two_outputs_are_told_apart_by_node(shop: Shop, server: str) -> None:
 
 
 def test_an_input_picture_is_uploaded_and_used(shop: Shop, server: str) -> None:
-    """A file of the project reaches the server under its hash, and its pixels come back."""
+    """A file of the project reaches the server under its hash, its pixels come back, and the record names it."""
     Image.new("RGB", (16, 16), (1, 2, 3)).save(shop.folder / "in.png")
     front = FRONT.replace("seed:", "image: {type: image}, seed:")
     body = """{
@@ -213,6 +212,10 @@ def test_an_input_picture_is_uploaded_and_used(shop: Shop, server: str) -> None:
     [name] = shop.outputs()
     with Image.open(shop.run() / name) as image:
         assert image.convert("RGB").getpixel((0, 0)) == (254, 253, 252)
+    content = (shop.folder / "in.png").read_bytes()
+    [used] = [line for line in Reading(shop.run() / "journal.jsonl") if line["t"] == "input"]
+    assert (used["path"], used["size"]) == ("in.png", len(content))
+    assert hashlib.sha256(content).hexdigest() in used["name"]
 
 
 def test_no_server_is_told_with_what_was_tried(shop: Shop) -> None:
@@ -240,65 +243,54 @@ def test_unwritable_runs_are_told_before_any_submission(shop: Shop, runs: str) -
     assert str(where) in err
 
 
-def _until(what: str, look: object, wait_s: float = 20) -> None:
-    end = time.monotonic() + wait_s
-    while time.monotonic() < end:
-        if look():  # type: ignore[operator]
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"waited {wait_s} s for {what}")
+def _one_runs_one_waits(own: Own) -> bool:
+    return (len(own.running()), len(own.pending())) == (1, 1)
 
 
-def _ours(url: str) -> list[object]:
-    queue = queued(url)
-    return [item for part in ("queue_pending", "queue_running") for item in queue[part]]
-
-
-def _running(path: Path, url: str) -> bool:
-    return bool(list(path.glob("flat-*/journal.jsonl"))) and len(_ours(url)) >= 2
-
-
-def test_ctrl_c_leaves_nothing_pending(shop: Shop, server: str) -> None:
+def test_ctrl_c_leaves_nothing_pending(shop: Shop, own: Own) -> None:
     """Exit 130 after one Ctrl-C: the running job is made and recorded, nothing of ours waits on the server."""
-    shop.template("slow", SLOW)
-    shop.write("flat.yaml", spec("slow", jobs=6))
-    process = shop.start("flat.yaml", "--server", server)
-    _until("two jobs on the server", lambda: _running(shop.folder / "runs", server))
+    shop.template("gated", GATED)
+    shop.write("flat.yaml", spec("gated", jobs=6))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("one job to run and one to wait", lambda: _one_runs_one_waits(own))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=40)
+    until("the waiting one to be taken back", lambda: not own.pending())
+    own.open()
+    _, err = process.communicate(timeout=WAIT_S)
 
     assert process.returncode == 130, err
-    assert _ours(server) == []
+    assert own.idle()
     assert len(shop.outputs()) == 1
     kinds = [line["t"] for line in Reading(shop.run() / "journal.jsonl")]
     assert (kinds.count("intent"), kinds.count("done"), kinds.count("cancelled")) == (2, 1, 1)
 
 
-def test_ctrl_c_twice_leaves_within_two_seconds(shop: Shop, server: str) -> None:
+def test_ctrl_c_twice_leaves_within_two_seconds(shop: Shop, own: Own) -> None:
     """The second Ctrl-C does not wait for the running job, and what was pending is gone all the same."""
-    shop.template("slow", SLOW.replace("2.5", "5.0"))
-    shop.write("flat.yaml", spec("slow", jobs=6))
-    process = shop.start("flat.yaml", "--server", server)
-    _until("two jobs on the server", lambda: _running(shop.folder / "runs", server))
+    shop.template("gated", GATED)
+    shop.write("flat.yaml", spec("gated", jobs=6))
+    process = shop.start("flat.yaml", "--server", own.url)
+    until("one job to run and one to wait", lambda: _one_runs_one_waits(own))
     process.send_signal(signal.SIGINT)
-    _until("the pending one to be taken back", lambda: len(_ours(server)) == 1)
+    until("the pending one to be taken back", lambda: not own.pending())
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    process.communicate(timeout=40)
+    process.communicate(timeout=WAIT_S)
 
+    # With the gate shut it would have waited for as long as the grace lasts.
     assert process.returncode == 130
-    assert time.monotonic() - began < 2.5
-    _until("the running one to end", lambda: not _ours(server))
+    assert 0 < LEAVE_S < 2
+    assert len(own.running()) == 1
 
 
-def test_the_same_spec_twice_at_once_is_refused(shop: Shop, server: str) -> None:
+def test_the_same_spec_twice_at_once_is_refused(shop: Shop, own: Own) -> None:
     """Exit 5 for the second process, naming the first; the first is not disturbed."""
-    shop.template("slow", SLOW)
-    shop.write("flat.yaml", spec("slow", jobs=1))
-    first = shop.start("flat.yaml", "--server", server)
-    _until("the first to run", lambda: bool(list((shop.folder / "runs").glob("flat-*/journal.jsonl"))))
-    code, _, err = shop.animerun("flat.yaml", "--server", server)
-    first.communicate(timeout=40)
+    shop.template("gated", GATED)
+    shop.write("flat.yaml", spec("gated", jobs=1))
+    first = shop.start("flat.yaml", "--server", own.url)
+    until("the first to run", own.running)
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+    own.open()
+    first.communicate(timeout=WAIT_S)
 
     assert code == 5
     assert f"pid {first.pid}" in err

@@ -173,7 +173,7 @@ async def test_a_job_that_no_interrupt_ends_does_not_hold_up_the_end(tmp_path: P
     stage = Stage(tmp_path, depth=1, grace_s=0.05)
 
     class Stubborn(Scripted):
-        def cancel(self, prompt_id: str) -> None:
+        def cancel(self, prompt_id: str, *, running: bool = True) -> None:
             self.cancelled.append(prompt_id)
 
     def script(executor: Scripted, attempt: Attempt) -> None:

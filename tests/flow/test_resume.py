@@ -8,8 +8,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,51 +17,14 @@ import httpx
 import pytest
 
 from runner.manifest.journal import Journal, Reading
-from tests.flow.conftest import Shop, queued, serving
-from tests.flow.test_main_job import FLAT, SLOW, colour
+from tests.flow.conftest import GATED, WAIT_S, Own, Shop, serving, until
+from tests.flow.test_main_job import FLAT, colour
 
 Lines = list[dict[str, Any]]
 
 
-def nap(seconds: float) -> str:
-    return SLOW.replace("2.5", str(seconds))
-
-
 def spec(template: str = "slow", jobs: int = 6, more: str = "") -> str:
     return f"animerun: 1\nepisode: flat\ntemplate: {template}\nscenes: {{s: {{number: {colour()}, takes: {jobs}}}}}\n{more}"
-
-
-def until(what: str, look: Callable[[], object], wait_s: float = 25) -> None:
-    end = time.monotonic() + wait_s
-    while time.monotonic() < end:
-        if look():
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"waited {wait_s} s for {what}")
-
-
-class Own:
-    """A server of one test: what it saved can be counted."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self.url = url
-        self.folder = folder
-
-    def saved(self) -> Counter[str]:
-        """Job (its number in the run) → files saved for it by any attempt of any run."""
-        places = [path.parent.name for path in (self.folder / "output").rglob("*.png")]
-        return Counter(place.rpartition("-a")[0] for place in places)
-
-    def idle(self) -> bool:
-        return not any(queued(self.url).values())
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Own]:
-    folder = tmp_path / "own" / "files"
-    folder.parent.mkdir()
-    with serving(folder) as url:
-        yield Own(url, folder)
 
 
 def runs(shop: Shop) -> list[Path]:
@@ -80,7 +42,7 @@ def made(run: Path) -> Counter[str]:
 
 def kill(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=20)
+    process.communicate(timeout=WAIT_S)
 
 
 def begun(shop: Shop, count: int) -> bool:
@@ -90,17 +52,23 @@ def begun(shop: Shop, count: int) -> bool:
 
 
 def killed_after(shop: Shop, own: Own, ends: int, *args: str) -> Path:
-    """Start a run, kill it when *ends* jobs are recorded; return its folder."""
+    """Start a run, kill it when *ends* jobs are recorded and the next one runs; return its folder.
+
+    From then on the gate is open.
+    """
+    own.allow(ends)
     process = shop.start("flat.yaml", "--server", own.url, *args)
     until(f"{ends} jobs", lambda: begun(shop, ends))
+    until("the next one to run", own.running)
     kill(process)
+    own.open()
     [run] = runs(shop)
     return run
 
 
 def test_a_killed_run_goes_on_and_nothing_is_made_twice(shop: Shop, own: Own) -> None:
     """After kill -9 `resume` makes the rest in the same run: every key once, no file rendered twice."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=8))
     run = killed_after(shop, own, 2)
     code, _, err = shop.animerun("resume", "--server", own.url)
@@ -113,9 +81,95 @@ def test_a_killed_run_goes_on_and_nothing_is_made_twice(shop: Shop, own: Own) ->
     assert len(shop.outputs()) == 8
 
 
+def test_resume_names_what_it_takes_over_and_counts_the_whole_run(shop: Shop, own: Own) -> None:
+    """Jobs taken over keep their key, and counters and summary add up over all processes of the run."""
+    shop.template("slow", GATED)
+    shop.write("flat.yaml", spec(jobs=9))
+    own.allow(4)
+    first = shop.start("flat.yaml", "--server", own.url)
+    until("2 jobs", lambda: begun(shop, 2))
+    kill(first)
+    [run] = runs(shop)
+    second = shop.start("resume", "--server", own.url)
+    until("2 more jobs", lambda: begun(shop, 4))
+    until("the next one to run", own.running)
+    kill(second)
+    own.open()
+    before = len(made(run))
+    code, out, err = shop.animerun("resume", "--server", own.url, "--json")
+    told = [json.loads(line) for line in out.splitlines()]
+    adopted = {line["key"] for line in told if line["event"] == "adopted"}
+    summary = told[-1]
+
+    assert code == 0, err
+    assert adopted
+    assert adopted == {line["key"] for line in lines(run, "intent") if line["id"] in _open_then(run)}
+    assert {line["key"] for line in told if line["event"] == "succeeded"} >= adopted
+    assert (summary["succeeded"], summary["files"], summary["unfinished"]) == (9, 9, 0)
+    assert summary["before"] == {"succeeded": before, "reused": 0, "failed": 0, "files": before}
+
+
+@pytest.mark.parametrize("command", ["resume", "flat.yaml"])
+def test_a_server_under_another_spelling_is_the_same(shop: Shop, own: Own, command: str) -> None:
+    """What a server holds is taken over when it is called localhost now: nothing is rendered twice."""
+    shop.template("slow", GATED)
+    shop.write("flat.yaml", spec(jobs=5))
+    killed_after(shop, own, 2)
+    code, _, err = shop.animerun(command, "--server", own.url.replace("127.0.0.1", "localhost") + "/")
+
+    assert code == 0, err
+    assert set(own.saved().values()) == {1}
+    assert len(own.saved()) == 5 or command == "flat.yaml"
+    assert sum(own.saved().values()) == 5
+
+
+def test_a_server_that_is_not_used_any_more_is_said(shop: Shop, own: Own) -> None:
+    """What an earlier process left on it is rendered again, and a line names the job and the server."""
+    shop.template("slow", GATED)
+    shop.write("flat.yaml", spec(jobs=3))
+    run = killed_after(shop, own, 1)
+    path = run / "journal.jsonl"
+    lines_then = list(Reading(path))
+    path.unlink()
+    writer = Journal.create(path, run=run.name)
+    for line in lines_then[1:]:
+        plain = {name: value for name, value in line.items() if name != "c"}
+        writer.append(plain | ({"server": "http://gone:8188"} if line["t"] == "intent" else {}))
+    writer.commit()
+    writer.close()
+    code, _, err = shop.animerun("resume", "--server", own.url)
+
+    assert code == 0, err
+    assert "will be tried again: flat/s/" in err
+    assert "http://gone:8188 is not used any more" in err
+
+
+def _open_then(run: Path) -> set[str]:
+    """Return the ids that were open when the last process of *run* began."""
+    told = lines(run, "intent", "done", "failed", "cancelled", "resumed")
+    last = max(number for number, line in enumerate(told) if line["t"] == "resumed")
+    ended = {line["id"] for line in told[:last] if line["t"] in ("done", "failed", "cancelled")}
+    return {line["id"] for line in told[:last] if line["t"] == "intent"} - ended
+
+
+def test_the_lines_of_a_resumed_run_go_on_counting(shop: Shop, own: Own) -> None:
+    """In text every line has its key, and the last one says that all jobs of the run are made."""
+    shop.template("slow", GATED)
+    shop.write("flat.yaml", spec(jobs=6))
+    run = killed_after(shop, own, 2)
+    done = len(made(run))
+    code, _, err = shop.animerun("resume", "--server", own.url)
+    counted = [line for line in err.splitlines() if line.startswith("[")]
+
+    assert code == 0, err
+    assert [line.split("]")[0] for line in counted] == [f"[{n}/6" for n in range(done + 1, 7)]
+    assert all("] flat/s/" in line for line in counted), counted
+    assert f"6 jobs made ({done} of them before)" in err
+
+
 def test_the_same_command_settles_and_reuses(shop: Shop, own: Own) -> None:
     """After kill -9 the same command collects what was under way, reuses it, and renders the rest only."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=8))
     first = killed_after(shop, own, 2)
     open_then = {line["id"] for line in lines(first, "intent")} - {
@@ -133,8 +187,8 @@ def test_the_same_command_settles_and_reuses(shop: Shop, own: Own) -> None:
 
 
 def test_settling_is_no_end_of_the_old_run(shop: Shop, own: Own) -> None:
-    """What the same command settles stays an unfinished run, told as such, and no success."""
-    shop.template("slow", nap(0.15))
+    """What the same command settles is no success; a newer run of the same spec supersedes it."""
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=6))
     first = killed_after(shop, own, 1)
     _, _, before = shop.animerun("list")
@@ -144,14 +198,14 @@ def test_settling_is_no_end_of_the_old_run(shop: Shop, own: Own) -> None:
     states = {row["run"]: row["state"] for row in map(json.loads, out.splitlines())}
 
     assert lines(first, "end") == []
-    assert states[first.name] == "open"
+    assert states[first.name] == "superseded"
     assert "animerun resume" in before
     assert "animerun resume" not in after
 
 
 def test_what_finished_meanwhile_is_collected(shop: Shop, own: Own) -> None:
     """Attempts that ended on the server while nobody looked are downloaded, not rendered again."""
-    shop.template("slow", nap(0.3))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=4))
     run = killed_after(shop, own, 1)
     until("the server to be done", own.idle)
@@ -164,15 +218,16 @@ def test_what_finished_meanwhile_is_collected(shop: Shop, own: Own) -> None:
 
 def test_ctrl_c_twice_then_the_same_command(shop: Shop, own: Own) -> None:
     """What was left running by leaving in haste is collected too, although that run had an end."""
-    shop.template("slow", nap(0.8))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=3))
     process = shop.start("flat.yaml", "--server", own.url, "--depth", "1")
-    until("the first job", lambda: bool(runs(shop)) and queued(own.url)["queue_running"])
+    until("the first job", lambda: bool(runs(shop)) and own.running())
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     until("the first Ctrl-C to be answered", lambda: "Stopping" in str(process.stderr.readline()))  # type: ignore[union-attr]
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=WAIT_S)
+    own.open()
     [first] = runs(shop)
     left = len(lines(first, "intent")) - len(lines(first, "done", "cancelled"))
     code, _, err = shop.animerun("flat.yaml", "--server", own.url)
@@ -186,12 +241,14 @@ def test_ctrl_c_twice_then_the_same_command(shop: Shop, own: Own) -> None:
 
 def test_ctrl_c_then_resume(shop: Shop, own: Own) -> None:
     """A run that was stopped in good order is continued in its own folder."""
-    shop.template("slow", nap(0.3))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=6))
+    own.allow(1)
     process = shop.start("flat.yaml", "--server", own.url)
     until("a first job", lambda: begun(shop, 1))
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    own.open()
+    _, err = process.communicate(timeout=WAIT_S)
     code, _, _ = shop.animerun("resume", "--server", own.url)
 
     assert process.returncode == 130
@@ -203,7 +260,7 @@ def test_ctrl_c_then_resume(shop: Shop, own: Own) -> None:
 
 def test_a_torn_last_line_was_never_promised(shop: Shop, own: Own) -> None:
     """Half a line at the end is kept aside and dropped; the run goes on and its journal is whole."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=5))
     run = killed_after(shop, own, 1)
     with (run / "journal.jsonl").open("ab") as journal:
@@ -217,7 +274,7 @@ def test_a_torn_last_line_was_never_promised(shop: Shop, own: Own) -> None:
 
 def test_damage_in_the_middle_is_named_by_its_line(shop: Shop, own: Own) -> None:
     """Exit 7 with file and line; nothing is submitted."""
-    shop.template("slow", nap(0.1))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=5))
     run = killed_after(shop, own, 1)
     until("the server to be done", own.idle)
@@ -232,23 +289,31 @@ def test_damage_in_the_middle_is_named_by_its_line(shop: Shop, own: Own) -> None
     assert own.saved() == before
 
 
-def test_damage_of_an_old_run_does_not_stop_a_new_one(shop: Shop, own: Own) -> None:
-    """The same command leaves a run out whose journal is damaged, says so, and makes everything."""
-    shop.template("slow", nap(0.1))
+def test_damage_of_an_old_run_stops_the_same_command_until_it_is_repaired(shop: Shop, own: Own) -> None:
+    """Exit 7 with the line and the command that saves it; after it everything is there and was made once."""
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=3))
     run = killed_after(shop, own, 1)
     content = (run / "journal.jsonl").read_bytes().split(b"\n")
     content[2] = content[2].replace(b'"t"', b'"x"', 1)
     (run / "journal.jsonl").write_bytes(b"\n".join(content))
+    until("the server to be done", own.idle)
+    before = own.saved()
     code, _, err = shop.animerun("flat.yaml", "--server", own.url)
 
-    assert code == 0, err
+    assert code == 7, err
     assert f"{run.name}/journal.jsonl:3" in err
+    assert f"→ animerun repair {run.name}" in err
+    assert own.saved() == before
+    assert shop.animerun("repair", run.name)[0] == 0
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+    assert code == 0, err
+    assert sorted(own.saved().values()) == [1, 1, 1]
 
 
 def test_a_run_that_cannot_be_settled_is_named(shop: Shop, own: Own) -> None:
     """Where the frozen plan of a killed run is damaged, the same command says that it leaves that run alone."""
-    shop.template("slow", nap(0.1))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=3))
     run = killed_after(shop, own, 1)
     (run / "plan" / "index.json").write_text("{")
@@ -260,7 +325,7 @@ def test_a_run_that_cannot_be_settled_is_named(shop: Shop, own: Own) -> None:
 
 def test_another_realm_is_refused(shop: Shop, own: Own) -> None:
     """A run of cards is not continued with pictures: exit 2, and what to type."""
-    shop.template("slow", nap(0.1))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=4))
     run = killed_after(shop, own, 1)
     journal = (run / "journal.jsonl").read_text()
@@ -282,25 +347,16 @@ def _rewritten(run: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) ->
     path.write_bytes(whole)
 
 
-@contextmanager
-def standing_still(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Hold *process* up, so that it is not done before another has looked, however slow the machine is."""
-    process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGCONT)
-
-
 def test_a_run_that_is_still_being_made_is_locked(shop: Shop, own: Own) -> None:
     """Exit 5 while another process writes the journal; that one is not disturbed."""
-    shop.template("slow", nap(0.5))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=10))
+    own.allow(1)
     process = shop.start("flat.yaml", "--server", own.url)
     until("a first job", lambda: begun(shop, 1))
-    with standing_still(process):
-        code, _, err = shop.animerun("resume", shop.run().name, "--server", own.url)
-    process.communicate(timeout=30)
+    code, _, err = shop.animerun("resume", shop.run().name, "--server", own.url)
+    own.open()
+    process.communicate(timeout=WAIT_S)
 
     assert code == 5
     assert "another process" in err
@@ -309,14 +365,16 @@ def test_a_run_that_is_still_being_made_is_locked(shop: Shop, own: Own) -> None:
 
 def test_the_same_command_waits_its_turn_behind_a_resume(shop: Shop, own: Own) -> None:
     """While `resume` continues a run of the spec, the spec itself is refused with 5: nothing is made twice."""
-    shop.template("slow", nap(0.4))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=10))
     killed_after(shop, own, 1)
+    own.shut()
+    own.allow(1)
     process = shop.start("resume", "--server", own.url)
     until("a second job", lambda: begun(shop, 2))
-    with standing_still(process):
-        code, _, err = shop.animerun("flat.yaml", "--server", own.url)
-    process.communicate(timeout=40)
+    code, _, err = shop.animerun("flat.yaml", "--server", own.url)
+    own.open()
+    process.communicate(timeout=WAIT_S)
 
     assert code == 5, err
     assert process.returncode == 0
@@ -326,7 +384,7 @@ def test_the_same_command_waits_its_turn_behind_a_resume(shop: Shop, own: Own) -
 
 def test_resume_uses_the_spec_as_it_was(shop: Shop, own: Own) -> None:
     """Editing the spec meanwhile changes nothing of what the run makes."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     path = shop.write("flat.yaml", spec(jobs=5))
     run = killed_after(shop, own, 1)
     path.write_text(
@@ -341,13 +399,15 @@ def test_resume_uses_the_spec_as_it_was(shop: Shop, own: Own) -> None:
 
 def test_a_spec_edited_during_the_run_changes_nothing_and_is_told(shop: Shop, own: Own) -> None:
     """The run keeps to what it has read and says at its end which files are newer."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=4))
+    own.allow(1)
     process = shop.start("flat.yaml", "--server", own.url)
     until("a job", lambda: begun(shop, 1))
     shop.write("flat.yaml", spec(jobs=2))
-    shop.template("slow", nap(0.2))
-    _, err = process.communicate(timeout=40)
+    shop.template("slow", GATED + "\n")
+    own.open()
+    _, err = process.communicate(timeout=WAIT_S)
 
     assert process.returncode == 0, err
     assert "4 jobs made" in err
@@ -356,7 +416,7 @@ def test_a_spec_edited_during_the_run_changes_nothing_and_is_told(shop: Shop, ow
 
 def test_resume_keeps_the_scope(shop: Shop, own: Own) -> None:
     """`--only` and `--set` of the first command hold for the rest of the run."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=2))
     run = killed_after(shop, own, 1, "--set", "takes=6", "--only", "take=1,2,3,4")
     code, _, err = shop.animerun("resume", "--server", own.url)
@@ -371,12 +431,14 @@ def test_failed_jobs_are_tried_again_when_asked(shop: Shop, own: Own) -> None:
         '"out":',
         '"load": {"class_type": "TRaise", "inputs": {"image": ["empty", 0], "kind": "value"}},\n  "out":',
     )
-    shop.template("slow", nap(0.3))
+    shop.template("slow", GATED)
     shop.template("bad", bad)
     shop.write("flat.yaml", spec().replace("takes: 6", "vary: {template: [bad, slow]}, takes: 3"))
+    own.allow(1)
     process = shop.start("flat.yaml", "--server", own.url)
     until("three failures and a job", lambda: begun(shop, 1) and len(lines(runs(shop)[0], "failed")) == 3)
     kill(process)
+    own.open()
     run = shop.run()
     plain, _, _ = shop.animerun("resume", "--server", own.url)
     failed = len(lines(run, "failed"))
@@ -390,7 +452,7 @@ def test_failed_jobs_are_tried_again_when_asked(shop: Shop, own: Own) -> None:
 
 def test_lost_attempts_get_the_next_number(shop: Shop, tmp_path: Path) -> None:
     """When the server is gone with what it held, another one makes those jobs with their next attempt."""
-    shop.template("slow", nap(0.4))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=5))
     for number in (1, 2):
         (tmp_path / f"server{number}").mkdir()
@@ -398,6 +460,7 @@ def test_lost_attempts_get_the_next_number(shop: Shop, tmp_path: Path) -> None:
         run = killed_after(shop, Own(url, tmp_path / "server1" / "files"), 1)
     left = {line["key"] for line in lines(run, "intent")} - set(made(run))
     with serving(tmp_path / "server2" / "files") as url:
+        Own(url, tmp_path / "server2" / "files").open()
         code, _, err = shop.animerun("resume", "--server", url)
 
     assert code == 0, err
@@ -411,12 +474,13 @@ def test_lost_attempts_get_the_next_number(shop: Shop, tmp_path: Path) -> None:
 
 def test_the_same_command_leaves_another_servers_attempts_alone(shop: Shop, own: Own) -> None:
     """A look at the cards while a real server still renders must not give up what it renders."""
-    shop.template("slow", nap(0.4))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=4))
     run = killed_after(shop, own, 1)
     before = (run / "journal.jsonl").read_bytes()
     (own.folder.parent / "other").mkdir()
     with serving(own.folder.parent / "other" / "files") as url:
+        Own(url, own.folder.parent / "other" / "files").open()
         code, _, err = shop.animerun("flat.yaml", "--server", url)
 
     assert code == 0, err
@@ -425,7 +489,7 @@ def test_the_same_command_leaves_another_servers_attempts_alone(shop: Shop, own:
 
 def test_resume_submits_before_the_open_attempts_are_settled(shop: Shop, own: Own) -> None:
     """Two attempts that nobody has hold up their own jobs for the settle time, and no other job."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=6))
     run = killed_after(shop, own, 1)
     until("the server to be done", own.idle)
@@ -446,8 +510,9 @@ def test_resume_submits_before_the_open_attempts_are_settled(shop: Shop, own: Ow
 
 def test_resume_takes_over_what_other_runs_made(shop: Shop, own: Own) -> None:
     """Jobs that were up to date when the run was killed are shared by the resumed run, not rendered."""
-    shop.template("slow", nap(0.3))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=4))
+    own.open()
     shop.animerun("flat.yaml", "--server", own.url)
     [first] = runs(shop)
     _, second = _killed_before_sharing(shop, own, first)
@@ -462,9 +527,11 @@ def _killed_before_sharing(shop: Shop, own: Own, first: Path) -> tuple[Path, Pat
     """Kill a rerun with two more takes, and take from its journal that it had shared anything."""
     path = shop.folder / "flat.yaml"
     path.write_text(path.read_text().replace("takes: 4", "takes: 6"))
+    own.shut()
     process = shop.start("flat.yaml", "--server", own.url)
     until("a second run", lambda: len(runs(shop)) == 2 and lines(runs(shop)[1], "intent"))
     kill(process)
+    own.open()
     second = runs(shop)[1]
     until("the server to be done", own.idle)
     shared = {line["key"] for line in lines(second, "reused")}
@@ -489,7 +556,7 @@ def _written(run: Path, kept: Lines) -> None:
 
 def test_half_downloads_of_a_killed_process_go(shop: Shop, own: Own) -> None:
     """A `.part` file that a killed process left is removed when its run goes on."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     shop.write("flat.yaml", spec(jobs=4))
     run = killed_after(shop, own, 1)
     part = run / "s" / ".flat_s_t04.0123abcd.part"
@@ -503,15 +570,18 @@ def test_half_downloads_of_a_killed_process_go(shop: Shop, own: Own) -> None:
 @pytest.mark.parametrize("how", ["resume", "flat.yaml"])
 def test_what_a_killed_process_had_taken_over_goes(shop: Shop, own: Own, how: str) -> None:
     """A name of an earlier run's file that was not recorded yet is removed; links that people made stay."""
-    shop.template("slow", nap(0.15))
+    shop.template("slow", GATED)
     text = spec(jobs=4)
     shop.write("flat.yaml", text)
+    own.open()
     shop.animerun("flat.yaml", "--server", own.url)
     [first] = runs(shop)
     shop.write("flat.yaml", text.replace("takes: 4", "takes: 6"))
+    own.shut()
     process = shop.start("flat.yaml", "--server", own.url)
     until("a second run", lambda: len(runs(shop)) == 2 and lines(runs(shop)[1], "intent"))
     kill(process)
+    own.open()
     run = runs(shop)[1]
     source = next(first.rglob("*.png"))
     took, favourite = run / "s" / "flat_s_t05~2.png", run / "s" / "favourite.png"
@@ -539,7 +609,7 @@ def test_a_run_killed_before_anything_was_recorded_is_no_bug(shop: Shop) -> None
 
 def test_nothing_to_resume_is_told(shop: Shop, own: Own) -> None:
     """With every run complete `resume` refuses with exit 2 and says what could be meant."""
-    shop.template("slow", nap(0.05))
+    shop.template("slow", FLAT)
     shop.write("flat.yaml", spec(jobs=1))
     shop.animerun("flat.yaml", "--server", own.url)
     code, _, err = shop.animerun("resume", "--server", own.url)
@@ -551,7 +621,7 @@ def test_nothing_to_resume_is_told(shop: Shop, own: Own) -> None:
 
 def test_a_run_killed_before_its_index_was_published_is_shown_all_the_same(shop: Shop, own: Own) -> None:
     """Finding that there is nothing to do publishes the index that a killed process could not."""
-    shop.template("slow", nap(0.05))
+    shop.template("slow", FLAT)
     shop.write("flat.yaml", spec(jobs=2))
     shop.animerun("flat.yaml", "--server", own.url)
     published = shop.folder / "runs" / "manifest.duckdb"

@@ -353,9 +353,8 @@ def test_the_other_realm_never_serves(words: Shop, own: Server) -> None:
     assert own.new() == 5
 
 
-def test_another_content_of_an_input_picture_is_told(shop: Shop, own: Server) -> None:
-    """The same name with other pixels makes its jobs stale, and says which file."""
-    Image.new("RGB", (16, 16), (1, 2, 3)).save(shop.folder / "in.png")
+def inverting(shop: Shop) -> None:
+    """Give *shop* the template `invert`, which takes a picture."""
     shop.template(
         "invert",
         '{"load": {"class_type": "LoadImage", "inputs": {"image": {{ image }}}},\n'
@@ -363,6 +362,12 @@ def test_another_content_of_an_input_picture_is_told(shop: Shop, own: Server) ->
         ' "out": {"class_type": "SaveImage", "inputs": {"images": ["invert", 0]}}}',
         "---\ntitle: a\nparameters: {image: {type: image}}\noutputs: {out: image}\n---\n",
     )
+
+
+def test_another_content_of_an_input_picture_is_told(shop: Shop, own: Server) -> None:
+    """The same name with other pixels makes its jobs stale, and says which file."""
+    Image.new("RGB", (16, 16), (1, 2, 3)).save(shop.folder / "in.png")
+    inverting(shop)
     shop.write("ep.yaml", "animerun: 1\nepisode: ep\ntemplate: invert\nscenes: {s01: {image: in.png}}\n")
     render(shop, own)
     own.new()
@@ -371,6 +376,22 @@ def test_another_content_of_an_input_picture_is_told(shop: Shop, own: Server) ->
 
     assert own.new() == 1
     assert reasons(runs(shop)[1]) == {"file in.png changed"}
+
+
+def test_held_frames_are_rendered_once_each_and_then_up_to_date(shop: Shop, own: Server) -> None:
+    """Equal pictures under two names are two jobs, each found again under its own name."""
+    inverting(shop)
+    for name in ("a", "b"):
+        Image.new("RGB", (16, 16), (1, 2, 3)).save(shop.folder / f"{name}.png")
+    shop.write(
+        "ep.yaml",
+        "animerun: 1\nepisode: ep\ntemplate: invert\nscenes: {s01: {vary: {image: [a.png, b.png]}}}\n",
+    )
+    render(shop, own)
+
+    assert own.new() == 2
+    assert pictures(runs(shop)[0]) == ["s01/ep_s01_a_t01.png", "s01/ep_s01_b_t01.png"]
+    assert "Nothing to do: 2 jobs up to date" in render(shop, own)
 
 
 def test_a_failed_job_is_rendered_again(shop: Shop, own: Server) -> None:

@@ -10,11 +10,19 @@ import pytest
 
 from runner.domain import Job, Output, Parameter, Template
 from runner.manifest.history import Made
-from runner.model_files import ModelFacts
+from runner.model_files import ModelFacts, ModelFile
 from runner.reuse import Question, Reuse
 
-CHECKPOINT = ("checkpoints", "anime.safetensors", "size")
-SUM = ("checkpoints", "anime.safetensors", "sha256")
+WHICH = ("checkpoints", "anime.safetensors")
+RETRAINED = "model file anime.safetensors on the server was changed since"
+
+
+def file(*sizes: int, sha256: str = "", **modified: int) -> ModelFacts:
+    """What is known of the checkpoint: sizes, the user's sum, and server → time of change."""
+    sums = frozenset({sha256} if sha256 else ())
+    return {WHICH: ModelFile(sizes=frozenset(sizes), modified=modified, sha256=sums)}
+
+
 TEMPLATE = Template(
     name="t", path="t", parameters={"checkpoint": Parameter(name="checkpoint", type="file", folder="checkpoints")}
 )  # fmt: skip
@@ -50,18 +58,35 @@ class Past:
 @pytest.mark.parametrize(
     ("then", "now", "reason"),
     [
-        ({CHECKPOINT: {100}}, {CHECKPOINT: {100}}, "same recipe"),
-        ({CHECKPOINT: {100}}, {CHECKPOINT: {200}}, "model file anime.safetensors on the server changed size"),
-        ({CHECKPOINT: {100}}, {}, "same recipe"),
+        (file(100), file(100), "same recipe"),
+        (file(100), file(200), "model file anime.safetensors on the server changed size"),
+        (file(100), {}, "same recipe"),
         (
-            {SUM: {"a"}, CHECKPOINT: {100}},
-            {SUM: {"b"}, CHECKPOINT: {100}},
+            file(100, sha256="a"),
+            file(100, sha256="b"),
             "model file anime.safetensors has another sha256 than it had",
         ),
-        ({CHECKPOINT: {100}}, {SUM: {"b"}, CHECKPOINT: {100}}, "same recipe"),
-        ({}, {CHECKPOINT: {200}}, "same recipe"),
-        ({CHECKPOINT: {100, 200}}, {CHECKPOINT: {200, 300}}, "same recipe"),
-        ({("loras", "other", "size"): {1}}, {("loras", "other", "size"): {2}}, "same recipe"),
+        (file(100), file(100, sha256="b"), "same recipe"),
+        ({}, file(200), "same recipe"),
+        (file(100, 200), file(200, 300), "same recipe"),
+        (
+            {("loras", "other"): ModelFile(frozenset({1}))},
+            {("loras", "other"): ModelFile(frozenset({2}))},
+            "same recipe",
+        ),
+        (file(100, a=5), file(100, a=6), RETRAINED),
+        (file(100, a=6), file(100, a=5), RETRAINED),
+        (file(100, a=5), file(100, b=9), "same recipe"),
+        (file(100, a=5, b=7), file(100, a=6, b=7), "same recipe"),
+        (file(100, a=5, b=7), file(100, a=6, b=8), RETRAINED),
+        (file(100, a=5), file(100), "same recipe"),
+        (file(100, sha256="a", a=5), file(100, sha256="a", a=6), "same recipe"),
+        (file(100, sha256="a", a=5), file(100, a=6), RETRAINED),
+        (
+            file(100, sha256="a", a=5),
+            file(200, sha256="a", a=6),
+            "model file anime.safetensors on the server changed size",
+        ),
     ],
     ids=[
         "equal",
@@ -72,12 +97,21 @@ class Past:
         "unknown then",
         "one server has it still",
         "another file",
+        "retrained",
+        "an older one put back",
+        "a copy on another server",
+        "one server has the same time still",
+        "retrained everywhere",
+        "time unknown now",
+        "known content outranks the time",
+        "content unknown now",
+        "size outranks known content",
     ],
 )
 def test_another_model_file_makes_its_jobs_stale(
     tmp_path: Path, then: ModelFacts, now: ModelFacts, reason: str
 ) -> None:
-    """A size or sha256 that is known on both sides and differs; what is unknown counts as equal."""
+    """A size, time or sha256 known on both sides that differs makes a job stale; unknown counts as equal."""
     reuse = Reuse(Past(tmp_path, then), "comfyui", models=now)  # type: ignore[arg-type]
     [answer] = reuse.answers(
         [Question(JOB, "recipe", TEMPLATE, {})], lambda question: pytest.fail("rendered")

@@ -25,8 +25,9 @@ from runner.events import (
 from runner.manifest.journal import Journal, Reading
 from runner.plan import Plan, make_plan
 from runner.record import Recorder
-from runner.run import Conductor, Control, Summary
+from runner.run import Conductor, Control
 from runner.settings import Settings
+from runner.summary import Summary
 
 SPEC = "animerun: 1\nepisode: demo\nscenes: {s01: {prompt: a lighthouse, takes: 6}}\n"
 Script = Callable[["Scripted", Attempt], None]
@@ -41,6 +42,8 @@ class Scripted:
         self.journal = journal
         self.started: list[Attempt] = []
         self.cancelled: list[str] = []
+        self.spared: list[str] = []
+        """Cancelled only where they wait."""
         self.intents_seen: list[set[str]] = []
         self.told: tuple[ServerUp | ServerDown, ...] = ()
         self.most = 0
@@ -73,8 +76,9 @@ class Scripted:
         self._under_way.discard(attempt.prompt_id)
         self.tell(AttemptFailed(prompt_id=attempt.prompt_id, server=attempt.server, fault=fault))
 
-    def cancel(self, prompt_id: str) -> None:
+    def cancel(self, prompt_id: str, *, running: bool = True) -> None:
         self.cancelled.append(prompt_id)
+        self.spared += [] if running else [prompt_id]
         self._under_way.discard(prompt_id)
         [server] = [a.server for a in self.started if a.prompt_id == prompt_id]
         self.tell(AttemptCancelled(prompt_id=prompt_id, server=server))
@@ -120,7 +124,7 @@ class Stage:
             told=executor.told,
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await conductor.conduct()
         finally:
             journal.close()
@@ -156,6 +160,28 @@ async def test_who_takes_over_knows_what_was_told_of_the_servers(stage: Stage) -
     assert summary.succeeded == 6
     assert {attempt.server for attempt in executor.started} == {"a"}
     assert [line["url"] for line in stage.lines("server")] == ["a"]
+
+
+WAITING = """animerun: 1
+episode: demo
+scenes:
+  s01:
+    cuts:
+      c001: {prompt: a lighthouse, takes: 2}
+      c002: {template: img2img, from: c001, pick: first, prompt: y, checkpoint: a.safetensors, denoise: 0.4}
+"""
+
+
+async def test_a_job_that_waits_is_recorded_without_a_workflow(tmp_path: Path) -> None:
+    """It is part of its run: who reads the record finds it there, begun by nobody."""
+    stage = Stage(tmp_path, WAITING)
+    executor = Scripted(Scripted.succeed, journal=stage.journal)
+    summary = await stage.conduct(executor)
+    waiting = [line for line in stage.lines("job") if "workflow" not in line]
+
+    assert (summary.succeeded, summary.waiting, summary.unfinished) == (2, 1, 0)
+    assert [str(line["key"]) for line in waiting] == ["demo/s01/c002/take=1"]
+    assert len(stage.lines("job")) == 3
 
 
 async def test_an_intent_is_durable_before_its_attempt_starts(stage: Stage) -> None:
@@ -241,7 +267,7 @@ async def test_stopping_takes_back_what_is_pending_and_waits_for_what_runs(stage
     summary = await stage.conduct(executor)
 
     assert len(executor.started) == 2
-    assert executor.cancelled == [executor.started[1].prompt_id]
+    assert executor.cancelled == executor.spared == [executor.started[1].prompt_id]
     assert (summary.succeeded, summary.exit_code, summary.unfinished) == (1, 130, 5)
 
 
@@ -275,6 +301,7 @@ async def test_running_jobs_are_interrupted_when_the_grace_is_over(tmp_path: Pat
     summary = await stage.conduct(executor)
 
     assert sorted(executor.cancelled) == sorted(a.prompt_id for a in executor.started)
+    assert executor.spared == []
     assert summary.exit_code == 130
 
 

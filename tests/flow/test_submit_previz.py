@@ -17,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from runner.collect import collect
+from runner.comfy.graph_check import Checker
 from runner.comfy.server import Pace
 from runner.domain import Attempt, Workflow
 from runner.events import (
@@ -32,9 +33,10 @@ from runner.events import (
 )
 from runner.render import bind
 from runner.submit import ComfyExecutor
+from tests.flow.conftest import WAIT_S
 
 ENDS = (AttemptSucceeded, AttemptFailed, AttemptCancelled)
-SLOW_POLL = Pace(settle_s=0.3, fastest_s=20.0, slowest_s=20.0, slowest_with_socket_s=20.0)
+SLOW_POLL = Pace(settle_s=0.3, fastest_s=1e3, slowest_s=1e3, slowest_with_socket_s=1e3)
 """So slow that only the socket can tell in time."""
 BRISK = Pace(settle_s=0.3, probe_s=0.05)
 
@@ -55,6 +57,10 @@ class Previz:
         )
         assert self._process.stdout is not None
         self.url = json.loads(self._process.stdout.readline())["url"]
+
+    def allow(self) -> None:
+        """Let one job pass the gate."""
+        (self.folder / "input" / "gate-1").touch()
 
     def kill(self) -> None:
         assert self._process is not None
@@ -119,14 +125,14 @@ def attempt(executor: ComfyExecutor, *middle: tuple[str, dict[str, Any]], color:
 async def until_ends(executor: ComfyExecutor, count: int = 1) -> list[ExecutorEvent]:
     """Return all events up to and with the *count*th end of an attempt."""
     events: list[ExecutorEvent] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while sum(isinstance(event, ENDS) for event in events) < count:
             events.append(await executor.next_event())
     return events
 
 
 async def until(executor: ComfyExecutor, kind: type) -> ExecutorEvent:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while not isinstance(event := await executor.next_event(), kind):
             pass
     return event
@@ -242,12 +248,12 @@ async def test_a_deaf_socket_is_replaced(shared: Previz, tmp_path: Path) -> None
         deaf = listener.client_id
         async with connect(f"{shared.url.replace('http', 'ws')}/ws?clientId={deaf}"):
             pass
-        executor.start(attempt(executor, ("TSleep", {"seconds": 1.5, "coop": True}), color=5), tmp_path)
+        executor.start(attempt(executor, ("TGate", {}), color=5), tmp_path)
+        async with asyncio.timeout(WAIT_S):
+            while not listener.connected or listener.client_id == deaf:  # noqa: ASYNC110 - nobody is notified
+                await asyncio.sleep(0.02)
+        shared.allow()
         first = await until_ends(executor)
-        for _ in range(500):
-            if listener.connected and listener.client_id != deaf:
-                break
-            await asyncio.sleep(0.02)
         executor.start(attempt(executor, ("TSleep", {"seconds": 0.3, "coop": True}), color=6), tmp_path)
         second = await until_ends(executor)
 
@@ -279,9 +285,14 @@ async def test_what_a_server_offers_is_known_after_opening(shared: Previz) -> No
         up = await until(executor, ServerUp)
         offers = await executor.object_info(executor.servers[0])
 
-    checker = offers.checker()
+    checker = Checker(offers)
     checker.add(
-        {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "any.safetensors"}}}, "k"
+        {
+            "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "any.safetensors"}},
+            "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+        },
+        "k",
+        ("2",),
     )
     assert (up.facts.realm, up.facts.classes) == ("previz", len(offers))
     assert checker.findings() == ()
@@ -290,7 +301,7 @@ async def test_what_a_server_offers_is_known_after_opening(shared: Previz) -> No
 async def test_a_job_that_somebody_takes_out_of_the_queue_was_removed(shared: Previz, tmp_path: Path) -> None:
     """Through a socket that never dropped there was no restart: the missing job was taken out by a person."""
     async with opened(shared) as executor:
-        executor.start(attempt(executor, ("TSleep", {"seconds": 1.5, "coop": True}), color=11), tmp_path)
+        executor.start(attempt(executor, ("TGate", {}), color=11), tmp_path)
         await until(executor, AttemptRunning)
         waiting = attempt(executor, color=12)
         executor.start(waiting, tmp_path)
@@ -298,6 +309,8 @@ async def test_a_job_that_somebody_takes_out_of_the_queue_was_removed(shared: Pr
         async with httpx.AsyncClient(trust_env=False) as person:
             await person.post(f"{shared.url}/queue", json={"delete": [waiting.prompt_id]})
         events = await until_ends(executor)
+        shared.allow()
+        await until_ends(executor)
 
     assert events[-1].prompt_id == waiting.prompt_id
     assert (events[-1].fault.code, events[-1].fault.retry) == ("REMOVED", "again")

@@ -234,6 +234,7 @@ DONE: dict[str, object] = {
     "t": "done", "key": "k", "n": 1, "id": "i", "server": "s", "at": 1.0, "queue_s": 0, "run_s": 0,
     "collect_s": 0, "cached": 0,
 }  # fmt: skip
+REUSED: dict[str, object] = {"t": "reused", "key": "k", "id": "i", "at": 1.0, "from": "s", "digest": "d"}
 FILE: dict[str, object] = {
     "node": "9", "index": 0, "path": "a.png", "sha256": hashlib.sha256(b"x").hexdigest(), "size": 1,
     "kind": "image", "pixels": "", "width": 1, "height": 1, "frames": 1, "media": "", "server_name": "",
@@ -261,6 +262,22 @@ def test_a_record_that_no_index_holds_is_not_taken_in(tmp_path: Path, case: str,
 
     with pytest.raises((RecordDamaged, UsageError)):
         import_run(packed(tmp_path / "a.tar", *packs, entry("r/a.png")), tmp_path / "runs")
+    assert list((tmp_path / "runs").glob("*")) == []
+
+
+@pytest.mark.parametrize("kind", ["done", "reused"])
+@pytest.mark.parametrize(
+    "path", ["../../x.png", "../x.png", "/etc/x.png", "s/../../x.png", "s\\..\\x.png", ""]
+)
+def test_a_record_that_names_a_file_elsewhere_is_not_taken_in(tmp_path: Path, path: str, kind: str) -> None:
+    """An output lies in its run's folder: `verify`, `prune` and a rerun would go where its path leads."""
+    sound = journal(tmp_path)
+    more = DONE if kind == "done" else REUSED
+    raw, check = seal(body_of(more | {"outputs": [FILE | {"path": path}]}), int(sound[-11:-3], 16))
+    content = sound + raw + seal(body_of(END), check)[0]
+
+    with pytest.raises(UsageError, match="no place in a run's folder"):
+        import_run(packed(tmp_path / "a.tar", entry("r/journal.jsonl", content)), tmp_path / "runs")
     assert list((tmp_path / "runs").glob("*")) == []
 
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -111,7 +112,7 @@ def test_whole_lines_out_of_place_are_damage(tmp_path: Path, move: str) -> None:
         list(Reading(path))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(data=st.data())
 def test_no_flipped_bit_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """After any flipped bit, reading either says so or yields a true prefix."""
@@ -244,6 +245,8 @@ class Paced(door.World):
 
 def test_who_only_looks_makes_no_start_fail(tmp_path: Path) -> None:
     """A lock that is shared for a moment is waited for, not for long; one that is held is refused at once."""
+    import fcntl
+
     path = tmp_path / "j"
     written(path)
     with path.open("rb") as looker:
@@ -266,6 +269,28 @@ def test_who_only_looks_makes_no_start_fail(tmp_path: Path) -> None:
         fcntl.flock(looker, fcntl.LOCK_EX)
         with door.entered(Paced(lambda _: pytest.fail("waited"))), pytest.raises(RunLocked):
             Journal.resume(path)
+
+
+HOLDING = "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX); print(); input()"
+
+
+def test_a_lock_names_its_own_holder_among_others(tmp_path: Path) -> None:
+    """Two processes hold two journals: a refusal names the process that holds this one."""
+    holders = {}
+    for name in ("a", "b"):
+        written(tmp_path / name)
+        command = [sys.executable, "-c", HOLDING, str(tmp_path / name)]
+        holders[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        holders[name].stdout.readline()
+    told = {}
+    for name in holders:
+        with pytest.raises(RunLocked) as caught:
+            Journal.resume(tmp_path / name)
+        told[name] = str(caught.value)
+    for holder in holders.values():
+        holder.communicate(b"\n")
+
+    assert [f"pid {holder.pid} on " in told[name] for name, holder in holders.items()] == [True, True], told
 
 
 @pytest.mark.parametrize(

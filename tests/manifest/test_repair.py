@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import json
 import random
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import door
+from runner import door, locks
 from runner.errors import RecordDamaged, RunLocked
 from runner.manifest.journal import Journal, Reading
 from runner.manifest.repair import Mended, mend
@@ -49,7 +48,7 @@ def test_a_whole_journal_is_left_alone(tmp_path: Path) -> None:
     assert {path: path.stat() for path in folder.rglob("*")} == before
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(where=st.integers(0, 10**6), bit=st.integers(0, 7))
 def test_a_flipped_bit_costs_at_most_its_line(
     tmp_path_factory: pytest.TempPathFactory, where: int, bit: int
@@ -67,7 +66,7 @@ def test_a_flipped_bit_costs_at_most_its_line(
     assert all(line in lines for line in kept)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 40))
 def test_nothing_is_proven_that_was_not_written(
     tmp_path_factory: pytest.TempPathFactory, seed: int, count: int
@@ -217,7 +216,7 @@ def test_a_journal_in_use_is_not_touched(tmp_path: Path) -> None:
     folder = run_of(tmp_path, "a")
     damage(folder / "journal.jsonl", 5)
     with (folder / "journal.jsonl").open("ab") as writer:
-        fcntl.flock(writer, fcntl.LOCK_EX)
+        locks.take(writer.fileno())
         with pytest.raises(RunLocked):
             mend(folder)
 

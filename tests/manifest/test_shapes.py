@@ -33,7 +33,7 @@ def unpacked(lines: list[dict[str, Any]], packed: dict[str, Any]) -> dict[str, A
     return unpack(json.loads(json.dumps(packed)), shapes, texts)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(LEAF, LEAF), min_size=1, max_size=6))
 def test_a_workflow_comes_back_byte_for_byte(leaves: list[tuple[Any, Any]]) -> None:
     """Packing and unpacking gives the same JSON, types and key order included."""

@@ -11,11 +11,11 @@ import pytest
 from runner import door
 from runner.errors import RecordDamaged, RunLocked, StorageError
 from runner.manifest import folder as folders
-from runner.manifest import store
+from runner.manifest import store, tables
 from runner.manifest.history import History
 from runner.manifest.journal import Journal
 from runner.manifest.store import SCHEMA, Manifest, refresh
-from tests.manifest.records import run_of
+from tests.manifest.records import damage, run_of
 from tests.sim.disks import Failing
 
 OUTPUT = {
@@ -160,7 +160,7 @@ def test_what_was_cut_short_is_read_again(tmp_path: Path, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(store, "_append", stopped)
+        patch.setattr(tables, "append", stopped)
         refresh(tmp_path)
     refresh(tmp_path)
 
@@ -182,6 +182,21 @@ def test_a_damaged_journal_leaves_out_that_run_only(tmp_path: Path) -> None:
     assert "journal.jsonl:" in report.damaged[0]
     with Manifest(tmp_path) as manifest:
         assert [row["run"] for row in manifest.query("run_names")] == ["b"]
+
+
+def test_what_is_damaged_is_told_once_after_healing(tmp_path: Path) -> None:
+    """The journals are read again when the index is damaged; what they warned of is not said twice."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    damage(journal(tmp_path, "b"), 3)
+    with Manifest(tmp_path) as manifest:
+        before = list(manifest.damaged)
+        manifest.heal(duckdb.IOException("checksum"))
+        after = list(manifest.damaged)
+
+    assert len(before) == 1
+    assert [line for line in after if line in before] == before
+    assert len(after) == 2
 
 
 def test_where_nothing_was_run_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,6 +239,31 @@ def test_an_older_schema_is_built_again(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "manifest.duckdb"), read_only=True) as db:
         assert db.execute("select schema from meta").fetchall() == [(SCHEMA,)]
     assert len(list((tmp_path / ".index").glob("live.duckdb.*.old"))) == 1
+
+
+@pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA + 1])
+def test_a_published_index_of_another_schema_is_not_read(tmp_path: Path, schema: int) -> None:
+    """What it shows may mean something else: a reader takes everything from the journals."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    with duckdb.connect(str(tmp_path / "manifest.duckdb")) as db:
+        db.execute("delete from outputs")
+        db.execute("update meta set schema = ?", [schema])
+    with Manifest(tmp_path) as manifest:
+        found = [row["path"] for row in manifest.query("outputs", run="a")]
+
+    assert found == [OUTPUT["path"]]
+
+
+def test_a_published_index_spares_reading_the_journals(tmp_path: Path) -> None:
+    """What it holds is shown from it; only what came later is read."""
+    journal(tmp_path, "a")
+    refresh(tmp_path)
+    with duckdb.connect(str(tmp_path / "manifest.duckdb")) as db:
+        db.execute("update runs set episode = 'from the index'")
+    journal(tmp_path, "b", at=2)
+
+    assert [row["episode"] for row in everything(tmp_path)["runs"]] == ["ep", "from the index"]
 
 
 def test_a_file_of_a_newer_duckdb_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from runner.previz.files import Folders
 from runner.previz.nodes import catalogue
 from runner.previz.nodes.definition import Letters
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Previz:

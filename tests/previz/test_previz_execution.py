@@ -133,6 +133,25 @@ def test_a_blocked_output_is_a_success_without_outputs(listener: Listener) -> No
     assert listener.of("execution_error")[0]["exception_message"] == "Execution Blocked: stop here"
 
 
+@pytest.mark.parametrize(("name", "left"), [("gate-1", []), ("gate.open", ["gate.open"])])
+def test_a_gate_lets_pass_whom_a_file_permits(listener: Listener, name: str, left: list[str]) -> None:
+    """A permit is used up by one job; an open gate stays open."""
+    folder = listener.desk.folders.root / "input"
+    (folder / name).touch()
+    result = run(listener, sources(node("TGate", image=["1", 0])))
+
+    assert result["status"]["status_str"] == "success"
+    assert [path.name for path in folder.iterdir()] == left
+
+
+def test_a_job_at_a_closed_gate_can_be_interrupted(listener: Listener) -> None:
+    """Without a permit a job waits, and looks at the interrupt flag while it does."""
+    listener.interrupts = [False, False, False, True]
+    result = run(listener, sources(node("TGate", image=["1", 0])))
+
+    assert result["status"]["messages"][-1][0] == "execution_interrupted"
+
+
 def test_a_node_may_turn_into_others(listener: Listener) -> None:
     """The child runs under an id below its parent, and the parent ends after it."""
     run(listener, sources(node("TExpand", image=["1", 0])))
@@ -172,12 +191,14 @@ def test_a_change_check_is_written_into_the_executed_prompt(listener: Listener) 
     assert listener.of("execution_cached")[0]["nodes"] == []
 
 
-def test_a_late_choice_fails_when_the_node_runs(listener: Listener) -> None:
-    """The newer combos are not checked when a prompt is submitted."""
-    prompt = sources(node("ImageBlend", image1=["1", 0], image2=["1", 0], blend_factor=0.5, blend_mode="no"))
+def test_a_key_fails_when_the_node_runs(listener: Listener) -> None:
+    """The key of a dynamic combo is not checked when a prompt is submitted."""
+    film = node("CreateVideo", images=["1", 0], fps=8)
+    saver = node("SaveVideo", video=["5", 0], filename_prefix="x", format="no")
+    prompt = {"1": node("EmptyImage", width=8, height=8, batch_size=1, color=0), "5": film, "2": saver}
     error = run(listener, prompt)["status"]["messages"][-1][1]
 
-    assert (error["exception_type"], error["node_id"]) == ("ValueError", "2")
+    assert (error["exception_type"], error["node_id"]) == ("TypeError", "2")
 
 
 def test_text_goes_out_as_a_binary_frame(listener: Listener) -> None:

@@ -50,6 +50,7 @@ def order(prompt: dict, cached: tuple[str, ...] = ()) -> list[str]:
         prompt,
         is_output=lambda node_id: prompt[node_id]["class_type"] == "SaveImage",
         goes_first=lambda _node_id: False,
+        is_lazy=lambda _node_id, _name: False,
         is_cached=lambda node_id: node_id in cached,
     )
     for node_id, each in prompt.items():

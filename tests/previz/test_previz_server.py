@@ -18,6 +18,7 @@ from PIL import Image
 from websockets.sync.client import connect
 
 import runner
+from tests.conformance.abilities import ABILITIES
 
 from .conftest import PATIENCE_S, Previz
 from .graphs import node, plain, txt2img
@@ -86,10 +87,10 @@ def test_an_img2img_card_shows_its_source(previz: Previz) -> None:
 
 
 def test_previz_says_what_it_is(previz: Previz) -> None:
-    """It speaks for 0.3.64 on a CPU and names itself and its version."""
+    """It speaks for 0.33.0 on a CPU and names itself and its version."""
     stats = previz.http.get("/system_stats").json()
 
-    assert stats["system"]["comfyui_version"] == "0.3.64"
+    assert stats["system"]["comfyui_version"] == "0.33.0"
     assert stats["system"]["animerun_previz"] == runner.__version__
     assert stats["devices"][0]["type"] == "cpu"
 
@@ -183,10 +184,19 @@ def test_it_says_where_it_listens(start: Callable[..., Previz]) -> None:
     assert child.url.startswith("http://127.0.0.1:")
 
 
+def test_previz_behaves_as_the_newest_server(start: Callable[..., Previz]) -> None:
+    """It has every ability in which servers differ; under an older profile it has none but the cache."""
+    newest, older = start(), start("--profile", "v0364")
+
+    assert {name for name, ask in ABILITIES.items() if not ask(newest.http)} == set()
+    assert {name for name, ask in ABILITIES.items() if ask(older.http)} == {"keeps_results"}
+
+
 @pytest.mark.parametrize("poison", ["inputs", "extra_data", "node"])
 def test_poison_kills_the_worker_and_nothing_else(start: Callable[..., Previz], poison: str) -> None:
     """The job stays in running, later ones in pending, and answers keep coming."""
-    child = start()
+    # The newest refuses null extra_data; older servers queue it and die of it.
+    child = start("--profile", "v0364") if poison == "extra_data" else start()
     if poison == "inputs":
         child.submit({**plain(), "3": {"class_type": "ImageInvert"}})
     elif poison == "extra_data":

@@ -130,7 +130,7 @@ GRAPHS = [
     ('{"a": {"class_type": "X", "inputs": []}, SAVE}', 11, "node `a` has no `inputs`"),
     ('{"a": 1, SAVE}', 11, "node `a` is no map with `class_type` and `inputs`"),
     ('{"a": {"class_type": "X", "inputs": {}, "input": {}}, SAVE}', 11, "`input`; did you mean `inputs`?"),
-    ('{"a": {"class_type": "X", "inputs": {}, "is_changed": [1]}, SAVE}', 11, "the key `is_changed`"),
+    ('{"a": {"class_type": "X", "inputs": {}, "widgets": [1]}, SAVE}', 11, "the key `widgets`"),
     ('{"a": {"class_type": "X", "inputs": {"b": ["oot", 0]}}, SAVE}', 11, "links to `oot`, which is not in"),
     ('{"a": {"class_type": "X", "inputs": {"b": [1, 2, 3]}}, SAVE}', 11, "`b` of node `a` is a list but"),
     ('{"a": {"class_type": "X", "inputs": {"b": ["out", -1]}}, SAVE}', 11, "is a list but no link"),
@@ -155,6 +155,41 @@ def test_a_graph_that_no_server_could_run_is_refused(
         graph("\n" + body.replace("SAVE", SAVE))
 
     assert [(at, message in told) for at, told in problems(fault)] == [(line, True)], problems(fault)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"nodes": [], "links": [], "version": 0.4}', "this is a workflow as ComfyUI's editor saves it"),
+        ('{"prompt": {SAVE}}', "the workflow is what is under `prompt`"),
+    ],
+)
+def test_what_people_export_by_another_way_is_recognised(
+    body: str, message: str, graph: Callable[..., dict[str, Any]]
+) -> None:
+    """The editor's own format, a request and what a picture holds are told by what they are."""
+    with pytest.raises(TemplateError) as fault:
+        graph("\n" + body.replace("SAVE", SAVE))
+
+    assert [message in told for _, told in problems(fault)] == [True], problems(fault)
+
+
+@pytest.mark.parametrize("answer", ['["5f1c"]', "[NaN]", "false"])
+def test_what_a_server_noted_in_a_node_is_left_out(answer: str, graph: Callable[..., dict[str, Any]]) -> None:
+    """`is_changed`, as pictures hold it, would keep a server from looking whether a file has changed."""
+    node = f'{{"class_type": "X", "inputs": {{}}, "is_changed": {answer}}}'
+    nodes = graph(f'{{"a": {node}, {SAVE}}}')
+
+    assert nodes["a"] == {"class_type": "X", "inputs": {}}
+
+
+def test_a_number_that_is_none_is_refused_elsewhere(graph: Callable[..., dict[str, Any]]) -> None:
+    """`NaN` among inputs stays a mistake, with its line."""
+    node = '{"class_type": "X", "inputs": {"x": {"y": NaN}}, "is_changed": [NaN]}'
+    with pytest.raises(TemplateError) as fault:
+        graph(f'\n{{"a": {node}, {SAVE}}}')
+
+    assert [(at, "`NaN` is no JSON number" in told) for at, told in problems(fault)] == [(11, True)]
 
 
 def test_all_faults_of_a_graph_are_told_at_once(graph: Callable[..., dict[str, Any]]) -> None:

@@ -63,6 +63,18 @@ def test_everything_declared_is_read(load: Callable[..., Template]) -> None:
     assert template.body.startswith("{%- set used")
 
 
+def test_ids_of_subgraphs_and_optional_outputs_are_read(load: Callable[..., Template]) -> None:
+    """ComfyUI exports `57:9` for a node in a subgraph; an output that a switch may leave out says so."""
+    front = 'outputs: {"57:9": image, "4.0.0.9": text, a b: model3d, x: {kind: file, optional: true}}'
+    nodes = ", ".join(
+        f'"{name}": {{"class_type": "S", "inputs": {{}}}}' for name in ("57:9", "4.0.0.9", "a b")
+    )
+    template = load(f"---\n{front}\n---\n{{{nodes}}}")
+
+    assert template.outputs == {"57:9": "image", "4.0.0.9": "text", "a b": "model3d", "x": "file"}
+    assert template.optional == {"x"}
+
+
 CORPUS = [
     ("titel: x\noutputs: {out: image}", 2, "unknown key `titel`; did you mean `title`?"),
     ("title: [x]\noutputs: {out: image}", 2, "a text is wanted here"),
@@ -73,7 +85,11 @@ CORPUS = [
     ("outputs: [out]", 2, "`outputs` is a map"),
     ("outputs: {out: picture}", 2, "an output is one of image, video, audio, text, latent"),
     ("outputs: {out: vidoe}", 2, "did you mean `video`?"),
-    ("outputs: {a b: image}", 2, "the id of an output's node"),
+    ("outputs: {" + "x" * 201 + ": image}", 2, "the id of an output's node"),
+    ("outputs: {out: {optional: true}}", 2, "what does the node save?"),
+    ("outputs: {out: {kind: imag}}", 2, "did you mean `image`?"),
+    ("outputs: {out: {kind: image, optional: maybe}}", 2, "`optional` is true or false"),
+    ("outputs: {out: {kind: image, optionel: true}}", 2, "did you mean `optional`?"),
     ("outputs: {out: image}\nparameters: [a]", 3, "`parameters` is a map"),
     ("outputs: {out: image}\nparameters:\n  a: text", 4, "parameter `a` is a map"),
     ("outputs: {out: image}\nparameters:\n  a: {default: 1}", 4, "parameter `a` has no `type`"),

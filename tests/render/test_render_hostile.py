@@ -90,7 +90,7 @@ def test_hostile_text_arrives_whole_and_changes_nothing_else(name: str, text: st
 
 @given(text=st.one_of(TEXT, MARKUP.map("".join)))
 @example(text='"')
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_arrives_whole_in_every_template(text: str) -> None:
     """Whatever the text is, ids, classes, links and the text itself are what they would be for any other."""
     for name in NAMES:
@@ -101,7 +101,7 @@ def test_any_text_arrives_whole_in_every_template(text: str) -> None:
 
 
 @given(text=TEXT)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_different_text_gives_a_different_digest(text: str) -> None:
     """Two prompts that differ are never taken for one picture."""
     assert (with_text("txt2img", text).digest == with_text("txt2img", "neutral").digest) == (

@@ -41,7 +41,7 @@ def fresh(name: str, **given: Any) -> Workflow:
 
 
 @given(jobs=JOBS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @pytest.mark.parametrize("name", WARM.names())
 def test_what_was_rendered_before_never_shows(name: str, jobs: list[dict[str, Any]]) -> None:
     """Whatever came before in whatever order, a job's graph and digests are those of a first rendering."""

@@ -122,6 +122,7 @@ class Comfy:
         duration: Job → how long it runs.
         fate: Job → "" or the type of the exception that it ends with.
         keep: Whether what was posted and made is remembered; False for very long runs.
+        atomic: Whether it has `/jobs/{id}/cancel`, as ComfyUI 0.33 does.
 
     """
 
@@ -131,7 +132,9 @@ class Comfy:
         duration: Callable[[Job], float] = plain_duration,
         fate: Callable[[Job], str] = lambda job: "",
         keep: bool = True,
+        atomic: bool = False,
     ) -> None:
+        self.atomic = atomic
         self.duration, self.fate, self.keep = duration, fate, keep
         self.files: dict[tuple[str, str, str], bytes] = {}
         """(type, subfolder, name) → content; survives restarts."""
@@ -307,6 +310,8 @@ class Comfy:
             return self._interrupt(order)
         if path == "/prompt":
             return self._prompt(order)
+        if self.atomic and path.startswith("/jobs/") and path.endswith("/cancel"):
+            return self._cancel(path.split("/")[2])
         if not isinstance(order, dict):
             return BROKEN
         wanted = order.get("delete") or ()
@@ -324,6 +329,16 @@ class Comfy:
         elif path != "/free":
             return Answer(404)
         return NOTHING
+
+    def _cancel(self, prompt_id: str) -> Answer:
+        """One step, as ComfyUI 0.33 cancel_job: what runs is interrupted, else one of equal ids goes."""
+        if self.running is not None and self.running.prompt_id == prompt_id:
+            self._interrupt({"prompt_id": prompt_id})
+            return say({"cancelled": True})
+        held = len(self.queue)
+        self._delete(prompt_id)
+        self._broadcast()
+        return say({"cancelled": len(self.queue) < held})
 
     def _delete(self, prompt_id: str) -> None:
         job = next((job for job in self.queue if job.prompt_id == prompt_id), None)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.domain import Output, Realm
-from runner.manifest.folder import may_be_of
+from runner.manifest.folder import is_of
 from runner.manifest.history import Made
+from runner.model_files import ModelFacts
 from runner.relink import Held
 from tests import checker
 
@@ -37,15 +38,24 @@ class Past:
     def told(self, realm: Realm, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {}
 
-    def model_facts(self, run: str) -> dict[tuple[str, str, str], set[int | str]]:
+    def model_facts(self, run: str) -> ModelFacts:
         return {}
 
     def jobs_of(self, run: str) -> int:
         return int(head(self._runs[run])["total"])
 
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def notices(self, spec: str, path: Path, *, all_runs: bool = False) -> list[str]:
+        return []
+
+    def refuse_damage(self, spec: str, path: Path) -> None:
+        """Every journal was read whole when this was made."""
+
     def unfinished(self, spec: str, path: Path | None = None) -> list[tuple[str, str]]:
         found: dict[tuple[str, str], None] = {}
-        for run in self._of(path):
+        for run in self._of(spec, path):
             lines = self._runs[run]
             ended = {line["id"] for line in lines if line["t"] in ("done", "failed", "cancelled")}
             opened = [line for line in lines if line["t"] == "intent" and line["id"] not in ended]
@@ -53,12 +63,12 @@ class Past:
         return list(found)
 
     def newest(self, spec: str, path: Path | None = None) -> str:
-        return next(self._of(path), "")
+        return next(self._of(spec, path), "")
 
-    def _of(self, path: Path | None) -> Iterator[str]:
-        """Yield the runs of the spec at *path*, newest first."""
+    def _of(self, spec: str, path: Path | None) -> Iterator[str]:
+        """Yield the runs of *spec*, newest first."""
         for run, lines in self._runs.items():
-            if path is None or may_be_of(path, self.runs, head(lines)):
+            if is_of(self.runs, head(lines), spec, path):
                 yield run
 
     def others_hold(self, run: str, sha256s: Iterable[str]) -> list[Held]:

@@ -28,8 +28,9 @@ from runner.plan import Plan, make_plan, plan_of
 from runner.render import render
 from runner.resume import Standing, frozen_plan
 from runner.reuse import Question, Reuse
-from runner.run import Control, Summary, Work
+from runner.run import Control, Work
 from runner.settings import Settings
+from runner.summary import Summary
 from tests import checker
 from tests.sim.comfy import Comfy, Job
 from tests.sim.loop import VirtualLoop
@@ -221,7 +222,8 @@ class Simulation:
         self.disk = case.disk()
         self.hosts: dict[str, Host] = {}
         for number in range(case.servers):
-            comfy = Comfy(duration=self._duration, fate=self._fate, keep=case.keep)
+            atomic = (case.seed + number) % 2 == 1
+            comfy = Comfy(duration=self._duration, fate=self._fate, keep=case.keep, atomic=atomic)
             url = f"http://127.0.0.1:{8188 + number}"
             self.hosts[url] = Host(url, comfy, loop)
             self.hosts[url].submissions += case.submissions

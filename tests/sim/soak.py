@@ -25,8 +25,9 @@ from pathlib import Path
 
 from runner import door, launch
 from runner.events import AttemptSucceeded, Event
-from runner.run import Control, Summary
+from runner.run import Control
 from runner.settings import Settings
+from runner.summary import Summary
 from tests.sim.loop import VirtualLoop
 from tests.sim.play import NET, Case, Nobody, Simulation, fast_folder, project, quick
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from runner import door, launch
 from runner.events import Event, ServerDown
-from runner.run import Control, Summary
+from runner.run import Control
 from runner.settings import Settings
+from runner.summary import Summary
 from tests import checker
 from tests.sim.comfy import Answer
 from tests.sim.loop import VirtualLoop

@@ -18,8 +18,9 @@ from runner.durable import Durable
 from runner.errors import RunLocked, StorageError
 from runner.events import AttemptSucceeded, Event
 from runner.manifest.journal import Reading
-from runner.run import Control, Summary
+from runner.run import Control
 from runner.settings import Settings
+from runner.summary import Summary
 from tests.sim.loop import VirtualLoop
 from tests.sim.play import Case, Nobody, Simulation, _process, fast_folder, project, quick
 from tests.sim.world import SimDisk
@@ -160,7 +161,7 @@ class _Silent:
     def __init__(self, url: str) -> None:
         self.servers, self.told = (url,), ()
 
-    def adopt(self, *_: object) -> None: ...
+    def adopt(self, *_: object, **__: object) -> None: ...
 
     async def next_event(self) -> Any:
         await asyncio.Event().wait()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.errors import SpecError
 
-QUICK = settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=700, suppress_health_check=list(HealthCheck))
 _WORDS = """
 animerun episode title include models characters prompts scenes cuts cast place light camera action style prompt
 negative lora loras seeds seed takes vary except model template deliver name checks size steps cfg outfit expression

@@ -305,6 +305,7 @@ WRONG_FROM = {
         "`from`: no take of ep01/s01/c001 matches `prompt=angry`"
     ),
     "m: {from: c002, prompt: y}": "template `txt2img` takes no picture or video to fill `from` a cut",
+    "m: {prompt: y, steps: {from: c002}}": ("`steps` is no picture or video; it cannot come from a cut"),
     "m: {from: c002, model: wan, start_image: a.png}": (
         "`start_image` is filled `from` a cut and set here; keep one"
     ),
@@ -384,3 +385,25 @@ def test_every_point_of_the_product_is_there_once(studio):
 
     points = [tuple(dict(job.axes)[word] for word in axes) for job in jobs[::2]]
     assert points == list(itertools.product(*axes.values()))
+
+
+@pytest.mark.parametrize(
+    ("words", "frames", "warned"),
+    [
+        ("length: 81f, fps: 16", 81, False),
+        ("length: 81f", 57, True),
+        ("length: 81f, fps: 24", 57, False),
+        ("length: 3+12", 57, False),
+        ("title: x", 81, False),
+    ],
+)
+def test_frames_are_counted_at_the_rate_that_is_written(studio, words, frames, warned):
+    """`81f` at `fps: 16`, or in the preset of a model of 16 a second, is 81 frames; else at 24."""
+    text = (
+        HEAD + "models: {clip: {template: i2v, length: 81f}}\nmodel: clip\n"
+        f"scenes: {{s01: {{prompt: x, start_image: a.png, {words}}}}}\n"
+    )
+    studio.touch("a.png")
+
+    assert studio.job(text).values["length"] == {"frames": frames, "fps": 16, "seconds": frames / 16}
+    assert ["write `fps: 16` too" in warning for warning in studio.warnings(text)] == [True] * warned

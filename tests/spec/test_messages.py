@@ -93,7 +93,7 @@ MISTAKES = {
     ),
     "labels": (
         'scenes: {s: {vary: {prompt: [rain wet, "rain, wet"]}}}',
-        ["two values of `prompt` would be called `rain-wet`; name them: prompt: {NAME: …, NAME: …}"],
+        [],
     ),
     "row": (
         "scenes: {s: {vary: {place+light: [[street, night], [roof]]}}}",
@@ -138,7 +138,7 @@ MISTAKES = {
     ),
     "seed as a word": (
         "scenes: {s: {prompt: a, seed: 3}}",
-        ["`seed` is filled for each job; write `seeds: [7]` or `takes: 4`"],
+        ["`seed` is filled for each job; write `seeds: [3]`"],
     ),
     "nothing for the model": (
         "models: {ink: {}, qwen: {}}\ncharacters: {mio: {prompt: mio, lora: {ink: m.safetensors}}}\n"
@@ -338,6 +338,12 @@ def test_an_outer_word_that_one_cut_uses_is_fine(studio):
         ("<lora:x:1>", "`<lora:…>` in a text loads nothing; write it under `lora:`"),
         ("a BREAK b", "BREAK means nothing to ComfyUI's text encoder; it would be read as a word"),
         ("rem (re:zero)", r"ComfyUI reads ( ) as emphasis; for a name write \( and \)"),
+        ("{prompt}, best", "`{word}` is not filled; a hole stands in `wording`: {{ word }}"),
+        ("__hair/long*__ hair", "`__word__` is not filled; to have several write a list under `vary:`"),
+        ("[cat:dog:0.5]", "[a:b:0.5] does not change while sampling; it stays as it is"),
+        ("a [cat|dog] b", "[a|b] does not take turns; to have both write a list under `vary:`"),
+        ("cat AND dog", "AND means nothing to ComfyUI's text encoder; it would be read as a word"),
+        ("<hypernet:x:1>", "`<…>` in a text loads nothing"),
     ],
 )
 def test_text_that_looks_like_syntax_is_warned_of(studio, text, word):
@@ -349,11 +355,32 @@ def test_text_that_looks_like_syntax_is_warned_of(studio, text, word):
 
 
 @pytest.mark.parametrize(
-    "text", ["(rain:1.2), puddles", r"rem \(re:zero\)", "a {b} c", "BREAKFAST", "夕焼け"]
+    "text",
+    [
+        "(rain:1.2), puddles",
+        r"rem \(re:zero\)",
+        "a {b} c",
+        "BREAKFAST",
+        "夕焼け",
+        "[a]",
+        "AND",
+        "a__b__c",
+        "x (1).png",
+        "c/d (v2).safetensors@0.8",
+    ],
 )
 def test_innocent_text_is_not_warned_of(studio, text):
     """Weights, escaped names and words that only contain BREAK pass."""
     assert studio.warnings(HEAD + f"scenes: {{s: {{prompt: '{text}'}}}}") == []
+
+
+def test_a_warning_points_at_what_it_is_about(studio):
+    """In a text of one line the caret stands under the syntax; the wording is looked at beside its Jinja."""
+    text = HEAD + 'wording: "{{ prompt|lower }}, {name}"\nscenes: {s: {prompt: a girl BREAK b}}'
+
+    found = studio.expand(text).warnings
+
+    assert [(each.line, each.column, each.width) for each in found] == [(3, 31, 6), (4, 29, 5)]
 
 
 def test_jinja_is_not_warned_of_where_it_belongs(studio):

@@ -6,7 +6,7 @@ import random
 from math import prod
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import SpecError
@@ -14,7 +14,7 @@ from runner.naming import Pattern
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "spec"
 WORDS = ("camera", "place", "light", "prompt", "steps", "cfg", "style")
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=40)
 
 axes = st.dictionaries(st.sampled_from(WORDS), st.integers(1, 3), max_size=4)
 
@@ -166,7 +166,7 @@ length deliver else tags prose s01 s01/c001 high:x.safetensors x.safetensors@0.5
 PIECES = _TEXT.split()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(st.integers(0, 2**32), st.sampled_from(["harbour", "sheet", "nightly", "cast"]), st.integers(1, 4))
 def test_a_damaged_spec_expands_or_tells_its_mistakes(studio, seed, name, damages):
     """Whatever word of a real spec is replaced, nothing but a SpecError with places comes out."""

@@ -16,8 +16,9 @@ from runner.text.tree import Mapping
 
 LIST_VARIES = "a list varies only under `vary:`"
 LORA = "takes [PART:]FILE[@WEIGHT[:CLIP]]"
-NO_NAME = "is no name: at most 40 of A-Z a-z 0-9 _ - and a letter or digit in front"
+NO_NAME = "is no name: at most 40 letters, digits, _ and -, a letter or digit in front"
 SEED_LIST = "`seeds` takes whole numbers from 0 and ranges like 40..45 in its list"
+NO_RANDOM = "`seeds: -1`: there is no random seed; write `takes: 1` for a seed derived from the cut's name"
 SEEDS = "`seeds` takes a range like 1000..1015, or a list of seeds and ranges"
 VALUES = "takes a list, a map NAME: value, or a range like 4..6..0.5"
 UNSET = 'has no value: write a value, `""` for an empty text, or `null` to unset it'
@@ -88,10 +89,20 @@ def test_legal_words(words: str) -> None:
         ("seeds: 8", "`seeds: 8`: 8 seeds, or seed 8? write `takes: 8` or `seeds: [8]`"),
         ("seeds: []", "`seeds` takes a list with at least one seed"),
         ("seeds: {a: b}", SEEDS),
-        ("seeds: 1...5", SEEDS),
+        ("seeds: 1...5", "`seeds: 1...5`: write 1..5"),
         ("seeds: [a]", SEED_LIST),
         ("seeds: [1.5]", SEED_LIST),
-        ("seeds: [-1]", SEED_LIST),
+        ("seeds: [-1]", NO_RANDOM),
+        ("seeds: -1", NO_RANDOM),
+        ("seeds: 1-5", "`seeds: 1-5`: write 1..5"),
+        ("seeds: '1,2'", "`seeds: 1,2`: write `seeds: [1,2]`"),
+        ("seeds: 5 7", "`seeds: 5 7`: write `seeds: [5, 7]`"),
+        ("model: x.safetensors", "`model` takes the name of a preset; write `checkpoint: x.safetensors`"),
+        ("lora: <lora:foo:0.8>", "`lora: <lora:foo:0.8>`: write foo.safetensors@0.8"),
+        ("lora: [a, '<lora:foo:0.8:0.5>']", "`lora: <lora:foo:0.8:0.5>`: write foo.safetensors@0.8"),
+        ("lora: a.safetensors:0.8", "`lora: a.safetensors:0.8`: write a.safetensors@0.8"),
+        ("prompt: [cat|dog]", "text that begins with [ needs quotes"),
+        ("negative: [cat:dog:0.5]", "text that begins with [ needs quotes"),
         ("seeds: [null]", SEED_LIST),
         ("seeds: [[1]]", SEED_LIST),
         ("takes: 4, seeds: [1]", "`takes` and `seeds` both stand here; keep one"),
@@ -103,7 +114,9 @@ def test_legal_words(words: str) -> None:
         ("aki.outfit: [a, b]", f"`aki.outfit` takes one text; {LIST_VARIES}"),
         ("model: [a, b]", f"`model` takes one name; {LIST_VARIES}"),
         ("from: [a, b]", f"`from` takes one text; {LIST_VARIES}"),
-        ("cast: {a: b}", "`cast` takes members by commas or as a list"),
+        ("cast: {a: b}", "a member is one text: write `a.b`"),
+        ("cast: {}", "`cast` takes members by commas or as a list"),
+        ("cast: {a: b, c: d}", "`cast` takes members by commas or as a list"),
         ("cast: [a, [b]]", "`cast` takes a list of texts, with at least one"),
         ("title: [a]", "`title` takes one text"),
         ("place: {promt: x}", "unknown key `promt`; did you mean `prompt`?"),
@@ -134,7 +147,7 @@ def test_legal_words(words: str) -> None:
         ("vary: {place+light: x}", "`place+light` takes rows: [[VALUE, VALUE], …] or NAME: [VALUE, VALUE]"),
         ("except: place=a", "`except` takes a list of patterns: [place=rooftop/light=night]"),
         ("except: [[a]]", "`except` takes a list of patterns: [place=rooftop/light=night]"),
-        ("length: 84", "`length` takes seconds+frames like 3+12, seconds like 3.5s, or frames like 84f"),
+        ("length: 84", "`length: 84`: seconds or frames? write 84s or 84f"),
         ("fps: 0", "`fps` takes a number above 0"),
         ("fps: fast", "`fps` takes a number above 0"),
         ("pick: frist", "`pick` is person, first, all or best:METRIC"),
@@ -171,7 +184,7 @@ def test_wrong_words(words: str, message: str | None) -> None:
         ("include: [[a]]", "`include` takes a list of files: [specs/cast.yaml]"),
         (
             "episode: ep 1",
-            "`episode` takes a name: at most 40 of A-Z a-z 0-9 _ - and a letter or digit in front",
+            "`episode` takes a name: at most 40 letters, digits, _ and -, a letter or digit in front",
         ),
         ("models: [ink]", "`models` takes a map NAME: preset"),
         (
@@ -220,7 +233,7 @@ def test_wrong_words(words: str, message: str | None) -> None:
 def test_top_of_a_spec(block: str, message: str | None) -> None:
     """Each mistake in libraries and delivery gets one sentence; the legal forms none."""
     if message is None and "extends" in block:
-        message = "`extends` takes a name: at most 40 of A-Z a-z 0-9 _ - and a letter or digit in front"
+        message = "`extends` takes a name: at most 40 letters, digits, _ and -, a letter or digit in front"
 
     assert at_top(block) == ([message] if message else [])
 
@@ -251,6 +264,22 @@ def test_top_of_a_spec(block: str, message: str | None) -> None:
         (
             f"animerun: 1\nscenes: {{{'s' * 41}: {{}}, ok: {{}}}}",
             [f"`{'s' * 39}…` {NO_NAME}"],
+        ),
+        (
+            "animerun: 1\nscenes: {s1: {prompt: a}, cuts: {c1: {action: a}, c 2: {}}}",
+            [
+                "`cuts` stands among the scenes; it belongs one level deeper, under `s1`",
+                f"`c 2` {NO_NAME}",
+            ],
+        ),
+        (
+            "animerun: 1\nscenes: {cuts: {c1: {action: a}}}",
+            ["`cuts` stands among the scenes; it belongs on a scene: {s01: {cuts: …}}"],
+        ),
+        ("animerun: 1\nscenes: {cuts: {prompt: a}}", []),
+        (
+            "animerun: 1\nscenes:\n  s1:\n    cast:aki",
+            ["a blank is missing behind the colon: write `cast: aki`"],
         ),
         (
             "animerun: 1\nscenes: {S1: {}, s1: {}}",
@@ -370,7 +399,7 @@ nodes = st.recursive(
 
 
 @given(entries=st.dictionaries(keys, nodes, min_size=1, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_tree_gets_an_answer(entries: dict[str, str]) -> None:
     """Whatever words are nested in one another: problems with a place and a sentence, never an exception."""
     text = "\n".join(f"{key}: {value}" for key, value in entries.items())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import SpecError
-from runner.text.compose import Parser, compose, compose_with_warnings, unset_problem
+from runner.text.compose import Parser, compose, compose_with_warnings
+from runner.text.slips import unset_problem
 from runner.text.tree import Mapping, Node, Scalar, Sequence
 
 PARSERS: tuple[Parser, ...] = ("c", "python")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import SpecError
 from runner.text.compose import Composed, Parser, compose_with_warnings
 from runner.text.tree import Mapping, Node, Scalar, Sequence
 
-QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=80)
 PIECES = [
     *(
         "a",

@@ -59,6 +59,16 @@ CASES = {
     "a: - b": "1:4: a list begins on a line of its own; text that begins with `- ` needs quotes",
     "a:\n  b: 1\n c: 2": f"3:2: {LINE_UP}",
     "- a\nb: c": f"2:1: {LINE_UP}",
+    "a: [cat|dog], sitting": "1:4: text that begins with [ needs quotes",
+    "a: {red|blue} hair\nb: 1": "1:4: text that begins with { needs quotes",
+    "a: {b: {red|blue} hair}": "1:8: text that begins with { needs quotes",
+    "a: {b: [x, [y:z:0.5]], c}, d": "1:4: text that begins with { needs quotes",
+    "a: {b: [1] c: 3}": (
+        "1:12: a `,` or `}` is missing before this: the `{` of line 1, column 4 is still open"
+    ),
+    "s:\n  cast:aki\n  light: noon": "2:3: a blank is missing behind the colon: write `cast: aki`",
+    "s:\n  light: noon\n  cast:aki\n  b: 1": "3:3: a blank is missing behind the colon: write `cast: aki`",
+    "a: {light: #7}": "1:4: this `{` is never closed; `#7}` is read as a comment: put it into quotes",
 }
 
 

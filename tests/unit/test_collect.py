@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 import random
-import resource
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -367,7 +366,6 @@ async def test_downloads_are_tried_eight_times(tmp_path: Path) -> None:
         (b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x10moov\0\0\0\x99trak", "video"),
         (struct.pack("<Q", 40) + b"{}", "latent"),
         (struct.pack("<Q", 24) + b'{"x":{"data_offsets":[0,4]}}', "latent"),
-        (b"\0\1\2\3" * 20, "image"),
         (encoded(picture(size=(80, 80)), "JPEG")[:-30], "image"),
     ],
 )
@@ -410,6 +408,8 @@ async def test_frames_that_would_take_for_ever_are_refused_before_decoding(
 
 async def test_texts_in_a_picture_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
     """A compressed text of 200 MB in a picture of 200 KB is not unfolded."""
+    import resource
+
     text = PngImagePlugin.PngInfo()
     text.add_text("prompt", "x" * 200_000_000, zip=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

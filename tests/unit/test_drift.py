@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from runner.drift import drift, environment
 
 
@@ -105,3 +107,48 @@ def test_other_lines_are_not_read() -> None:
     """Jobs and attempts say nothing of the surroundings."""
     assert environment([*lines(), {"t": "job"}, {"t": "done"}]) == environment(lines())
     assert drift(environment([]), environment(lines())) == ()
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "drifts"),
+    [
+        ({"a": 5}, {"a": 6}, True),
+        ({"a": 5}, {"b": 6}, False),
+        ({"a": 5, "b": 5}, {"a": 6, "b": 5}, False),
+        ({"a": 5}, {}, False),
+    ],
+)
+def test_a_model_file_changed_under_the_same_size_is_drift(
+    then: dict[str, int], now: dict[str, int], drifts: bool
+) -> None:
+    """Another time of change on every server both runs used is drift, unless the sha256 is known."""
+
+    def told(times: dict[str, int], sums: str = "") -> list[dict[str, Any]]:
+        file = {"t": "model_file", "folder": "loras", "name": "aki.st"}
+        more = [file | {"server": "", "sha256": sums}] if sums else []
+        return [
+            *lines(),
+            *(file | {"server": s, "size": 1000, "modified": at} for s, at in times.items()),
+            *more,
+        ]
+
+    found = changed(told(then), told(now))
+    times = ("1970-01-01 00:00:05 UTC", "1970-01-01 00:00:06 UTC")
+
+    assert found == ([("model file loras/aki.st, last changed", *times)] if drifts else [])
+    assert changed(told(then, "a" * 64), told(now, "a" * 64)) == []
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "drifts"),
+    [
+        ("posix", "linux", False),
+        ("darwin", "posix", False),
+        ("nt", "win32", False),
+        ("posix", "win32", True),
+        ("linux", "darwin", True),
+    ],
+)
+def test_one_system_under_two_names_is_no_drift(then: str, now: str, drifts: bool) -> None:
+    """ComfyUI said `os.name` once and says `sys.platform` now: what both words cannot tell apart is equal."""
+    assert bool(changed(lines(os=then), lines(os=now))) == drifts

@@ -14,8 +14,9 @@ from runner.cli.progress import RunView
 from runner.errors import StorageError
 from runner.ground import file_system, ready
 from runner.manifest.store import Report
-from runner.run import Control, Summary
+from runner.run import Control
 from runner.settings import Settings
+from runner.summary import Summary
 
 
 @pytest.fixture

@@ -31,6 +31,16 @@ def test_a_file_of_the_project_is_known_by_its_content(root: Path) -> None:
     assert (found.project, found.size, found.name[-4:]) == ("a.png", 1, ".png")
 
 
+@pytest.mark.parametrize("name", ["voice.WAV", "song.flac", "a.mp3", "b.opus"])
+def test_sounds_are_inputs(name: str, root: Path) -> None:
+    """A voice is uploaded as a picture is, under its hash."""
+    (root / name).write_bytes(b"RIFF")
+    found = input_file(root, name)
+
+    assert isinstance(found, InputFile)
+    assert found.name.endswith(name.lower()[-4:])
+
+
 @pytest.mark.parametrize("name", ["b.png", "b" * 300 + ".png", "b\0.png", "a.png/b.png"])
 def test_a_file_that_is_not_there_is_told(name: str, root: Path) -> None:
     """The sentence begins alike whatever keeps it from being there."""

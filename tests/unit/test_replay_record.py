@@ -105,6 +105,26 @@ def keys(record: Record) -> Sequence[str]:
     return [each.job.key for each in record.jobs()]
 
 
+def test_outputs_that_may_be_missing_are_recorded(past: Past) -> None:
+    """A later job that has an output more declares it, and a replay knows which of them are optional."""
+    more = graph(2) | {"extra": {"class_type": "Show", "inputs": {"filename_prefix": {"$prefix": True}}}}
+    digest = workflow_digest(node_digests(more, ["out", "extra"]), ["out", "extra"])
+    both = Workflow(
+        nodes=more, outputs={"out": "image", "extra": "text"}, optional=frozenset({"extra"}), digest=digest
+    )
+    past.job("a", stored(graph(1)))
+    past.job("b", both, seq=1)
+    past.job("c", both, seq=2)
+    found = {each.job.key: each.workflow for each in past.read().jobs()}
+
+    assert {key: each and (dict(each.outputs), set(each.optional)) for key, each in found.items()} == {
+        "a": ({"out": "image"}, set()),
+        "b": ({"out": "image", "extra": "text"}, {"extra"}),
+        "c": ({"out": "image", "extra": "text"}, {"extra"}),
+    }
+    assert sum(line["t"] == "declared" for line in Reading(past.folder / "journal.jsonl")) == 2
+
+
 def test_a_workflow_comes_back_byte_for_byte(past: Past) -> None:
     """Shapes, changed leaves and long texts make the graph that was recorded, with its digest."""
     graphs = [graph(1, text="a" * 300), graph(2, text="a" * 300), graph(2, text="b", more=1.0)]

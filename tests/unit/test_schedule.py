@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from runner.events import (
     AttemptCancelled,
     AttemptFailed,
     AttemptRunning,
+    AttemptSubmitted,
     AttemptSucceeded,
     ServerDown,
     ServerUp,
@@ -156,6 +158,20 @@ def test_a_job_goes_back_where_there_is_no_other_server() -> None:
     assert [start.server for _, start in take(schedule)] == ["a"]
 
 
+@pytest.mark.parametrize("seen", [AttemptSubmitted, AttemptRunning])
+def test_an_attempt_of_an_earlier_process_takes_room_once_it_is_seen(seen: type[AttemptSubmitted]) -> None:
+    """Unproven it holds up nobody; what its server is known to hold counts towards the depth."""
+    schedule = ready("a", depth=2)
+    schedule.follow(ticket(0), "earlier", "a")
+    for seq in range(1, 4):
+        schedule.offer(ticket(seq))
+    schedule.handle(seen(prompt_id="earlier", server="a"))
+
+    assert [start.ticket.seq for _, start in take(schedule)] == [1]
+    schedule.handle(done("earlier", "a"))
+    assert [start.ticket.seq for _, start in take(schedule)] == [2]
+
+
 def test_stopping_starts_nothing_and_ends_when_what_runs_has_ended() -> None:
     """After a stop no ticket starts; a fault that may pass leaves its job over, it is no failure."""
     schedule = ready("a", depth=2)
@@ -242,7 +258,7 @@ CODES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_every_job_ends_exactly_once(data: st.DataObject) -> None:
     """Whatever the servers answer, each job ends once, within its attempts, and work never stands still."""

@@ -82,6 +82,8 @@ SAMPLER = parameter("choice", name="sampler", choices=("euler", "dpmpp_2m"))
         (SAMPLER, "euler", "euler"),
         (parameter("choice"), "anything", "anything"),
         (SIZE, "1216x832", {"width": 1216, "height": 832}),
+        (SIZE, "1216 × 832", {"width": 1216, "height": 832}),
+        (CFG, "5,5", 5.5),
         (CLIP, "3+12", {"frames": 57, "fps": 16, "seconds": 3.5625}),
         (CLIP, "84f", {"frames": 57, "fps": 16, "seconds": 3.5625}),
         (CLIP, "7.5s", {"frames": 121, "fps": 16, "seconds": 7.5625}),
@@ -91,6 +93,7 @@ SAMPLER = parameter("choice", name="sampler", choices=("euler", "dpmpp_2m"))
         (parameter("files"), "a.safetensors", ["a.safetensors"]),
         (parameter("image"), "./refs//fox.png", {"$file": "refs/fox.png"}),
         (parameter("video"), "clips/a.mp4", {"$file": "clips/a.mp4"}),
+        (parameter("audio"), "voices/aki.wav", {"$file": "voices/aki.wav"}),
         (parameter("images"), "refs/aki/*.png", {"$glob": "refs/aki/*.png"}),
     ],
 )
@@ -100,6 +103,26 @@ def test_values_by_type(kind: Parameter, text: str, value: Any) -> None:
 
     assert got == value
     assert type(got) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "fps", "frames"),
+    [
+        (CLIP, "81f", None, 81),
+        (CLIP, "81f", "24", 81),
+        (CLIP, "3+12", None, 57),
+        (CLIP, "3.5s", None, 57),
+        (parameter("length"), "84f", None, 84),
+    ],
+)
+def test_frames_of_a_preset_or_default_are_the_models(
+    kind: Parameter, text: str, fps: str | None, frames: int
+) -> None:
+    """What stands with the model counts its frames, whatever the timeline's rate; seconds are seconds."""
+    got = parse_value(kind, scalar(text), fps=fps, own=True)
+
+    assert isinstance(got, dict)
+    assert got["frames"] == frames
 
 
 @pytest.mark.parametrize(
@@ -133,7 +156,9 @@ def test_values_by_type(kind: Parameter, text: str, value: Any) -> None:
         (SIZE, "1210x832", "`size: 1210x832` is not a multiple of 8: nearest 1208 or 1216"),
         (SIZE, "8x832", "`size: 8x832` is below the minimum, 64"),
         (SIZE, "64x9000", "above the maximum, 8192"),
-        (SIZE, "1216×832", "write 1216x832"),
+        (SIZE, "1216,832", "write 1216x832"),
+        (CFG, "5 7", "`5 7` is no number"),
+        (CFG, "1,000", "write 1000"),
         (SIZE, "big", "write WIDTHxHEIGHT"),
         (parameter("size"), "0x64", "no size"),
         (CLIP, "9s", "`length: 9s` needs 145 frames at 16 fps; the model makes 121 (7.56 s)"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from runner.previz.nodes import conditioning, image, latent, loaders, sampling, save, testing, video
+from runner.previz.nodes import conditioning, image, latent, loaders, logic, sampling, save, testing, video
 from runner.previz.nodes.definition import Catalogue
 
-SUBJECTS = (loaders, conditioning, sampling, latent, image, save, video)
+SUBJECTS = (loaders, conditioning, sampling, latent, image, logic, save, video)
 
 
 def catalogue(*, test_nodes: bool = False) -> Catalogue:

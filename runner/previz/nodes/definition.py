@@ -6,7 +6,7 @@ Nothing here knows a queue, a socket or a picture; files by subject beside this 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,29 @@ def choice(*options: str, **more: Any) -> Socket:
 
 
 def late_choice(*options: str, **more: Any) -> Socket:
-    """Return a combo in the newer form (type ``COMBO``); not validated when submitted."""
+    """Return a combo in the newer form (type ``COMBO``); validated since ComfyUI 0.33, not in 0.3.64."""
     return ["COMBO", {"multiselect": False, "options": list(options), **more}]
+
+
+DYNAMIC = "COMFY_DYNAMICCOMBO_V3"
+MATCHED = "COMFY_MATCHTYPE_V3"
+Inputs = Mapping[str, Socket]
+
+
+def option(key: str, required: Inputs | None = None, optional: Inputs | None = None) -> dict[str, Any]:
+    """Return one option of a dynamic combo: its key and the inputs that it brings."""
+    inputs = {"required": dict(required or {})}
+    return {"key": key, "inputs": inputs | ({"optional": dict(optional)} if optional else {})}
+
+
+def dynamic(*options: dict[str, Any], **more: Any) -> Socket:
+    """Return a combo whose choice decides which inputs follow, under ``name.child``."""
+    return [DYNAMIC, {"options": list(options), **more}]
+
+
+def matched(group: str) -> Socket:
+    """Return a lazy socket of any type, the same for all of its group."""
+    return [MATCHED, {"lazy": True, "template": {"template_id": group, "allowed_types": "*"}}]
 
 
 def any_file() -> Socket:
@@ -160,10 +181,37 @@ class NodeClass:
     checked: str = ""
     changed: Callable[[Folders, Mapping[str, Any]], Any] | None = None
     """The change check; its value enters the cache signature."""
+    wants: Callable[[Mapping[str, Any]], str] | None = None
+    """Which of its lazy inputs it needs, by the others' values."""
 
-    def socket(self, name: str) -> Socket:
-        """Return the declaration of one visible input."""
-        return self.required[name] if name in self.required else self.optional[name]
+    def sockets(self, inputs: Mapping[str, Any]) -> dict[str, tuple[Socket, bool]]:
+        """Return the visible inputs as *inputs* unfold them: name → (declaration, whether it is required).
+
+        A dynamic combo stands there only with a key it knows, and with what that brings
+        (ComfyUI 0.33 comfy_api/latest/_io.py get_finalized_class_inputs).
+        """
+        return dict(_unfold({"required": self.required, "optional": self.optional}, inputs, ""))
+
+    def is_lazy(self, name: str) -> bool:
+        """Return whether an input is computed only when the node asks for it."""
+        socket = self.required.get(name) or self.optional.get(name) or []
+        return len(socket) > 1 and bool(socket[1].get("lazy"))
+
+
+def _unfold(
+    groups: Mapping[str, Inputs], inputs: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, tuple[Socket, bool]]]:
+    for group, sockets in groups.items():
+        for child, socket in sockets.items():
+            name = prefix + child
+            if socket[0] != DYNAMIC:
+                yield name, (socket, group == "required")
+                continue
+            key = inputs.get(name)
+            for chosen in socket[1]["options"]:
+                if chosen["key"] == key:
+                    yield name, (socket, group == "required")
+                    yield from _unfold(chosen["inputs"], inputs, f"{name}.")
 
 
 Catalogue = Mapping[str, NodeClass]

@@ -6,12 +6,24 @@ import io
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from PIL import Image, PngImagePlugin
 
 from runner.previz.files import Place, claim
-from runner.previz.nodes.definition import Call, NodeClass, Ui, choice, integer, link, number, string, switch
+from runner.previz.nodes.definition import (
+    Call,
+    NodeClass,
+    Ui,
+    choice,
+    integer,
+    late_choice,
+    link,
+    number,
+    string,
+    switch,
+)
 from runner.previz.picture import Images
 
 COMPRESSION = 4
@@ -59,7 +71,7 @@ def _write_pngs(
         picture = images.frame(index, call.story)
         picture.save(place.folder / name, pnginfo=chunks, compress_level=compression)
         entries.append(place.entry(name))
-    return Ui(shown={"images": entries})
+    return Ui(shown={"images": entries}, result=(images,))
 
 
 def save_to_socket(call: Call, *, images: Images) -> Ui:
@@ -153,7 +165,24 @@ def show_any(call: Call, *, source: Any = None) -> Ui:
         text = str(source)
     else:
         text = "None" if source is None else repr(source)
-    return Ui(shown={"text": [text]})
+    return Ui(shown={"text": [text]}, result=(text,))
+
+
+def save_text(
+    call: Call, *, text: str, filename_prefix: str, format: str, prompt: Any = None, extra_pnginfo: Any = None
+) -> Ui:
+    """Write one text file; JSON that can be read is laid out anew."""
+    place = claim(call.folders, prefix=filename_prefix, kind="output", width=1, height=1)
+    name = f"{place.stem}_{place.counter:05}.{format}"
+    content = text
+    if format == "json":
+        with suppress(json.JSONDecodeError):
+            content = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    (place.folder / name).write_text(content, "utf-8", newline="")
+    return Ui(shown={"text": [text], "files": [place.entry(name)]}, result=(text,))
+
+
+TEXT_FORMATS = ("txt", "csv", "md", "json")
 
 
 HIDDEN = {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}
@@ -169,6 +198,8 @@ CLASSES = (
         output=True,
         required=PREFIX,
         hidden=HIDDEN,
+        returns=("IMAGE",),
+        return_names=("images",),
     ),
     NodeClass(
         name="PreviewImage",
@@ -178,6 +209,8 @@ CLASSES = (
         output=True,
         required={"images": link("IMAGE")},
         hidden=HIDDEN,
+        returns=("IMAGE",),
+        return_names=("images",),
     ),
     NodeClass(
         name="SaveImageWebsocket",
@@ -220,5 +253,23 @@ CLASSES = (
         module="comfy_extras.nodes_preview_any",
         output=True,
         required={"source": link("*")},
+        returns=("STRING",),
+    ),
+    NodeClass(
+        name="SaveText",
+        run=save_text,
+        category="text",
+        display="Save Text",
+        module="comfy_extras.nodes_text",
+        newer=True,
+        output=True,
+        required={
+            "text": string(forceInput=True, multiline=False),
+            "filename_prefix": string(default="ComfyUI", multiline=False),
+            "format": late_choice(*TEXT_FORMATS, default="txt"),
+        },
+        hidden=HIDDEN,
+        returns=("STRING",),
+        return_names=("text",),
     ),
 )

@@ -44,6 +44,21 @@ def sleep(call: Call, *, image: Any, seconds: float, coop: bool) -> tuple[Any, .
     return (image,)
 
 
+def pass_gate(call: Call, *, image: Any) -> tuple[Any, ...]:
+    """Wait for a file in the input folder: `gate-…` lets one job pass and is removed; `gate.open` all."""
+    folder, looks = call.folders.root / "input", 0
+    while not (folder / "gate.open").exists():
+        permit = next(folder.glob("gate-*"), None)
+        if permit is not None:
+            permit.unlink()
+            break
+        time.sleep(0.01)
+        looks += 1
+        if looks % TICKS_PER_S == 0:
+            call.report(looks // TICKS_PER_S, 1 + looks // TICKS_PER_S)
+    return (image,)
+
+
 def fail(call: Call, *, image: Any, kind: str) -> tuple[Any, ...]:
     """Raise the kind of failure asked for."""
     errors: dict[str, BaseException] = {
@@ -81,6 +96,13 @@ def expand(call: Call, *, image: Any) -> Expansion:
     )
 
 
+def expand_and_show(call: Call, *, image: Any) -> Expansion:
+    """Turn into one ImageInvert and a preview of it."""
+    shown = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
+    invert = {"class_type": "ImageInvert", "inputs": {"image": image}}
+    return Expansion(nodes={"1": invert, "2": shown}, results=(["1", 0],))
+
+
 def same(call: Call, *, image: Any) -> tuple[Any, ...]:
     """Return the picture unchanged."""
     return (image,)
@@ -113,6 +135,7 @@ CLASSES = (
         sleep,
         required={**IMAGE, "seconds": number(1.0, 0.0, 600.0), "coop": switch(True)},
     ),
+    _test("TGate", pass_gate),
     _test("TRaise", fail, required={**IMAGE, "kind": KINDS}),
     _test(
         "TBadUI",
@@ -129,6 +152,7 @@ CLASSES = (
         asynchronous=True,
     ),
     _test("TExpand", expand),
+    _test("TExpandShow", expand_and_show),
     _test("TNow", same, changed=lambda _folders, _inputs: float("nan")),
     _test(
         "TText",

@@ -1,15 +1,30 @@
-"""Video: the latents that image-to-video graphs start from, and a video value.
-
-`SaveVideo` is not offered yet: writing MP4 needs PyAV, which is an optional dependency.
-"""
+"""Video: the latents that image-to-video graphs start from, a video value, and its file."""
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import dataclass
 from typing import Any
 
-from runner.previz.nodes.definition import LARGEST_SIDE, Call, NodeClass, integer, link, number
+from runner.previz.files import claim
+from runner.previz.film import mp4
+from runner.previz.nodes.definition import (
+    LARGEST_SIDE,
+    Call,
+    NodeClass,
+    Socket,
+    Ui,
+    dynamic,
+    integer,
+    late_choice,
+    link,
+    number,
+    option,
+    string,
+)
 from runner.previz.nodes.latent import whole
+from runner.previz.nodes.save import HIDDEN
 from runner.previz.picture import Conditioning, Images, Latent
 
 
@@ -21,10 +36,42 @@ class Video:
     fps: float
 
 
-def create(call: Call, *, images: Images, fps: float, audio: Any = None) -> tuple[Any, ...]:
+def create(call: Call, *, images: Images, fps: float, **_more: Any) -> tuple[Any, ...]:
     """Return the frames with their rate."""
     _ = images.shape
     return (Video(images=images, fps=fps),)
+
+
+def save(
+    call: Call,
+    *,
+    video: Video,
+    filename_prefix: str,
+    format: str,
+    prompt: Any = None,
+    extra_pnginfo: Any = None,
+    **_: Any,
+) -> Ui:
+    """Write one MP4, whatever codec is asked for."""
+    count, height, width, _channels = video.images.shape
+    place = claim(call.folders, prefix=filename_prefix, kind="output", width=width, height=height)
+    told = {**(extra_pnginfo or {}), **({} if prompt is None else {"prompt": prompt})}
+    film = mp4(
+        [_jpeg(call, video.images, index) for index in range(count)],
+        width=width,
+        height=height,
+        fps=video.fps,
+        tags={key: json.dumps(value) for key, value in told.items()},
+    )
+    name = f"{place.stem}_{place.counter:05}_.mp4"
+    (place.folder / name).write_bytes(film)
+    return Ui(shown={"images": [place.entry(name)], "animated": [True]}, result=(video,))
+
+
+def _jpeg(call: Call, images: Images, index: int) -> bytes:
+    buffer = io.BytesIO()
+    images.frame(index, call.story).convert("RGB").save(buffer, format="JPEG", quality=QUALITY)
+    return buffer.getvalue()
 
 
 def clip_latent(width: int, height: int, length: int, batch: int, start: Images | None) -> Latent:
@@ -69,6 +116,18 @@ def _size(width: int, height: int, length: int, step: int) -> dict[str, Any]:
         "length": integer(length, 1, LARGEST_SIDE, 4),
         "batch_size": integer(1, 1, 4096, None),
     }
+
+
+CONTAINERS = ("auto", "mp4")
+QUALITY = 90
+
+
+def _codec(**more: Any) -> Socket:
+    crf = number(23.0, 0.0, 51.0, 1.0)
+    space = late_choice("auto", "sRGB", "HDR", "HDR PQ", default="auto")
+    encoding = dynamic(option("auto"), option("re-encode", {"crf": crf, "color_space": space}))
+    known = [option(key, optional={"encoding": encoding}) for key in ("h264", "av1")]
+    return dynamic(option("auto"), *known, **more)
 
 
 WAN = "comfy_extras.nodes_wan"
@@ -122,7 +181,25 @@ CLASSES = (
         module="comfy_extras.nodes_video",
         newer=True,
         required={"images": link("IMAGE"), "fps": number(30.0, 1.0, 120.0, 1.0)},
-        optional={"audio": link("AUDIO")},
+        optional={"audio": link("AUDIO"), "bit_depth": integer(8, 8, 10, 2)},
         returns=("VIDEO",),
+    ),
+    NodeClass(
+        name="SaveVideo",
+        run=save,
+        category="video",
+        display="Save Video",
+        module="comfy_extras.nodes_video",
+        newer=True,
+        output=True,
+        required={
+            "video": link("VIDEO"),
+            "filename_prefix": string(default="video/ComfyUI", multiline=False),
+            "format": dynamic(*(option(key, {"codec": _codec()}) for key in CONTAINERS)),
+        },
+        optional={"codec": _codec(hidden=True)},
+        hidden=HIDDEN,
+        returns=("VIDEO",),
+        return_names=("video",),
     ),
 )
