@@ -131,9 +131,9 @@ def project(folder: Path, jobs: int, checkpoint: str, lora: str) -> Path:
     spec.parent.mkdir()
     spec.write_text(
         "animerun: 1\nepisode: night\n"
-        f"models: {{tiny: {{template: txt2img, checkpoint: {checkpoint}, size: 64x64}}}}\n"
         "scenes:\n"
-        f"  drawn: {{model: tiny, prompt: a lighthouse, lora: {lora}, steps: 1, seeds: 1..{drawn}}}\n"
+        f"  drawn: {{template: txt2img, checkpoint: {checkpoint}, size: 64x64, steps: 1,"
+        f" prompt: a lighthouse, lora: {lora}, seeds: 1..{drawn}}}\n"
         f"  flat: {{template: flat, seeds: 1..{flat}}}\n{others}"
     )
     return spec
@@ -167,12 +167,12 @@ class Night:
         self.folder, self.machines, self.name = folder, machines, name
         self.before = set((folder / "runs").glob("*/journal.jsonl"))
 
-    def begin(self, spec: str, *more: str) -> subprocess.Popen[str]:
+    def begin(self, spec: str) -> subprocess.Popen[str]:
         servers = [word for machine in self.machines for word in ("--server", machine.url)]
         gate = ["--baseline", "latest-success", "--fail-on", "missing,failed,changed"]
         reports = ["--junit", f"ci/{self.name}.xml", "--summary", f"ci/{self.name}.md"]
         return subprocess.Popen(
-            [sys.executable, "-m", "runner", spec, *servers, "--force", "--yes", "--quiet", *gate, *reports, *more],
+            [sys.executable, "-m", "runner", spec, *servers, "--force", "--yes", "--quiet", *gate, *reports],
             cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
@@ -185,8 +185,8 @@ class Night:
     def done(self) -> int:
         return sum(line["t"] == "done" for line in self.lines())
 
-    def reached(self, jobs: int) -> bool:
-        return self.done() >= jobs
+    def reached(self, jobs: int, process: subprocess.Popen[str]) -> bool:
+        return self.done() >= jobs or process.poll() is not None
 
     def figures(self, process: subprocess.Popen[str], jobs: int, wait_s: float) -> dict[str, object]:
         """Wait for the end and return what happened."""
@@ -241,11 +241,13 @@ def main() -> int:
         for name, code in wanted.items():
             night = Night(folder, machines, name)
             spelled = str(spec) if name == "again" else "specs/night.yaml"
-            process = night.begin(spelled, *(("--set", "colour=700") if name == "bad" else ()))
+            colour = "default: 700" if name == "bad" else "default: 3"
+            (folder / "templates/flat.json.j2").write_text(FLAT.replace("default: 3", colour))
+            process = night.begin(spelled)
             holder = Holder(folder / "runs/manifest.duckdb", random.Random(asked.seed))
             if name == "faults":
                 holder.start()
-                until(partial(night.reached, asked.jobs // 4), "a quarter of the jobs", 300)
+                until(partial(night.reached, asked.jobs // 4, process), "a quarter of the jobs", 300)
                 machines[0].signal(signal.SIGKILL)
                 machines[0].start()
             figures = night.figures(process, asked.jobs, 900)
