@@ -34,9 +34,17 @@ for _number in (getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
         signal.signal(_number, signal.default_int_handler)
 
 
+# Children start from compiled modules, as an installed program does: hundreds of them are started here.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers `-n auto` means: two for each core, as tests here often wait for a clock."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many workers `-n auto` means: two for each core, as tests here often wait for a clock.
+
+    A worker that is done takes tests from another: the slow ones lie together, and one worker had them all.
+    """
+    config.option.dist = "worksteal"
     return 2 * (os.cpu_count() or 1)
 
 

@@ -14,9 +14,9 @@ from tests.cli.conftest import Project
     ("flags", "told"),
     [
         (("--max-failures", "many"), "--max-failures is `many`; it must be a number of jobs or a share"),
-        (("--max-failures", "120%"), "--max-failures is '120%'"),
+        (("--max-failures", "120%"), "--max-failures is `120%`"),
         (("--deadline", "soon"), "--deadline is `soon`; it must be a duration like 90s, 45m or 6h"),
-        (("--no-progress", "0s"), "--no-progress is '0s'"),
+        (("--no-progress", "0s"), "--no-progress is `0s`"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(project: Project, flags: tuple[str, str], told: str) -> None:

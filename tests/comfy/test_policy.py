@@ -330,7 +330,7 @@ async def test_a_file_that_may_not_be_looked_for_by_name_is_not_there(
 ) -> None:
     """A refusal is no file: the attempt stays unreadable, and may be tried again."""
     fake.plan("GET /history", *[NO] * 8)
-    fake.plan("GET /view", (404, "text/plain", b""), (403, "text/plain", b""))
+    fake.plan("GET /view", (404, "text/plain", b""), (400, "text/plain", b""))
     executor.start(attempt(), tmp_path)
     fault = (await until_end(executor))[-1].fault
 
@@ -363,12 +363,12 @@ async def test_only_the_files_of_one_save_image_are_known_by_name(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "retry"), [(413, "TOO_LARGE", "never"), (403, "SERVER_REJECTS", "elsewhere")]
+    ("status", "code", "retry"), [(413, "TOO_LARGE", "never"), (400, "SERVER_REJECTS", "elsewhere")]
 )
 async def test_an_input_that_is_refused_fails_its_job_by_the_reason(
     executor: ComfyExecutor, fake: Fake, attempt: Make, tmp_path: Path, status: int, code: str, retry: str
 ) -> None:
-    """A file too large for one server is tried on no other; one that is not let in may be."""
+    """A file too large for one server is tried on no other; one refused for another reason is."""
     (tmp_path / "in.png").write_bytes(b"x")
     fake.plan("POST /upload/image", (status, "text/plain", b"no"))
     executor.start(attempt(files={"ab.png": tmp_path / "in.png"}), tmp_path)

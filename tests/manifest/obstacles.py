@@ -14,6 +14,8 @@ from pathlib import Path
 
 import duckdb
 
+from runner.manifest.store import SCHEMA
+
 _HOLD = "import duckdb, sys; db = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == 'ro'); db.execute(sys.argv[3]); print('open', flush=True); sys.stdin.read()"
 
 
@@ -131,7 +133,7 @@ def cut(path: Path) -> None:
 SOMEBODYS: dict[str, tuple[Callable[[Path], None], str]] = {
     "stray log": (stray_log, "manifest.duckdb.wal was left by another program and does not fit manifest.duckdb"),
     "newer DuckDB": (newer_format, "was written by a newer DuckDB (storage version 9999, this one reads up to "),
-    "newer animerun": (newer_schema, "was written by a newer animerun (schema 99, this one knows 2)"),
+    "newer animerun": (newer_schema, f"was written by a newer animerun (schema 99, this one knows {SCHEMA})"),
     "another database": (another_database, "is a database, but no index of animerun"),
     "a folder": (a_folder, "manifest.duckdb cannot be read ("),
 }  # fmt: skip

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.conformance import server as plain
+from tests.conformance.abilities import ABILITIES
 from tests.conformance.graphs import sleeper
 from tests.conformance.test_s03_rejections import (
     test_s03_5_a_rejected_job_is_nowhere,
@@ -201,6 +202,12 @@ class Server(plain.Server):
             yield listener
         finally:
             self._moving.comfy.disconnect(socket)
+
+
+@pytest.fixture
+def abilities() -> dict[str, bool]:
+    """Return what the model can do of what servers differ in: nothing, it answers as 0.3.64 does."""
+    return dict.fromkeys(ABILITIES, False)
 
 
 @pytest.fixture
