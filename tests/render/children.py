@@ -12,6 +12,9 @@ environment.MAX_RANGE = environment.MAX_EXPONENT = 10**18
 """
 """The child without the first wall's budget: only the operating system counts."""
 
+PATIENT = f"import runner.sandbox.wire as wire\nwire.SECONDS = 60.0\n{MAIN}"
+"""The child with more time than a slow machine needs: only the first wall refuses."""
+
 ESCAPED = f"""
 import runner.sandbox.body as body
 class Open(body.JsonEnvironment):

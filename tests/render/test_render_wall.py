@@ -119,6 +119,25 @@ def test_the_second_wall_stands_alone(name: str, opened: Open, monkeypatch: pyte
     assert client.text(GOOD, {"x": 7}) == " 7 "
 
 
+GROWN = "{% for i in range(40) %}{% set n.x = namespace(a=n.x, b=n.x) %}{% endfor %}"
+NAMESPACES = "{% set n = namespace(x='x') %}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        NAMESPACES + GROWN + "{{ n.x | string }}",
+        NAMESPACES + "{% set t = (n, n) %}" + GROWN + "{{ t ~ '' }}",
+    ],
+    ids=["as a text", "in a list"],
+)
+def test_namespaces_within_namespaces_are_paid_for(body: str, opened: Open) -> None:
+    """What they hold counts like the entries of a map, however small they look, on a slow machine too."""
+    _, client = opened(children.PATIENT)
+
+    assert refusal(client, body) == "it writes, repeats or compares far more than a graph needs"
+
+
 @pytest.mark.parametrize(("others", "children_started"), [(0, 1), (1, 2)])
 def test_a_child_that_is_full_of_others_is_no_reason_to_refuse(
     others: int, children_started: int, opened: Open, monkeypatch: pytest.MonkeyPatch
