@@ -186,4 +186,5 @@ def test_s08_replaced_classes(server: Server, abilities: dict[str, bool]) -> Non
         pytest.skip("the server replaces no classes")
     told = server.http.get("/node_replacements").json()
 
+    assert isinstance(told, dict)
     assert all({"new_node_id", "old_node_id"} <= set(each) for found in told.values() for each in found)
