@@ -58,7 +58,7 @@ def _previz(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def http(server_url: str) -> Iterator[httpx.Client]:
     """Yield one HTTP client for the whole session."""
-    with httpx.Client(base_url=server_url, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=server_url, timeout=60, trust_env=False, verify=False) as client:
         yield client
 
 

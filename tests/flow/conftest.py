@@ -1,18 +1,22 @@
 # ruff: noqa: E501 - graphs read better in long lines
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import subprocess
 import sys
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import httpx
 import pytest
+
+from runner.cli import call
 
 WAIT_S = 60.0
 """How long a test waits for what must come; a limit for what hangs, no measure."""
@@ -57,7 +61,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 class Shop:
-    """A project folder, and animerun as a process of its own in it."""
+    """A project folder, and animerun in it: called to its end, or started as a process that a test stops."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,10 +85,12 @@ class Shop:
             text=True,
         )
 
-    def animerun(self, *args: str, wait_s: float = 2 * WAIT_S) -> tuple[int, str, str]:
-        process = self.start(*args)
-        out, err = process.communicate(timeout=wait_s)
-        return process.returncode, out, err
+    def animerun(self, *args: str) -> tuple[int, str, str]:
+        """Return the exit code and what was said, of a call within this process: starting one costs more."""
+        out, err = io.StringIO(), io.StringIO()
+        with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
+            code = call(list(args))
+        return code, out.getvalue(), err.getvalue()
 
     def run(self) -> Path:
         [found] = [
@@ -112,7 +118,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
 
 def queued(url: str) -> dict[str, list[list[object]]]:
     """Return the server's queue."""
-    return httpx.get(f"{url}/queue", trust_env=False).json()
+    # A client that verifies reads all certificates of the system first: 40 ms, and this is asked often.
+    return httpx.get(f"{url}/queue", trust_env=False, verify=False).json()
 
 
 def until(what: str, look: Callable[[], object], wait_s: float = WAIT_S) -> None:
@@ -134,7 +141,8 @@ GATED = """{
 
 
 class Own:
-    """A server of one test: what it saved can be counted, and jobs of GATED run as long as the test wants."""
+    """A server that one test has for itself: what it saved can be counted, and jobs of GATED run as long as
+    the test wants."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
@@ -169,11 +177,40 @@ class Own:
         """Let no job pass."""
         (self.folder / "input" / "gate.open").unlink()
 
+    def forget(self) -> None:
+        """Make the server what it was when it started: no job, no history, nothing in its cache, no file."""
+        self._post("queue", {"clear": True})
+        self.open()
+        self._post("interrupt", {})
+        # The cache holds what the last job made.
+        other = {
+            "a": {
+                "class_type": "EmptyImage",
+                "inputs": {"width": 1, "height": 1, "batch_size": 1, "color": 1},
+            },
+            "b": {"class_type": "PreviewImage", "inputs": {"images": ["a", 0]}},
+        }
+        self._post("prompt", {"prompt": other})
+        until("the server to be idle", self.idle)
+        self._post("history", {"clear": True})
+        for name in ("input", "output", "temp"):
+            for each in (self.folder / name).iterdir():
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Own]:
-    """A server for this test alone; its gate is shut."""
-    folder = tmp_path / "own" / "files"
-    folder.parent.mkdir()
+    def _post(self, path: str, body: object) -> None:
+        httpx.post(f"{self.url}/{path}", json=body, trust_env=False, verify=False).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def lent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
+    """The server that tests have one after the other, by `own`."""
+    folder = tmp_path_factory.mktemp("own") / "files"
     with serving(folder) as url:
         yield Own(url, folder)
+
+
+@pytest.fixture
+def own(lent: Own) -> Iterator[Own]:
+    """A server that nobody else uses and that has done nothing yet; its gate is shut."""
+    yield lent
+    lent.forget()

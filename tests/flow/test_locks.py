@@ -114,7 +114,8 @@ def test_what_another_process_made_while_we_planned_is_not_made_again(
     shop.write("flat.yaml", spec("flat", jobs=2))
 
     def meanwhile(*_: object, **__: object) -> None:
-        assert shop.animerun("flat.yaml", "--server", own.url)[0] == 0
+        with shop.start("flat.yaml", "--server", own.url) as other:
+            assert other.wait(WAIT_S) == 0
 
     monkeypatch.chdir(shop.folder)
     monkeypatch.setattr(asking, "confirm_size", meanwhile)

@@ -7,14 +7,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from runner.manifest.journal import Reading
-from tests.flow.conftest import Shop, serving
+from tests.flow.conftest import Own, Shop
 from tests.flow.test_main_job import FLAT
 
 FRONT = """---
@@ -42,7 +41,7 @@ scenes:
 
 
 class Server:
-    """A previz of one test."""
+    """The server of one test."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
@@ -56,11 +55,8 @@ class Server:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Server]:
-    folder = tmp_path / "own" / "files"
-    folder.parent.mkdir()
-    with serving(folder) as url:
-        yield Server(url, folder)
+def own(own: Own) -> Server:
+    return Server(own.url, own.folder)
 
 
 @pytest.fixture

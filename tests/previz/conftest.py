@@ -34,7 +34,7 @@ class Previz:
         )
         self.first_line = json.loads(self.child.stdout.readline())
         self.url = self.first_line["url"]
-        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False, verify=False)
 
     @property
     def log(self) -> str:

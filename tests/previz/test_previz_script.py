@@ -209,7 +209,7 @@ def test_a_restart_forgets_everything(play: Callable[[str], Previz]) -> None:
             while True:
                 socket.recv(PATIENCE_S)
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{previz.url}/queue", trust_env=False)
+        httpx.get(f"{previz.url}/queue", trust_env=False, verify=False)
     previz.poll(lambda: _there(previz.url))
     queue = previz.http.get("/queue").json()
     answer = previz.http.post("/prompt", json={"prompt": plain()}).json()
@@ -222,7 +222,7 @@ def test_a_restart_forgets_everything(play: Callable[[str], Previz]) -> None:
 
 def _there(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/queue", trust_env=False).status_code == 200
+        return httpx.get(f"{url}/queue", trust_env=False, verify=False).status_code == 200
     except httpx.ConnectError:
         return False
 

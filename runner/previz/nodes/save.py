@@ -26,7 +26,7 @@ from runner.previz.nodes.definition import (
 )
 from runner.previz.picture import Images
 
-COMPRESSION = 4
+COMPRESSION = 1
 PREVIEW_COMPRESSION = 1
 EXIF_MODEL = 0x0110
 EXIF_MAKE = 0x010F
