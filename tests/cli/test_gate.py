@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import chdir
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from runner.cli import call
 from runner.cli.console import clean, emit
 from runner.manifest.journal import Journal, Reading
 from tests.cli.conftest import Project
@@ -22,11 +24,23 @@ scenes:
 """
 
 
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one good run of three cards, to be copied; in `show/` another with its spec in a folder."""
+    folder = tmp_path_factory.mktemp("good")
+    for project, spec in ((folder, "demo.yaml"), (folder / "show", "specs/demo.yaml")):
+        (project / spec).parent.mkdir(parents=True, exist_ok=True)
+        (project / "animerun.toml").write_text("")
+        (project / spec).write_text(SPEC)
+        with chdir(folder):
+            assert call([str((project / spec).relative_to(folder)), "-q"]) == 0
+    return folder
+
+
 @pytest.fixture
-def night(project: Project) -> Project:
+def night(project: Project, good: Path) -> Project:
     """A project with one good run of three cards."""
-    project.write("demo.yaml", SPEC)
-    assert project.animerun("demo.yaml", "-q").code == 0
+    shutil.copytree(good, project.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("show"))
     return project
 
 
@@ -238,11 +252,9 @@ def test_no_line_is_a_command(text: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def episode(project: Project) -> Project:
+def episode(project: Project, good: Path) -> Project:
     """A project with its spec in a folder, and one good run of it."""
-    project.write("show/animerun.toml", "")
-    project.write("show/specs/demo.yaml", SPEC)
-    assert project.animerun("show/specs/demo.yaml", "-q").code == 0
+    shutil.copytree(good / "show", project.folder / "show")
     return project
 
 

@@ -61,11 +61,22 @@ def answers(record: Project) -> tuple[list[tuple[int, str]], str]:
     return found, "".join(each.err for each in said)
 
 
+_SOUND: list[tuple[list[tuple[int, str]], str]] = []
+
+
+@pytest.fixture
+def sound(record: Project) -> list[tuple[int, str]]:
+    """The answers with a sound index, asked for once: they name nothing of the test's own folder."""
+    if not _SOUND:
+        _SOUND.append(answers(record))
+    assert "warning" not in _SOUND[0][1]
+    return _SOUND[0][0]
+
+
 @pytest.mark.parametrize("name", SOMEBODYS)
-def test_somebody_elses_index_is_read_past(record: Project, name: str) -> None:
+def test_somebody_elses_index_is_read_past(record: Project, sound: list[tuple[int, str]], name: str) -> None:
     """Every reading command answers as with a sound index, says why, and changes nothing of what is there."""
     published = record.folder / "runs" / "manifest.duckdb"
-    sound, quiet = answers(record)
     SOMEBODYS[name][0](published)
     before = {path.name: path.stat().st_ino for path in published.parent.glob("manifest*")}
     found, said = answers(record)
@@ -74,7 +85,6 @@ def test_somebody_elses_index_is_read_past(record: Project, name: str) -> None:
     assert found == sound
     assert SOMEBODYS[name][1] in said
     assert "animerun repair puts it aside" in said
-    assert "warning" not in quiet
     assert report is not None
     assert not report.published
     assert {path.name: path.stat().st_ino for path in published.parent.glob("manifest*")} == before
@@ -114,10 +124,11 @@ def test_what_is_of_no_use_is_built_again(record: Project, name: str) -> None:
         assert [path.read_bytes() for path in runs.glob("manifest.duckdb.aside-*")] == [content]
 
 
-def test_an_index_that_is_open_elsewhere_is_neither_read_nor_replaced(record: Project) -> None:
+def test_an_index_that_is_open_elsewhere_is_neither_read_nor_replaced(
+    record: Project, sound: list[tuple[int, str]]
+) -> None:
     """Its holder is told by pid and command; repair leaves it too; after it is closed it is published."""
     runs = record.folder / "runs"
-    sound, _ = answers(record)
     inode = (runs / "manifest.duckdb").stat().st_ino
     with holding(runs / "manifest.duckdb") as pid:
         found, said = answers(record)
@@ -194,10 +205,11 @@ def test_a_killed_writers_log_is_kept_with_its_file(record: Project) -> None:
     assert after.published
 
 
-def test_an_index_that_cannot_be_read_nor_replaced_is_read_past(record: Project) -> None:
+def test_an_index_that_cannot_be_read_nor_replaced_is_read_past(
+    record: Project, sound: list[tuple[int, str]]
+) -> None:
     """A damaged file with somebody's log beside it: the answers come from the journals, and both stay."""
     runs = record.folder / "runs"
-    sound, _ = answers(record)
     without_jobs(runs / "manifest.duckdb")
     (runs / "manifest.duckdb.wal").write_bytes(b"x" * 100)
     before = (runs / "manifest.duckdb").read_bytes()

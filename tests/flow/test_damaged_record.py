@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -42,17 +43,28 @@ class Desk:
         return max(number for number, line in enumerate(lines, 1) if line["t"] == kind)
 
 
-@pytest.fixture
-def desk(
-    shop: Shop, server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Desk:
-    monkeypatch.chdir(shop.folder)
+@pytest.fixture(scope="module")
+def finished(server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one finished run, to be copied."""
+    shop = Shop(tmp_path_factory.mktemp("finished"))
     shop.template("flat", FLAT)
     shop.write("flat.yaml", spec("flat", jobs=JOBS))
     shop.write("other.yaml", spec("flat", jobs=JOBS).replace("episode: ", "episode: other_"))
-    found = Desk(shop, server, capsys)
-    assert found.render()[0] == 0
-    return found
+    assert shop.animerun("flat.yaml", "--server", server)[0] == 0
+    return shop.folder
+
+
+@pytest.fixture
+def desk(
+    shop: Shop,
+    finished: Path,
+    server: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Desk:
+    monkeypatch.chdir(shop.folder)
+    shutil.copytree(finished, shop.folder, dirs_exist_ok=True)
+    return Desk(shop, server, capsys)
 
 
 def forget(desk: Desk, index: str) -> None:
