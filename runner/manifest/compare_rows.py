@@ -19,6 +19,7 @@ from typing import Any, Literal
 import duckdb
 
 from runner.manifest.journal import Reading
+from runner.manifest.opening import literal
 from runner.manifest.rows import rows
 from runner.manifest.store import JOURNAL, TABLES, Manifest
 from runner.manifest.tables import append
@@ -86,7 +87,7 @@ class Sides:
         self._db = manifest.connection
         sources: tuple[tuple[Letter, Source], ...] = (("a", a), ("b", b))
         for side, source in sources:
-            self._db.execute(f"create schema {side}")
+            self._db.execute(f"attach ':memory:' as {side}")
             self._load(side, source)
             # Looking for open attempts is dear; counting tells that there are none.
             [left] = self.ask("open", side=side)
@@ -114,12 +115,13 @@ class Sides:
         append(self._db, ((table, row) for row in found))
 
     def _load(self, side: Letter, source: Source) -> None:
+        [main] = self._db.execute("select current_database()").fetchone() or ()
         for table in TABLES:
+            every = f"select * from {main}.main.{table}"
             if source.run:
-                where = f"where run = '{source.run.replace(chr(39), chr(39) * 2)}'"
-                self._db.execute(f"create view {side}.{table} as select * from main.{table} {where}")
+                self._db.execute(f"create view {side}.{table} as {every} where run = {literal(source.run)}")
             else:
-                self._db.execute(f"create table {side}.{table} as select * from main.{table} limit 0")
+                self._db.execute(f"create table {side}.{table} as {every} limit 0")
         if source.folder is not None and not source.run:
             reading = Reading(source.folder / JOURNAL)
             append(

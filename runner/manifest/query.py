@@ -70,7 +70,8 @@ def columns(manifest: Manifest) -> list[tuple[str, str]]:
     """Return (table or view, its columns) of everything that can be asked, in alphabetical order."""
     text = (
         "select table_name, string_agg(column_name, ' ' order by column_index) from duckdb_columns() "
-        "where schema_name = 'main' and database_name = 'memory' and not internal group by 1 order by 1"
+        "where schema_name = 'main' and database_name = current_database() and not internal "
+        "and table_name not in ('meta', 'applied') group by 1 order by 1"
     )
     return [(str(name), str(names)) for name, names in _run(manifest.connection, text, 1_000, SECONDS).rows]
 

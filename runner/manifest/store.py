@@ -361,23 +361,37 @@ class Manifest:
         db = duckdb.connect(":memory:", config=LOCKED_DOWN | {"temp_directory": ""})
         try:
             db.execute("set enable_progress_bar = false")
-            tables, views = schema_parts()
-            db.execute(f"create schema fresh; use fresh; {tables}")
             path = self.runs / PUBLISHED
             found = attach(db, path, "published") if published else Private("absent", path)
             known = found.applied if isinstance(found, Published) else {}
-            if not known:
-                _allow_spilling(db)
-            replaced = self._fold(db, known)
-            db.execute("use main")
-            _union(db, replaced, published=bool(known))
-            db.execute(views)
+            if known and self._has_all(known):
+                db.execute("use published")
+                # A table that is missing is a damage of the file, and no mistake of who asks for it.
+                db.execute(f"select 1 from {', '.join(TABLES)} limit 0")
+            else:
+                self._add_news(db, known)
             if self._locked:
                 _lock_down(db)
         except BaseException:
             db.close()
             raise
         return db, found
+
+    def _has_all(self, known: Mapping[Place, Position]) -> bool:
+        """Return whether the journals hold nothing beyond what is *known*."""
+        sizes = {(run, path.name): size_of(path) for run, path in journals(self.runs)}
+        return sizes == {place: position.offset for place, position in known.items()}
+
+    def _add_news(self, db: duckdb.DuckDBPyConnection, known: Mapping[Place, Position]) -> None:
+        """Give *db* the tables and views, with what the journals hold beyond what is *known*."""
+        tables, views = schema_parts()
+        db.execute(f"create schema fresh; use fresh; {tables}")
+        if not known:
+            _allow_spilling(db)
+        replaced = self._fold(db, known)
+        db.execute("use main")
+        _union(db, replaced, published=bool(known))
+        db.execute(views)
 
     def _fold(self, db: duckdb.DuckDBPyConnection, known: Mapping[Place, Position]) -> set[str]:
         """Read what the published file does not have; return the runs of which it is to show nothing."""
