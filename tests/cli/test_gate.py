@@ -26,7 +26,7 @@ scenes:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one good run of three cards, to be copied; in `show/` is another, its spec in a folder."""
+    """A project with one good run of three cards, to be copied; `show/` is another, its spec in a folder."""
     folder = tmp_path_factory.mktemp("good")
     for project, spec in ((folder, "demo.yaml"), (folder / "show", "specs/demo.yaml")):
         (project / spec).parent.mkdir(parents=True, exist_ok=True)
