@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,16 +13,31 @@ from runner.cli import call
 from runner.cli.console import clean, emit
 from runner.manifest.journal import Journal, Reading
 from tests.cli.conftest import Project
+from tests.flow.conftest import serving
 
 SPEC = """\
 animerun: 1
 episode: demo
+size: 416x304
 scenes:
   s01:
     cuts:
       c001: {prompt: a lighthouse at dusk, seeds: 1..2}
       c002: {prompt: a boat, seeds: [7]}
 """
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one previz for all runs: to start one for each is most of what a small run costs."""
+    with serving(tmp_path_factory.mktemp("cards") / "files") as url:
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def on_cards(cards: str, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run without `--server` is made there."""
+    monkeypatch.setenv("ANIMERUN_SERVER", cards)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +218,7 @@ def test_annotations_are_printed_on_github_only(night: Project, monkeypatch: pyt
 
     assert "\n::" not in f"\n{plain.err}"
     assert found == [
-        "::error file=demo.yaml,line=7,title=animerun%3A changed::1 job with pictures that look different%0A"
+        "::error file=demo.yaml,line=8,title=animerun%3A changed::1 job with pictures that look different%0A"
         "demo/s01/c002/seed=7"
     ]
 
