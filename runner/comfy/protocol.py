@@ -58,9 +58,10 @@ def printable(text: object, *, limit: int = 500) -> str:
 
     Control, bidirectional, invisible and surrogate characters become spaces or vanish.
     """
-    raw = text if isinstance(text, str) else str(text)
-    kept = "".join(" " if ch in "\n\r\t" else ch for ch in raw[: limit * 4] if ch in "\n\r\t" or _shows(ch))
-    line = " ".join(kept.split())
+    raw = (text if isinstance(text, str) else str(text))[: limit * 4]
+    if not (raw.isascii() and raw.isprintable()):
+        raw = "".join(" " if ch in "\n\r\t" else ch for ch in raw if ch in "\n\r\t" or _shows(ch))
+    line = " ".join(raw.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
