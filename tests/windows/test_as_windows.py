@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import runner
-from tests.flow.test_resume import until
+from tests.flow.conftest import FRONT, GATED, Own, serving, until
 
 AS_WINDOWS = Path(__file__).parent / "as_windows"
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the stand-in is made for Linux")
@@ -72,6 +72,13 @@ class Shop:
         found = [path.parent for path in (self.folder / "runs").glob("*/run.json")]
         return sorted(found, key=lambda path: (path / "run.json").stat().st_mtime_ns)
 
+    def gated(self, *, jobs: int) -> None:
+        """Have jobs that run until their server's gate lets them pass."""
+        (self.folder / "templates").mkdir()
+        (self.folder / "templates" / "gated.json.j2").write_text(FRONT + GATED)
+        scenes = f"scenes: {{s01: {{seeds: 1..{jobs}}}}}\n"
+        (self.folder / "demo.yaml").write_text(f"animerun: 1\nepisode: demo\ntemplate: gated\n{scenes}")
+
     def pictures(self) -> int:
         return len([path for path in self.runs()[-1].rglob("*.png") if not path.name.startswith(".")])
 
@@ -84,7 +91,15 @@ def surroundings(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+    (tmp_path / "project").mkdir()
+    return Shop(tmp_path / "project")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Own]:
+    """A server with a gate, which animerun uses."""
+    with serving(tmp_path / "files") as url:
+        yield Own(url, tmp_path / "files")
 
 
 def test_every_module_can_be_imported() -> None:
@@ -134,28 +149,28 @@ def test_a_damaged_journal_is_mended(shop: Shop) -> None:
     assert len(list(journal.parent.glob("journal.jsonl.damaged-*"))) == 1
 
 
-def test_a_killed_run_is_resumed(shop: Shop) -> None:
+def test_a_killed_run_is_resumed(shop: Shop, own: Own) -> None:
     """The lock of a process that was killed is free, and `resume` makes the rest."""
-    shop.spec(jobs=60)
-    with shop.start("demo.yaml") as child:
+    shop.gated(jobs=4)
+    own.allow(1)
+    with shop.start("demo.yaml", "--server", own.url) as child:
         assert child.stderr is not None
-        while " 1/60]" not in child.stderr.readline():
+        while "[1/4]" not in child.stderr.readline():
             assert child.poll() is None
         child.kill()
-    code, _, err = shop.animerun("resume")
+    own.open()
+    code, _, err = shop.animerun("resume", "--server", own.url)
 
-    assert (code, shop.pictures()) == (0, 60), err
+    assert (code, shop.pictures()) == (0, 4), err
     assert len(shop.runs()) == 1
 
 
-def test_two_at_once_are_kept_apart(shop: Shop) -> None:
+def test_two_at_once_are_kept_apart(shop: Shop, own: Own) -> None:
     """While one process runs a spec, another is refused with the holder's name, and lists see the run."""
-    shop.spec(jobs=200)
-    with shop.start("demo.yaml") as child:
-        assert child.stderr is not None
-        while " 1/200]" not in child.stderr.readline():
-            assert child.poll() is None
-        code, _, err = shop.animerun("demo.yaml")
+    shop.gated(jobs=2)
+    with shop.start("demo.yaml", "--server", own.url) as child:
+        until("the first job to run", own.running)
+        code, _, err = shop.animerun("demo.yaml", "--server", own.url)
         listed = json.loads(shop.animerun("list", "--json")[1])
 
         assert child.poll() is None
@@ -166,20 +181,20 @@ def test_two_at_once_are_kept_apart(shop: Shop) -> None:
 
 def test_ctrl_c_ends_a_run_in_good_order(shop: Shop) -> None:
     """One Ctrl-C: what runs is made, the exit code is 130, no server is left, and `resume` makes the rest."""
-    shop.spec(jobs=30)
+    shop.spec(jobs=20)
     with shop.start("demo.yaml") as child:
         assert child.stderr is not None
-        while " 1/30]" not in child.stderr.readline():
+        while " 1/20]" not in child.stderr.readline():
             assert child.poll() is None
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=100)
 
     assert child.returncode == 130, err
     assert "stopped by SIGINT" in err
-    assert 0 < shop.pictures() < 30
+    assert 0 < shop.pictures() < 20
     until("the embedded server is gone", lambda: not servers_of(child.pid))
     code, _, err = shop.animerun("resume")
-    assert (code, shop.pictures()) == (0, 30), err
+    assert (code, shop.pictures()) == (0, 20), err
 
 
 def servers_of(pid: int) -> list[int]:
