@@ -56,7 +56,8 @@ PHASES = {
 MODES = ("twice", "always", "beside")
 JOBS = 4
 DEPTH = 2
-LONGEST_S = 180.0
+LONGEST_S = 400.0
+"""A limit for what hangs: four jobs whose uploads end by no answer alone try for three minutes."""
 PACE = Pace(
     settle_s=0.5,
     refused_s=1.0,
@@ -143,7 +144,9 @@ def codes(cell: Cell) -> set[int]:
         return {0}  # sockets are hints only
     if cell.phase in ("stats", "object_info"):
         if cell.toxic in LASTING and (cell.phase == "stats" or cell.toxic in ("redirect", "corrupt")):
-            return {0, 3} if cell.toxic == "corrupt" else {3}
+            # Another word is a class or a choice that is not there; another bracket leaves no answer at all.
+            unread = {4} if cell.phase == "object_info" else set()
+            return {0, 3} | unread if cell.toxic == "corrupt" else {3}
         return {0} if cell.mode == "twice" else {4}
     if cell.mode == "twice" or (cell.phase == "submit" and cell.toxic in HEARD):
         return {0}
