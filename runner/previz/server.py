@@ -29,7 +29,19 @@ from runner.previz.sockets import Sockets
 from runner.previz.upload import upload_image, upload_mask
 from runner.previz.validate import validate
 from runner.previz.view import view
-from runner.previz.web import LARGEST_BODY, Route, Router, body_of, foreign, form_of, json_of, plain_json
+from runner.previz.web import (
+    LARGEST_BODY,
+    LARGEST_SETTINGS,
+    Route,
+    Router,
+    TooLarge,
+    body_of,
+    foreign,
+    form_of,
+    is_ours,
+    json_of,
+    plain_json,
+)
 from runner.previz.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -349,12 +361,19 @@ class App:
         return plain_json(self._settings.get(name))
 
     async def _set_settings(self, request: Request, _variable: str) -> Response:
-        self._settings.update(await json_of(request))
+        self._keep(await json_of(request))
         return Response()
 
     async def _set_setting(self, request: Request, name: str) -> Response:
-        self._settings[name] = await json_of(request)
+        self._keep({name: await json_of(request)})
         return Response()
+
+    def _keep(self, more: dict[str, Any]) -> None:
+        """Keep *more* settings; raises TooLarge when all of them are: they stay in memory until the end."""
+        settings = {**self._settings, **more}
+        if len(json.dumps(settings)) > LARGEST_SETTINGS:
+            raise TooLarge
+        self._settings = settings
 
     # The socket.
 
@@ -362,7 +381,8 @@ class App:
         return Response("400: expected a WebSocket handshake", status_code=400, media_type="text/plain")
 
     async def _socket(self, socket: WebSocket) -> None:
-        is_foreign = foreign(socket.headers.get("host"), socket.headers.get("origin"))
+        host, origin = socket.headers.get("host"), socket.headers.get("origin")
+        is_foreign = not is_ours(host) or foreign(host, origin)
         if is_foreign or socket.url.path.rstrip("/") not in ("/ws", "/api/ws"):
             await socket.close()
             return

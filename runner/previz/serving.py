@@ -11,10 +11,13 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from runner.previz.cache import NodeCache
 from runner.previz.execution import Desk
@@ -35,6 +38,10 @@ HOST = "127.0.0.1"
 LARGEST_FRAME = 64 << 20
 _WAITING = 2_048
 """Connections that wait to be accepted; what uvicorn has too."""
+HEAD_S = 60
+"""The longest that the head of a request may take to come, and a new connection to begin one."""
+IDLE_S = 75
+"""How long a connection is kept between two requests."""
 PATIENCE_S = 1
 """How long an ending server waits for open connections."""
 
@@ -156,14 +163,41 @@ class _Announcing(uvicorn.Server):
         sys.stdout.flush()
 
 
-def _config(app: App) -> uvicorn.Config:
+class _Prompt(H11Protocol):
+    """Closes a connection on which the head of a request does not come to its end."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._late = self.loop.call_later(HEAD_S, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._in_time()
+        elif self._late is None:
+            self._late = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+
+    def _in_time(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def _config(app: Callable[..., Any]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=_Prompt,
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=PATIENCE_S,
         ws_max_size=LARGEST_FRAME,
         ws_ping_interval=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import logging
@@ -17,6 +18,11 @@ from starlette.responses import Response
 log = logging.getLogger(__name__)
 
 LARGEST_BODY = 104_857_600
+LARGEST_SETTINGS = 1_000_000
+"""Characters of all settings as JSON."""
+BODY_S = 120
+"""The longest that the body of a request may take to come."""
+ELSEWHERE = "403: previz answers to the names of this machine only, such as 127.0.0.1 and localhost"
 UNEXPECTED = "500 Internal Server Error\n\nServer got itself in trouble"
 
 Action = Callable[[Request, str], Awaitable[Response]]
@@ -26,7 +32,7 @@ Message = MutableMapping[str, Any]
 
 
 class TooLarge(Exception):
-    """The request body is larger than LARGEST_BODY."""
+    """The request body is larger than LARGEST_BODY, or asks to keep more than is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,8 @@ class Router:
 
     async def answer(self, request: Request) -> Response:
         """Return the answer to one request; any exception becomes the 500 of the real server."""
+        if not is_ours(request.headers.get("host")):
+            return Response(ELSEWHERE, status_code=403, media_type="text/plain")
         if foreign(request.headers.get("host"), request.headers.get("origin")):
             return Response(status_code=403)
         if request.method == "OPTIONS":
@@ -66,6 +74,9 @@ class Router:
         except TooLarge:
             text = f"Maximum request body size {LARGEST_BODY} exceeded."
             return Response(text, status_code=413, media_type="text/plain")
+        except TimeoutError:
+            text = f"408: the body did not come within {BODY_S} s"
+            return Response(text, status_code=408, headers={"Connection": "close"}, media_type="text/plain")
         except (
             Exception
         ):  # the real server answers any surprise with this text, and clients must cope with it
@@ -102,25 +113,41 @@ def _no_action(route: Route | None, method: str) -> Response:
     return Response(text, status_code=405, headers={"Allow": allow}, media_type="text/plain")
 
 
-def foreign(host: str | None, origin: str | None) -> bool:
-    """Return whether a request to a loopback host comes from a page of another host or port."""
-    if host is None or origin is None:
-        return False
-    there, here = urlsplit(origin.lower()), urlsplit("//" + host.lower())
-    if not _is_loopback(here.hostname):
-        return False
-    our_name = here.hostname if there.port is None else host.lower()
-    their_name = there.hostname if here.port is None else there.netloc
-    return bool(our_name and their_name and our_name != their_name)
+def is_ours(host: str | None) -> bool:
+    """Return whether a request that calls us *host* means this machine; None is a client without that header.
 
-
-def _is_loopback(name: str | None) -> bool:
-    if name is None or name == "localhost":
-        return name is not None
+    A page whose name was made to lead to 127.0.0.1 after it was loaded may read what it likes; it still sends
+    its own name. Any port is right: who forwards one is at home. The real server answers to every name.
+    """
+    if host is None:
+        return True
+    name = _place(f"//{host}")[0]
+    if name == "localhost":
+        return True
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def foreign(host: str | None, origin: str | None) -> bool:
+    """Return whether a request to *host* comes from a page of another host or port.
+
+    So does one whose origin is the word null, which the real server lets pass: any site can send it from a
+    frame that it shuts in.
+    """
+    if host is None or origin is None:
+        return False
+    return not origin.lower().startswith("http://") or _place(origin) != _place(f"http://{host}")
+
+
+def _place(address: str) -> tuple[str, int]:
+    """Return the name and the port of *address*; an empty name where there is none to be read."""
+    try:
+        parts = urlsplit(address.lower())
+        return parts.hostname or "", parts.port or 80
+    except ValueError:
+        return "", 0
 
 
 def plain_json(value: Any, *, status: int = 200) -> Response:
@@ -134,15 +161,17 @@ async def body_of(request: Request) -> bytes:
 
     Raises:
         TooLarge: It is larger than LARGEST_BODY.
+        TimeoutError: It did not come within BODY_S.
 
     """
     chunks, size = [], 0
     refuse_large(request.headers)
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LARGEST_BODY:
-            raise TooLarge
-        chunks.append(chunk)
+    async with asyncio.timeout(BODY_S):
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > LARGEST_BODY:
+                raise TooLarge
+            chunks.append(chunk)
     return b"".join(chunks)
 
 
@@ -159,6 +188,7 @@ async def json_of(request: Request) -> Any:
     Raises:
         ValueError: It is not JSON (an empty body is not).
         TooLarge: It is too large.
+        TimeoutError: It did not come within BODY_S.
 
     """
     return json.loads((await body_of(request)).decode())
@@ -169,6 +199,7 @@ async def form_of(request: Request) -> FormData:
 
     Raises:
         TooLarge: It is too large.
+        TimeoutError: It did not come within BODY_S.
 
     """
     refuse_large(request.headers)
@@ -182,4 +213,5 @@ async def form_of(request: Request) -> FormData:
             raise TooLarge
         return message
 
-    return await Request(request.scope, receive).form(max_part_size=LARGEST_BODY)
+    async with asyncio.timeout(BODY_S):
+        return await Request(request.scope, receive).form(max_part_size=LARGEST_BODY)

@@ -35,6 +35,12 @@ def keeps_results(http: httpx.Client) -> bool:
     return not {"--cache-lru", "--cache-none", "--cache-ram"} & set(argv)
 
 
+def answers_to_any_name(http: httpx.Client) -> bool:
+    """A request is answered whatever its Host: by ComfyUI; previz answers to names of its machine only."""
+    return http.get("/prompt", headers={"Host": "render.example"}).status_code == 200
+
+
 ABILITIES: dict[str, Callable[[httpx.Client], bool]] = {
-    ability.__name__: ability for ability in (lists_jobs, takes_uuids_only, replaces_classes, keeps_results)
+    ability.__name__: ability
+    for ability in (lists_jobs, takes_uuids_only, replaces_classes, keeps_results, answers_to_any_name)
 }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.previz.files import Folders, claim, fill, next_counter, split_annotation
 from runner.previz.view import span
-from runner.previz.web import foreign
+from runner.previz.web import foreign, is_ours
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,40 @@ def test_no_range_reaches_outside(wanted: str, size: int) -> None:
         ("127.0.0.1:8188", "http://127.0.0.1:9", True),
         ("127.0.0.1:8188", "http://localhost:8188", True),
         ("localhost:8188", "http://example.com", True),
-        ("127.0.0.1:8188", "null", False),
-        ("127.0.0.1:8188", "http://127.0.0.1", False),
-        ("example.com", "http://other.com", False),
+        ("127.0.0.1:8188", "null", True),
+        ("127.0.0.1:8188", "", True),
+        ("127.0.0.1:8188", "https://127.0.0.1:8188", True),
+        ("127.0.0.1:8188", "file://127.0.0.1:8188", True),
+        ("127.0.0.1:8188", "http://127.0.0.1", True),
+        ("127.0.0.1:8188", "http://127.0.0.1:x", True),
+        ("127.0.0.1", "http://127.0.0.1:80", False),
+        ("LocalHost:8188", "http://localhost:8188", False),
+        ("[::1]:8188", "http://[::1]:8188", False),
     ],
 )
 def test_pages_of_other_sites_are_foreign(host: str, origin: str | None, expected: bool) -> None:
-    """On a loopback host the origin must name the same host and port."""
+    """The origin must name the same host and port; the word null is a page of anybody."""
     assert foreign(host, origin) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (None, True),
+        ("127.0.0.1:8188", True),
+        ("127.8.9.1", True),
+        ("localhost:9000", True),
+        ("[::1]:8188", True),
+        ("evil.example:8188", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example:8188", False),
+        ("127.0.0.1@evil.example:8188", False),
+        ("192.168.1.5:8188", False),
+        ("0.0.0.0:8188", False),
+        ("[", False),
+        ("", False),
+    ],
+)
+def test_only_names_of_this_machine_are_answered(host: str | None, expected: bool) -> None:
+    """A page whose name leads to 127.0.0.1 by now still sends that name; a forwarded port is a port."""
+    assert is_ours(host) is expected
