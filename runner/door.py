@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from runner import system
+from runner import beneath, system
 
 if TYPE_CHECKING:
     import httpx
@@ -42,12 +42,12 @@ class Disk:
     """The disk as the operating system has it. Every method is one act and raises OSError.
 
     Paths and descriptors are all it is told, so that a stand-in can keep its own account of what is written,
-    synced and named.
+    synced and named. Below a trusted folder no link is followed (`beneath`).
     """
 
     def open(self, path: Path, flags: int, mode: int) -> int:
         """Open for writing, as `os.open` does; return the descriptor."""
-        return os.open(path, flags, mode)
+        return beneath.open_at(path, flags, mode)
 
     def write(self, fd: int, block: Buffer) -> int:
         """Write some of *block* at the end or the place of *fd*; return how many bytes."""
@@ -59,23 +59,23 @@ class Disk:
 
     def truncate(self, path: Path, length: int) -> None:
         """Cut *path* to *length* bytes."""
-        os.truncate(path, length)
+        beneath.truncate(path, length)
 
     def rename(self, old: Path, new: Path) -> None:
         """Give *old* the name *new*, in place of what has it."""
-        old.replace(new)
+        beneath.rename(old, new)
 
     def link(self, old: Path, new: Path) -> None:
         """Give *old* a second name; FileExistsError when something has it."""
-        os.link(old, new)
+        beneath.link(old, new)
 
     def unlink(self, path: Path) -> None:
         """Take the name *path* away."""
-        path.unlink()
+        beneath.unlink(path)
 
     def make_folder(self, path: Path) -> None:
         """Make one folder; FileExistsError when something has the name."""
-        path.mkdir()
+        beneath.make_folder(path)
 
     def sync_folder(self, folder: Path) -> None:
         """Make the names in *folder* durable."""
@@ -232,14 +232,12 @@ def socket(url: str, **settings: Any) -> AbstractAsyncContextManager[ClientConne
 class File(io.FileIO):
     """A file open for writing, unbuffered: `xb` a new one, `wb` in place of an old one, `ab` at its end.
 
-    A link at the end of the path is not followed. Raises OSError.
+    Below a trusted folder no link is followed. Raises OSError.
     """
 
     def __init__(self, path: Path, mode: Literal["xb", "wb", "ab"]) -> None:
         effect("open")
-        super().__init__(
-            path, mode, opener=lambda _, flags: _world.disk.open(path, flags | system.NO_LINKS, 0o666)
-        )
+        super().__init__(path, mode, opener=lambda _, flags: _world.disk.open(path, flags, 0o666))
 
     def write(self, block: Buffer, /) -> int:
         """Write all of *block*; return its length in bytes."""
@@ -307,14 +305,14 @@ def make_folder_below(root: Path, folder: Path) -> None:
 
 def make_folder(path: Path) -> None:
     """Make the folder *path* and those above it that are missing, each durable; raises OSError."""
-    if path.is_dir():
+    if beneath.is_folder(path):
         return
     make_folder(path.parent)
     effect("make folder")
     try:
         _world.disk.make_folder(path)
     except FileExistsError:
-        if path.is_dir():
+        if beneath.is_folder(path):
             return
         raise
     sync_folder(path.parent)

@@ -156,6 +156,7 @@ _REMEDIES = {
     errno.ENOSPC: _AGAIN,
     errno.EDQUOT: _AGAIN,
     errno.EROFS: _ELSEWHERE,
+    errno.ELOOP: "a folder of runs that was linked on purpose is named on the command line: --runs DIR",
     errno.EACCES: _ELSEWHERE,
     errno.EPERM: _ELSEWHERE,
     errno.ENAMETOOLONG: "a folder with a shorter path: --runs DIR",

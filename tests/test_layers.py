@@ -13,6 +13,7 @@ RUNNER = ROOT / "runner"
 
 LAYERS = [
     {"system"},
+    {"beneath"},
     {"errors", "door"},
     {"domain", "locks"},
     {"events", "settings", "summary", "text", "awake", "pictures", "ground"},
@@ -195,19 +196,16 @@ DOOR_KEPT = {
 
 NO_DOOR = {
     "system.py": "what the door itself calls",
+    "beneath.py": "the same; and locks and temporary names, on which no safety rests",
     "previz": "the other side: a server, a process of its own",
     "sandbox": "a real child process, which takes real time in a simulation too",
     "cli/new_command.py": "a project folder of examples; nothing is recorded yet",
     "cli/streams.py": "descriptors the process was given",
-    "cli/gating.py": "a report is appended to where a person said",
     "compare/opening.py": "a folder that is gone when the comparison ends",
     "embedded.py:rmtree": "the folder of the embedded previz, gone with it",
-    "manifest/folder.py:open": "a lock; what stands in it is for people",
     "manifest/folder.py:truncate": "the same",
     "manifest/intake.py:rmtree": "what is being unpacked, before it has its name",
     "manifest/prune.py:rmdir": "empty folders",
-    "manifest/store.py:open": "a lock",
-    "manifest/store.py:copyfile": "the index, which can be made again; its name comes by door.rename",
 }
 
 
@@ -251,6 +249,7 @@ def test_clocks_chance_network_and_disk_lie_behind_one_door() -> None:
 
 ONLY_SOME_SYSTEMS = {
     "system.py": "where they are looked for",
+    "beneath.py": "a name in an open folder, and where that cannot be had",
     "locks.py": "flock, and msvcrt.locking",
     "sandbox/limits.py": "what the child is limited by",
     "sandbox/talk.py": "pipes that can be polled, and the others",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -195,7 +196,7 @@ class _Gate:
             from runner.diff.report import summary
 
             told = summary(verdict, found.states(), found.diff if compared else None, run=found.diff.b)
-            _save(self._flags.summary, told, mode="a" if _is_step_summary(self._flags.summary) else "w")
+            _save(self._flags.summary, told, mode="ab" if _is_step_summary(self._flags.summary) else "wb")
 
 
 # -- which baseline ------------------------------------------------------------------------------------------
@@ -282,16 +283,15 @@ def _realm(asked: Asked, runs: Path) -> str:
 def _make_room(path: Path) -> None:
     try:
         door.make_folder(path.parent)
-        with path.open("a", encoding="utf-8"):
-            pass
+        door.File(path, "ab").close()
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _save(path: Path, pieces: Any, *, mode: str = "w") -> None:
+def _save(path: Path, pieces: Any, *, mode: Literal["wb", "ab"] = "wb") -> None:
     try:
-        with path.open(mode, encoding="utf-8", errors="replace", newline="\n") as file:
-            file.writelines(map(hide, pieces))
+        with io.BufferedWriter(door.File(path, mode)) as file:
+            file.writelines(hide(piece).encode("utf-8", "replace") for piece in pieces)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from runner import beneath
 from runner.errors import UsageError
 from runner.settings import Settings
 from runner.system import is_file
@@ -260,10 +261,15 @@ def project_folder(start: Path) -> Path | None:
 def make_settings(
     *, spec: Path | None = None, environ: Mapping[str, str] = os.environ, **flags: Any
 ) -> Settings:
-    """Return the settings of one call; flags that are None or empty were not given. Raises UsageError."""
+    """Return the settings of one call; flags that are None or empty were not given. Raises UsageError.
+
+    From now on the working folder and the project's are trusted, and the folder of runs where the command
+    line or the environment named it: it may be a link. What a project brings names nothing to be trusted.
+    """
     folder = project_folder(spec.resolve().parent if spec else Path())
-    given = {**_from_file(folder), **_from_environment(environ)}
-    given |= {name: value for name, value in flags.items() if value not in (None, ())}
+    owned = _from_environment(environ)
+    owned |= {name: value for name, value in flags.items() if value not in (None, ())}
+    given = {**_from_file(folder), **owned}
     given["servers"] = tuple(given.get("servers", ()))
     if "allow_nodes" in given:
         given["allow_nodes"] = tuple(given["allow_nodes"])
@@ -273,6 +279,8 @@ def make_settings(
         given["max_failure_percent"] = float(str(given.pop("max_failures")).removesuffix("%"))
     if folder is not None and folder != Path().resolve():
         given.setdefault("runs", _near(folder / "runs"))
+    place = folder or (spec.resolve().parent if spec else Path())
+    beneath.trust(Path(), place, *([owned["runs"]] if "runs" in owned else ()))
     if "previz" in given["servers"] and len(given["servers"]) > 1:
         raise UsageError("--server previz stands alone: cards and real pictures never mix in one run")
     return Settings(**given, credentials=_credentials(environ))

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runner import door, locks
+from runner import beneath, door, locks
 from runner.errors import RecordDamaged, RunLocked, StorageError
 from runner.manifest.journal import Reading
 
@@ -32,12 +32,12 @@ def run_name(episode: str, now: datetime, token: str) -> str:
 
 def probe(runs: Path) -> None:
     """Write, sync, rename and delete a file under *runs*; raises StorageError naming what failed."""
-    target = runs / f".probe-{os.getpid()}"
+    target = runs / beneath.fresh_name(".probe-")
     step = "create the folder"
     try:
         door.make_folder(runs)
         step = "write a file in"
-        with door.File(target, "wb") as file:
+        with door.File(target, "xb") as file:
             file.write(b"animerun")
             file.sync()
         step = "rename a file in"
@@ -137,7 +137,7 @@ def spec_lock(runs: Path, spec: Path) -> Iterator[int]:
     folder = path.parent
     try:
         door.make_folder(folder)
-        file = path.open("a+", encoding="utf-8")
+        file = beneath.open_private(path)
     except OSError as error:
         raise StorageError.of("write in", folder, error) from error
     with file:
@@ -169,7 +169,7 @@ def lock_seen(runs: Path, spec: Path) -> int:
     0 = nobody ever had it, -1 = somebody has it now and may leave it at any moment.
     """
     try:
-        with _lock_of(runs, spec).open("rb") as file:
+        with beneath.open_regular(_lock_of(runs, spec)) as file:
             return -1 if locks.held(file.fileno()) else os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return 0

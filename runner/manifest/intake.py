@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from runner import door
+from runner import beneath, door
 from runner.errors import RecordDamaged, StorageError, UsageError
 from runner.manifest.journal import Line, Reading
 from runner.manifest.store import JOURNAL, NOTES, PUBLISHED, try_out
@@ -88,8 +88,7 @@ def _take(opened: BinaryIO, file: Path, runs: Path) -> Taken:
     need, free = os.fstat(opened.fileno()).st_size, shutil.disk_usage(runs).free
     if need + _SPARE > free:
         raise StorageError(f"{file} needs {need:,} bytes in {runs}, where {free:,} are free")
-    place = runs / f".import-{os.getpid()}"
-    shutil.rmtree(place, ignore_errors=True)
+    place = runs / beneath.fresh_name(".import-")
     door.make_folder(place)
     try:
         with tarfile.open(fileobj=opened, mode="r:") as tar:

@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from runner import door, locks, system
+from runner import beneath, door, locks, system
 from runner.errors import RecordDamaged, StorageError
 from runner.manifest.journal import Position
 from runner.manifest.opening import (
@@ -129,7 +129,7 @@ def _apply_lock(folder: Path, *, wait_s: float) -> Iterator[bool]:
     """Yield whether the one right to write the index was had within *wait_s*."""
     door.make_folder(folder)
     until = door.monotonic() + wait_s
-    with (folder / "apply.lock").open("a") as lock:
+    with beneath.open_private(folder / "apply.lock") as lock:
         while True:
             try:
                 locks.take_at_once(lock.fileno())
@@ -154,6 +154,8 @@ def refresh(runs: Path, *, wait_s: float = 10.0, anew: bool = False, asked: bool
     folder = runs / ".index"
     live = folder / "live.duckdb"
     try:
+        for path in (live, log_of(live), runs / PUBLISHED, log_of(runs / PUBLISHED)):
+            beneath.check(path)
         with _apply_lock(folder, wait_s=wait_s) as mine:
             if not mine:
                 return None
@@ -169,7 +171,8 @@ def refresh(runs: Path, *, wait_s: float = 10.0, anew: bool = False, asked: bool
                 _move_aside(live)
                 return _bring_up(live, runs, asked=asked)
     except (OSError, duckdb.Error) as error:
-        raise StorageError(f"cannot write the manifest in {runs}: {error}") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise StorageError(f"cannot write the manifest in {runs}: {why}") from error
 
 
 def keep_up(runs: Path, *, wait_s: float = 10.0) -> Report | None:
@@ -238,11 +241,11 @@ def _publish(live: Path, target: Path, *, spoilt: Opening) -> tuple[str, ...] | 
     for left in target.parent.glob(parts):
         # Of a killed process: who publishes has the lock.
         door.unlink(left)
-    part = target.with_name(parts.replace("*", str(os.getpid())))
+    part = target.with_name(f"{beneath.fresh_name(f'.{target.name}.')}.part")
     try:
         door.effect("copy")
-        shutil.copyfile(live, part)
-        with door.File(part, "ab") as file:
+        with beneath.open_regular(live) as source, door.File(part, "xb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
             file.sync()
         aside = ""
         if isinstance(spoilt, Private) and spoilt.cause not in ("absent", "older"):
