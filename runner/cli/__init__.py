@@ -143,9 +143,15 @@ def main(argv: list[str] | None = None) -> None:
         door.enter(door.Doomed(int(last)))
     open_standard_streams()
     show_any_character()
-    end_by_signals()
-    code = call(sys.argv[1:] if argv is None else argv)
-    end_undisturbed()
+    code = None
+    try:
+        end_by_signals()
+        code = call(sys.argv[1:] if argv is None else argv)
+        end_undisturbed()
+    except (KeyboardInterrupt, Terminated):
+        # It came between two steps of ours: before a command began, or when its code was known.
+        end_undisturbed()
+        code = _stopped() if code is None else code
     sys.exit(code)
 
 

@@ -1,8 +1,8 @@
 """Signals that end a process: Ctrl-C, SIGTERM, and SIGHUP or SIGBREAK, which mean the same as SIGTERM.
 
-Outside a run they end the process where it is. During one the first is a request and the second leaves,
-within two seconds and whatever is under way: what is recorded is safe,
-whoever continues the run adopts the rest.
+Outside a run they end the process where it is, and a second one at once. During one the first is a request
+and the second leaves, within two seconds and whatever is under way: what is recorded is safe, whoever
+continues the run adopts the rest.
 One that was ignored when the process began stays ignored, as `nohup` wants it.
 """
 
@@ -52,6 +52,8 @@ def end_undisturbed() -> None:
 
 def _end(number: int, frame: FrameType | None) -> None:
     _came.append(number)
+    if len(_came) > 1:
+        os._exit(CODES[signal.Signals(_came[0])])
     raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
 
