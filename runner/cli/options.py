@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,44 +15,16 @@ from typing import Any, TypeVar
 import click
 
 from runner import beneath
+from runner.cli.project_file import PROJECT_FILE, read_project_file, read_sums
 from runner.errors import UsageError
 from runner.settings import Settings
 from runner.system import is_file
-from runner.text.nearest import did_you_mean, nearest
+from runner.text.nearest import nearest
 
-_SUM = re.compile(r"(?P<sha256>[0-9a-fA-F]{64}) [ *](?:\./)?(?:models/)?(?P<folder>[^/]+)/(?P<name>.+)")
-_SIZES = ("max_job_size", "disk_reserve")
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,3})?)\s*([KMGT]?)i?B?", re.IGNORECASE)
 F = TypeVar("F", bound=Callable[..., Any])
-PROJECT_FILE = "animerun.toml"
 FOREVER_S = 1e9
 NO_STDIN = "a spec is not read from standard input: its path is what runs are resumed and compared by"
 STDIN_HINT = "the program > specs/NAME.yaml && animerun specs/NAME.yaml"
-_KEYS: dict[str, Any] = {
-    "servers": list,
-    "runs": str,
-    "depth": int,
-    "attempts": int,
-    "max_jobs": int,
-    "max_job_files": int,
-    "max_job_size": (int, str),
-    "disk_reserve": (int, str),
-    "allow_plain_http": bool,
-    "ca_file": str,
-    "allow_insecure_tls": bool,
-    "model_sums": str,
-    "require_uniform": bool,
-    "require_all": bool,
-    "strict": bool,
-    "allow_nodes": list,
-}
-_KINDS: Mapping[Any, str] = {
-    list: "a list of texts",
-    str: "a text",
-    int: "a number",
-    bool: "true or false",
-    (int, str): 'a size like "20 GB"',
-}
 
 
 class TakesRuns(click.Command):
@@ -269,18 +240,18 @@ def make_settings(
     folder = project_folder(spec.resolve().parent if spec else Path())
     owned = _from_environment(environ)
     owned |= {name: value for name, value in flags.items() if value not in (None, ())}
-    given = {**_from_file(folder), **owned}
+    place = folder or (spec.resolve().parent if spec else Path())
+    beneath.trust(Path(), place, *([owned["runs"]] if "runs" in owned else ()))
+    given = {**(read_project_file(folder) if folder else {}), **owned}
     given["servers"] = tuple(given.get("servers", ()))
     if "allow_nodes" in given:
         given["allow_nodes"] = tuple(given["allow_nodes"])
     if "model_sums" in given:
-        given["model_sums"] = _sums(given["model_sums"])
+        given["model_sums"] = read_sums(given["model_sums"])
     if str(given.get("max_failures", "")).endswith("%"):
         given["max_failure_percent"] = float(str(given.pop("max_failures")).removesuffix("%"))
     if folder is not None and folder != Path().resolve():
         given.setdefault("runs", _near(folder / "runs"))
-    place = folder or (spec.resolve().parent if spec else Path())
-    beneath.trust(Path(), place, *([owned["runs"]] if "runs" in owned else ()))
     if "previz" in given["servers"] and len(given["servers"]) > 1:
         raise UsageError("--server previz stands alone: cards and real pictures never mix in one run")
     return Settings(**given, credentials=_credentials(environ))
@@ -310,49 +281,3 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             raise UsageError(f"ANIMERUN_DEPTH is `{depth}`; it must be a number from 1 to 64")
         found["depth"] = int(depth)
     return found
-
-
-def _sums(path: Path) -> dict[tuple[str, str], str]:
-    """Return (folder, model file) → sha256 from what `sha256sum FOLDER/FILE …` printed in a models folder."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"model_sums {path}: {error}") from error
-    found: dict[tuple[str, str], str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        told = _SUM.fullmatch(line)
-        if told is None:
-            hint = "in the server's models folder: sha256sum checkpoints/* loras/* > models.sha256"
-            raise UsageError(f"{path}:{number}: not a line `SHA256  FOLDER/FILE`: {line[:80]}", hint=hint)
-        found[told["folder"], told["name"]] = told["sha256"].lower()
-    return found
-
-
-def _size(path: Path, name: str, value: int | str) -> int:
-    """Return the bytes of `500 MB` or `20GiB`; K, M, G and T are powers of 1,024."""
-    found = _SIZE.fullmatch(str(value).strip())
-    if not found:
-        raise UsageError(f'{path}: `{name}` is `{value}`; it must be a size like "20 GB"')
-    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
-
-
-def _from_file(folder: Path | None) -> dict[str, Any]:
-    if folder is None:
-        return {}
-    path = folder / PROJECT_FILE
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
-    for name, value in content.items():
-        if name not in _KEYS:
-            raise UsageError(f"{path}: unknown key `{name}`{did_you_mean(name, list(_KEYS))}")
-        if not isinstance(value, _KEYS[name]) or (
-            _KEYS[name] is list and not all(isinstance(v, str) for v in value)
-        ):
-            raise UsageError(f"{path}: `{name}` must be {_KINDS[_KEYS[name]]}")
-    content |= {name: _size(path, name, content[name]) for name in _SIZES if name in content}
-    content |= {name: folder / content[name] for name in ("runs", "model_sums", "ca_file") if name in content}
-    return content
