@@ -68,7 +68,7 @@ def reached(path: Path) -> Iterator[tuple[str, int | None]]:
 
 
 def check(path: Path) -> None:
-    """Raise OSError when *path* or a step to it is a link, or it is neither a file nor absent.
+    """Raise OSError when *path* or a step to it is a link, or it is a pipe or a device.
 
     For files that a library opens by their name: what is swapped after this look is followed.
     """
@@ -78,7 +78,7 @@ def check(path: Path) -> None:
         mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
         if stat.S_ISLNK(mode):
             raise _link(str(path))
-        if not stat.S_ISREG(mode):
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise OSError(errno.EINVAL, f"{_near(str(path))} is no regular file")
 
 
@@ -157,6 +157,15 @@ def _regular(fd: int, path: Path) -> int:
         return stat.S_IMODE(mode)
     os.close(fd)
     raise OSError(errno.EINVAL, f"{_near(str(path))} is no regular file")
+
+
+def open_report(path: Path, *, append: bool) -> BinaryIO:
+    """Return *path* open for writing at its end or in place of what it held; raises OSError.
+
+    Below a trusted folder no link is followed; elsewhere a person may name one, such as /dev/stdout.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
+    return os.fdopen(open_at(path, flags | getattr(os, "O_BINARY", 0), 0o666), "wb")
 
 
 def is_folder(path: Path) -> bool:

@@ -232,12 +232,14 @@ def socket(url: str, **settings: Any) -> AbstractAsyncContextManager[ClientConne
 class File(io.FileIO):
     """A file open for writing, unbuffered: `xb` a new one, `wb` in place of an old one, `ab` at its end.
 
-    Below a trusted folder no link is followed. Raises OSError.
+    No link is followed: at the end of the path, and below a trusted folder on the way. Raises OSError.
     """
 
     def __init__(self, path: Path, mode: Literal["xb", "wb", "ab"]) -> None:
         effect("open")
-        super().__init__(path, mode, opener=lambda _, flags: _world.disk.open(path, flags, 0o666))
+        super().__init__(
+            path, mode, opener=lambda _, flags: _world.disk.open(path, flags | system.NO_LINKS, 0o666)
+        )
 
     def write(self, block: Buffer, /) -> int:
         """Write all of *block*; return its length in bytes."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from runner import door
+from runner import beneath, door
 from runner.cli.console import clean, emit, hide, say
 from runner.errors import StorageError, UsageError
 
@@ -196,7 +195,7 @@ class _Gate:
             from runner.diff.report import summary
 
             told = summary(verdict, found.states(), found.diff if compared else None, run=found.diff.b)
-            _save(self._flags.summary, told, mode="ab" if _is_step_summary(self._flags.summary) else "wb")
+            _save(self._flags.summary, told, append=_is_step_summary(self._flags.summary))
 
 
 # -- which baseline ------------------------------------------------------------------------------------------
@@ -283,14 +282,14 @@ def _realm(asked: Asked, runs: Path) -> str:
 def _make_room(path: Path) -> None:
     try:
         door.make_folder(path.parent)
-        door.File(path, "ab").close()
+        beneath.open_report(path, append=True).close()
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _save(path: Path, pieces: Any, *, mode: Literal["wb", "ab"] = "wb") -> None:
+def _save(path: Path, pieces: Any, *, append: bool = False) -> None:
     try:
-        with io.BufferedWriter(door.File(path, mode)) as file:
+        with beneath.open_report(path, append=append) as file:
             file.writelines(hide(piece).encode("utf-8", "replace") for piece in pieces)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error

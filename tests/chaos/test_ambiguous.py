@@ -93,7 +93,9 @@ async def test_a_client_that_dies_behind_its_submission_left_a_job(port: int, tm
         graph = json.loads(json.dumps(it.workflow.nodes).replace('{"$prefix": true}', json.dumps(it.prefix)))
         body = json.dumps({"prompt": graph, "prompt_id": it.prompt_id}).encode()
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST /api/prompt HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.write(
+            b"POST /api/prompt HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
         await writer.drain()
         writer.close()
         executor.adopt(it, tmp_path)

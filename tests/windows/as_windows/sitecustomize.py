@@ -66,7 +66,7 @@ def _open_here(path: Any) -> bool:
 
 def _guarded(act: Any, *, both: bool) -> Any:
     def guarded(*paths: Any, **more: Any) -> Any:
-        if not more and any(_open_here(path) for path in (paths[:2] if both else paths[:1])):
+        if not any(more.values()) and any(_open_here(path) for path in (paths[:2] if both else paths[:1])):
             error = PermissionError(
                 errno.EACCES, "The process cannot access the file because it is in use", paths[0]
             )
@@ -103,7 +103,9 @@ def _as_on_windows() -> None:
     subprocess.Popen = _Popen  # type: ignore[misc]
 
 
-def _open(path: Any, flags: int, mode: int = 0o777) -> int:
+def _open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+    if dir_fd is not None:
+        raise NotImplementedError("dir_fd unavailable on this platform")
     if os.path.isdir(path):
         raise PermissionError(errno.EACCES, "Permission denied", path)
     return os.open(path, flags, mode)
