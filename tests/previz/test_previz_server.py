@@ -185,7 +185,7 @@ def test_it_says_where_it_listens(start: Callable[..., Previz]) -> None:
 
 
 def test_previz_behaves_as_the_newest_server(start: Callable[..., Previz]) -> None:
-    """It has what servers differ in, but for its narrow door; under an older profile it has the cache alone."""
+    """It has what servers differ in but for its narrow door; under an older profile only the cache."""
     newest, older = start(), start("--profile", "v0364")
 
     assert {name for name, ask in ABILITIES.items() if not ask(newest.http)} == {"answers_to_any_name"}
