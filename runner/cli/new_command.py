@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -52,7 +53,7 @@ def command(folder: Path) -> int:
         raise StorageError(f"cannot write {error.filename}: {error.strerror}") from error
     say(f"Made {folder}/ with {', '.join(sorted(files))}.")
     say(f"Editors complete the specs by specs/{_SCHEMA}; it is made by: animerun schema SPEC")
-    say(f"Next:  cd {folder} && animerun specs/episode1.yaml")
+    say(f"Next:  cd {shlex.quote(str(folder))} && animerun specs/episode1.yaml")
     return 0
 
 

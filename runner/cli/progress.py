@@ -5,6 +5,7 @@ Three views of one stream of events. None decides anything, none may raise for w
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -298,12 +299,14 @@ def _up_to_date(summary: Summary, settings: Settings) -> str:
 
 
 def _next(summary: Summary, settings: Settings, *, replaying: bool) -> list[str]:
-    where = "" if str(settings.runs) == "runs" else f" --runs {settings.runs}"
-    commands = [f"animerun show{where}"]
+    where = "" if str(settings.runs) == "runs" else f" --runs {shlex.quote(str(settings.runs))}"
+    # A run that was gone on with need not be the newest.
+    named = f" --run {summary.run}" if summary.before != Before() and not replaying else ""
+    commands = [f"animerun show{named}{where}"]
     if summary.unfinished and not replaying:
         return [f"animerun resume{where}"]
     if summary.failures:
-        commands = [f"animerun show '{summary.failures[0][0]}'{where}      # what went wrong there"]
+        commands = [f"animerun show '{summary.failures[0][0]}'{named}{where}      # what went wrong there"]
     if settings.previz and not replaying and summary.exit_code == 0:
         commands.append(f"the same command with --server {LOCAL} for real pictures")
     return commands

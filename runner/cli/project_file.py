@@ -127,4 +127,4 @@ def _text(path: Path, most: int) -> str:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     if len(content) > most:
         raise UsageError(f"{path}: it is larger than {most:,} bytes")
-    return content.decode("utf-8")
+    return content.decode("utf-8-sig")

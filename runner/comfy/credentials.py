@@ -36,6 +36,7 @@ _SECRET = re.compile(r"token|key|secret|auth|pass|sig", re.IGNORECASE)
 """Names in a query whose values let somebody in."""
 
 
+_LAST_PORT = 65_535
 _FORM = "--server http://host:8188"
 
 
@@ -89,6 +90,9 @@ def _split(url: str, *, shown: str) -> SplitResult:
         )
     if parts.scheme.lower() not in _PORTS:
         raise UsageError(f"{shown}: only http and https are understood", hint=_FORM)
+    if parts.hostname and parts.hostname.isdecimal() and int(parts.hostname[:6]) <= _LAST_PORT:
+        # As an address it would be one of 0.0.0.0/16, which is nobody's.
+        raise UsageError(f"{shown} is a port without a host", hint=f"--server 127.0.0.1:{parts.hostname}")
     if not parts.hostname or any(ch.isspace() for ch in url):
         raise UsageError(f"{shown} is not a server address", hint=_FORM)
     if parts.query or parts.fragment:

@@ -314,3 +314,8 @@ def test_completion_offers_specs(project: Project) -> None:
     )
 
     assert "file,specs/e" in done.stdout
+
+
+def test_what_comes_next_can_be_pasted(project: Project) -> None:
+    """A folder with a blank in its name is quoted."""
+    assert "Next:  cd 'show one' && animerun" in project.animerun("new", "show one").err

@@ -95,3 +95,10 @@ def test_a_person_names_what_lies_elsewhere(
     monkeypatch.setenv("ANIMERUN_MODEL_SUMS", str(tmp_path / "sums"))
 
     assert inside.animerun("plan", "specs/a.yaml", "--runs", str(tmp_path / "elsewhere")).code == 0
+
+
+def test_a_mark_at_the_beginning_is_no_letter(inside: Project) -> None:
+    """Editors on Windows begin a file with a byte order mark; specs and templates may have one too."""
+    inside.write("animerun.toml", b"\xef\xbb\xbfdepth = 3\r\n")
+
+    assert inside.animerun("plan", "specs/a.yaml").code == 0

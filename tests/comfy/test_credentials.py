@@ -49,6 +49,15 @@ def test_other_addresses_are_usage_errors(written: str) -> None:
     assert "pw" not in str(caught.value)
 
 
+@pytest.mark.parametrize("written", ["8188", "http://8188", " 8188/ "])
+def test_a_port_alone_is_no_address(written: str) -> None:
+    """It would be a host of 0.0.0.0/16; the message writes the address of this machine with that port."""
+    with pytest.raises(UsageError, match="is a port without a host") as caught:
+        normalise_url(written)
+
+    assert caught.value.hint == "--server 127.0.0.1:8188"
+
+
 @pytest.mark.parametrize(
     ("pasted", "said", "hint"),
     [

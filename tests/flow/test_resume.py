@@ -249,11 +249,12 @@ def test_ctrl_c_then_resume(shop: Shop, own: Own) -> None:
     process.send_signal(signal.SIGINT)
     own.open()
     _, err = process.communicate(timeout=WAIT_S)
-    code, _, _ = shop.animerun("resume", "--server", own.url)
+    code, _, after = shop.animerun("resume", "--server", own.url)
 
     assert process.returncode == 130
     assert "animerun resume" in err
     assert code == 0
+    assert f"Next:  animerun show --run {shop.run().name}\n" in after
     assert len(made(shop.run())) == 6
     assert sum(own.saved().values()) == 6
 
